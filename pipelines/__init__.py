@@ -1,0 +1,1 @@
+"""The batch job: config, plan, steps, Ray, ledger, dataset, map and the command line."""

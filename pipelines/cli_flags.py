@@ -1,0 +1,112 @@
+"""The flags that plan and run share, as one value. Knows how words on a command line become a request."""
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, get_type_hints
+
+import typer
+
+from pipelines.config import JobConfig, load_config
+from pipelines.errors import RequestError
+
+_Words = list[str] | None
+_Word = str | None
+_Count = int | None
+
+
+_SAME_NAME = (
+    *("scenes", "out", "reasoner", "segmenter", "profile", "tile", "overlap", "chunk", "gsd"),
+    *("assume_crs", "seed", "device", "workers", "engine", "address"),
+)
+"""Flags that stand in the request as they are given."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobFlags:
+    """Everything given on the command line of plan or run."""
+
+    scenes: Annotated[_Words, typer.Argument(help="files, folders, globs, s3:// addresses or STAC items")] = (
+        None
+    )
+    ask: Annotated[_Words, typer.Option(help="a question in plain words; may be repeated")] = None
+    caption: Annotated[bool, typer.Option("--caption", help="describe every tile in words")] = False
+    vqa: Annotated[_Words, typer.Option(help="a question answered in words for every tile")] = None
+    out: Annotated[_Word, typer.Option(help="output folder, local or s3://")] = None
+    job: Annotated[_Word, typer.Option(help="job.yaml with the same fields; flags win")] = None
+    reasoner: Annotated[
+        _Word, typer.Option(help="nano, null, oracle:TRUTH, folder, hub id, http://…#model")
+    ] = None
+    segmenter: Annotated[_Word, typer.Option(help="nano, null, oracle:TRUTH, folder or hub id")] = None
+    profile: Annotated[_Word, typer.Option(help="model family, where the checkpoint does not tell")] = None
+    tile: Annotated[_Count, typer.Option(help="tile side, pixels [default: the reasoner's]")] = None
+    overlap: Annotated[_Count, typer.Option(help="overlap of tiles, pixels [default: a quarter tile]")] = None
+    chunk: Annotated[_Count, typer.Option(help="side of a chunk, pixels [default: 4096]")] = None
+    gsd: Annotated[float | None, typer.Option(help="resample to this many metres per pixel")] = None
+    bands: Annotated[_Word, typer.Option(help="band numbers for red, green, blue: 3,2,1")] = None
+    assume_crs: Annotated[_Word, typer.Option(help="CRS of scenes that carry none: EPSG:32631")] = None
+    scaling: Annotated[_Word, typer.Option(help="auto, or low:high of each band: 0:3000,0:3000,0:3000")] = (
+        None
+    )
+    seed: Annotated[_Count, typer.Option(help="seed of whatever draws [default: 0]")] = None
+    device: Annotated[_Word, typer.Option(help="auto, cpu or cuda")] = None
+    workers: Annotated[_Count, typer.Option(help="model actors [default: one a GPU, else by cores]")] = None
+    engine: Annotated[_Word, typer.Option(help="ray or loop")] = None
+    address: Annotated[_Word, typer.Option(help="address of a Ray cluster [default: in process]")] = None
+    allow_driver: Annotated[_Words, typer.Option(help="a further GDAL driver, such as VRT")] = None
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace another job's output")] = False
+    json: Annotated[bool, typer.Option("--json", help="print one JSON object on stdout")] = False
+
+    def config(self, *, needs_out: bool = True) -> JobConfig:
+        """The request: the job file with these flags laid over it.
+
+        Raises:
+            RequestError: a field is unknown, missing or wrong.
+        """
+        fields: dict[str, object] = {name: getattr(self, name) for name in _SAME_NAME}
+        fields["ask"] = self._questions()
+        fields["bands"] = _numbers(self.bands)
+        fields["scaling"] = _ranges(self.scaling)
+        fields["allow_drivers"] = self.allow_driver
+        if not needs_out and self.out is None and self.job is None:
+            fields["out"] = "(dry run)"
+        return load_config(self.job, fields)
+
+    def _questions(self) -> list[dict[str, str]]:
+        located = [{"text": text} for text in self.ask or ()]
+        answered = [{"text": text, "task": "vqa"} for text in self.vqa or ()]
+        return located + ([{"task": "caption"}] if self.caption else []) + answered
+
+
+def with_job_flags(act: Callable[[JobFlags], None]) -> Callable[..., None]:
+    """Make a command of a function that takes all the flags as one value."""
+
+    @functools.wraps(act)
+    def command(**values: object) -> None:
+        act(JobFlags(**values))  # type: ignore[arg-type]
+
+    command.__signature__ = inspect.signature(JobFlags).replace(return_annotation=None)  # type: ignore[attr-defined]
+    command.__annotations__ = get_type_hints(JobFlags, include_extras=True)
+    del command.__wrapped__
+    return command
+
+
+def _numbers(text: str | None) -> list[int] | None:
+    if text is None:
+        return None
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError as error:
+        raise RequestError("bands", f"{text!r} is no list of band numbers", "write --bands 3,2,1") from error
+
+
+def _ranges(text: str | None) -> str | list[tuple[float, float]] | None:
+    if text is None or text == "auto":
+        return text
+    try:
+        pairs = [part.split(":") for part in text.split(",")]
+        return [(float(low), float(high)) for low, high in pairs]
+    except ValueError as error:
+        remedy = "write --scaling auto or --scaling 0:3000,0:3000,0:3000"
+        raise RequestError("scaling", f"{text!r} is no list of low:high", remedy) from error

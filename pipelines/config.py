@@ -1,0 +1,172 @@
+"""The request: one frozen model for flags and job.yaml. Opens no scene and loads no model."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from pipelines.errors import RequestError
+from reasoner.query import Query, Task
+
+Range = tuple[float, float]
+Positive = Annotated[int, Field(gt=0)]
+
+
+class Engine(StrEnum):
+    """What drives the steps."""
+
+    RAY = "ray"
+    """Ray Data, in process or on a cluster."""
+    LOOP = "loop"
+    """A plain for loop in this process."""
+
+
+class Question(BaseModel):
+    """One question of the job."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    text: str = Field(default="", description="the question in plain words; may be empty for a caption")
+    task: Task = Field(default=Task.LOCATE, description="locate, caption or vqa")
+
+    def query(self) -> Query:
+        """The question as the reasoner takes it.
+
+        Raises:
+            QueryError: the text is empty and the task is not a caption.
+        """
+        text = self.text or ("Describe the image." if self.task is Task.CAPTION else "")
+        return Query(text, self.task)
+
+
+class JobConfig(BaseModel):
+    """Everything one run is asked to do; the same fields as job.yaml."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    scenes: tuple[str | dict[str, str], ...] = Field(
+        min_length=1, description="files, folders, globs, s3:// addresses, STAC items, or {R: …, G: …, B: …}"
+    )
+    ask: tuple[Question, ...] = Field(min_length=1, description="questions, as strings or {text, task}")
+    out: str = Field(min_length=1, description="output folder, local or s3://")
+    reasoner: str = Field(
+        default="nano", description="nano, null, oracle:TRUTH, a folder, a hub id, http://…"
+    )
+    segmenter: str = Field(default="nano", description="nano, null, oracle:TRUTH, a folder or a hub id")
+    profile: str | None = Field(default=None, description="model family, where the checkpoint does not tell")
+    tile: Positive | None = Field(
+        default=None, description="tile side, pixels; the reasoner's native size if unset"
+    )
+    overlap: Annotated[int, Field(ge=0)] | None = Field(
+        default=None, description="pixels; a quarter tile if unset"
+    )
+    chunk: Positive = Field(
+        default=4096, description="side of a chunk, pixels: the unit of work and of memory"
+    )
+    gsd: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="metres per pixel to resample to"
+    )
+    bands: tuple[Positive, ...] | None = Field(
+        default=None, description="band numbers shown as red, green, blue"
+    )
+    assume_crs: str | None = Field(default=None, description="CRS of scenes that carry none")
+    scaling: str | tuple[Range, ...] = Field(default="auto", description="auto, or low and high of each band")
+    seed: int = Field(default=0, description="seed of whatever draws")
+    device: str = Field(default="auto", description="auto, cpu or cuda")
+    workers: Positive | None = Field(
+        default=None, description="model actors; one a GPU, else by cores, if unset"
+    )
+    engine: Engine = Field(default=Engine.RAY, description="ray or loop")
+    address: str | None = Field(default=None, description="address of a Ray cluster; in process if unset")
+    allow_drivers: tuple[str, ...] = Field(default=(), description="further GDAL drivers, such as VRT")
+
+    @field_validator("ask", mode="before")
+    @classmethod
+    def _plain_questions(cls, value: object) -> object:
+        if not isinstance(value, (list, tuple)):
+            return value
+        return tuple({"text": item} if isinstance(item, str) else item for item in value)
+
+    @field_validator("scaling")
+    @classmethod
+    def _known_scaling(cls, value: str | tuple[Range, ...]) -> str | tuple[Range, ...]:
+        if isinstance(value, str) and value != "auto":
+            raise ValueError(f"{value!r} is neither 'auto' nor a list of [low, high]")
+        if not isinstance(value, str) and any(high <= low for low, high in value):
+            raise ValueError(f"{value}: every high must be above its low")
+        return value
+
+    @field_validator("bands")
+    @classmethod
+    def _one_or_three_bands(cls, value: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        if value is not None and len(value) not in (1, 3):
+            raise ValueError(f"{value} has {len(value)} numbers: give one (grey) or three (red, green, blue)")
+        return value
+
+    @model_validator(mode="after")
+    def _asked_once(self) -> Self:
+        ids = [query.id for query in self.queries()]
+        if len(set(ids)) != len(ids):
+            raise ValueError("a question is asked twice: ask each once")
+        return self
+
+    def queries(self) -> tuple[Query, ...]:
+        """The questions in the order asked."""
+        return tuple(question.query() for question in self.ask)
+
+
+def load_config(path: str | None, flags: Mapping[str, object]) -> JobConfig:
+    """Join a job file with flags, which win, and validate the whole.
+
+    Args:
+        path: a job.yaml, or None.
+        flags: field name to value; None and empty lists count as not given.
+
+    Raises:
+        RequestError: the file cannot be read, or a field is unknown, missing or wrong.
+    """
+    fields = _from_file(path) if path else {}
+    fields.update({key: value for key, value in flags.items() if value is not None and value not in ([], ())})
+    try:
+        return JobConfig.model_validate(fields)
+    except ValidationError as error:
+        raise _request_error(error) from error
+
+
+def job_schema() -> dict[str, object]:
+    """JSON Schema of job.yaml, for editors."""
+    return JobConfig.model_json_schema()
+
+
+def _from_file(path: str) -> dict[str, object]:
+    try:
+        fields = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RequestError("job", f"{path} cannot be read ({error})", "give a YAML file") from error
+    if not isinstance(fields, dict):
+        raise RequestError("job", f"{path} holds no fields", "write fields such as 'scenes:' and 'ask:'")
+    return fields
+
+
+_MISSING = {
+    "scenes": "name at least one scene: remotereasoner run 'images/*.tif' …",
+    "ask": "ask at least one question with --ask, --vqa or --caption",
+    "out": "name the output folder with --out",
+}
+
+
+def _request_error(error: ValidationError) -> RequestError:
+    first = error.errors(include_url=False)[0]
+    place = ".".join(str(part) for part in first["loc"]) or "ask"
+    field = place.split(".")[0]
+    if first["type"] == "extra_forbidden":
+        known = ", ".join(JobConfig.model_fields)
+        return RequestError(place, "no such field", f"the fields are {known}")
+    if first["type"] in ("missing", "too_short") and field in _MISSING:
+        return RequestError(field, "nothing is given", _MISSING[field])
+    hint = JobConfig.model_fields[field].description if field in JobConfig.model_fields else ""
+    reason = first["msg"].removeprefix("Value error, ")
+    return RequestError(place, f"{reason} (given: {first['input']!r:.80})", f"expected: {hint}")

@@ -1,0 +1,70 @@
+"""What people see: progress and tables on stderr, one JSON object on stdout. Decides nothing."""
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from pipelines.progress import Event, Listener, MergeStarted, RunStarted
+from pipelines.tasks import ChunkDone
+
+STDERR = Console(stderr=True)
+
+
+def say(text: str) -> None:
+    """A line for people, on stderr."""
+    STDERR.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def say_json(value: Mapping[str, object]) -> None:
+    """The one JSON object of a command, on stdout."""
+    sys.stdout.write(json.dumps(value) + "\n")
+    sys.stdout.flush()
+
+
+def say_table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """A table for people, on stderr."""
+    table = Table(title=title, title_justify="left")
+    for index, name in enumerate(header):
+        table.add_column(name, justify="left" if index == 0 else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*(str(value) for value in row))
+    STDERR.print(table)
+
+
+@contextmanager
+def progress_bar() -> Iterator[Listener]:
+    """A listener that draws a bar of tiles while the block runs."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=STDERR, transient=True) as progress:
+        yield _BarListener(progress)
+
+
+class _BarListener:
+    """Turns events into the movement of one bar."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._bar: TaskID | None = None
+        self._statuses: Counter[str] = Counter()
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, RunStarted):
+            self._start(event)
+        elif isinstance(event, ChunkDone) and self._bar is not None:
+            self._statuses.update(event.statuses)
+            said = ", ".join(f"{count} {status}" for status, count in sorted(self._statuses.items()))
+            self._progress.update(self._bar, advance=event.n_tiles, description=f"tiles ({said})")
+        elif isinstance(event, MergeStarted) and self._bar is not None:
+            self._progress.update(self._bar, description=f"merging {event.n_scenes} scenes")
+
+    def _start(self, event: RunStarted) -> None:
+        done = event.n_chunks - event.n_pending
+        if done:
+            say(f"resuming: {done} of {event.n_chunks} chunks are done")
+        self._bar = self._progress.add_task("loading models", total=event.n_pending_tiles)

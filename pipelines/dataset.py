@@ -1,0 +1,189 @@
+"""The objects and texts that users query: columns, cells and files. Knows no fragment and no model."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from io import BytesIO
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import shapely
+
+from pipelines.cells import EMPTY_CELL, cell_bounds, quadkeys
+from pipelines.geoparquet import BBOX, Bounds, geoparquet_bytes, hilbert_order
+from pipelines.ledger import AnswerRow
+from pipelines.storage import Store
+from reasoner.query import Query
+from tiling.scene_object import SceneObject
+
+OBJECTS = "objects"
+TEXTS = "texts"
+GEOMETRIES = ("geometry", "region", "contour")
+_WORLD = (-180.0, -90.0, 180.0, 90.0)
+_TIME = pa.timestamp("us", tz="UTC")
+OBJECT_SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("query_id", pa.string()),
+        ("query", pa.string()),
+        ("label", pa.string()),
+        ("score", pa.float64()),
+        ("geometry", pa.binary()),
+        ("region", pa.binary()),
+        ("contour", pa.binary()),
+        ("bbox", BBOX),
+        ("area_m2", pa.float64()),
+        ("n_fragments", pa.int32()),
+        ("tile_ids", pa.list_(pa.string())),
+        ("touches_scene_edge", pa.bool_()),
+        ("valid_fraction", pa.float64()),
+        ("thinking", pa.string()),
+        ("scene_ids", pa.list_(pa.string())),
+        ("datetime", _TIME),
+        ("run_id", pa.string()),
+    ]
+)
+TEXT_SCHEMA = pa.schema(
+    [
+        ("tile_id", pa.string()),
+        ("scene_id", pa.string()),
+        ("query_id", pa.string()),
+        ("query", pa.string()),
+        ("text", pa.string()),
+        ("status", pa.string()),
+        ("thinking", pa.string()),
+        ("geometry", pa.binary()),
+        ("bbox", BBOX),
+        ("run_id", pa.string()),
+    ]
+)
+_CELL = "cell"
+PART_SCHEMA = pa.schema(
+    [field for field in OBJECT_SCHEMA if field.name != "bbox"] + [pa.field(_CELL, pa.string())]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What all rows of one question share."""
+
+    query: Query
+    """The question."""
+    run_id: str
+    """Digest of the job."""
+
+
+def object_part(objects: Sequence[SceneObject], thinking: Sequence[str], origin: Origin) -> pa.Table:
+    """One scene's objects as a table with WKB geometries and the deepest cell of each.
+
+    Args:
+        objects: the objects.
+        thinking: per object, what the reasoner thought where it was seen best.
+        origin: question and run.
+    """
+    cells = quadkeys([item.geometry for item in objects])
+    records = [
+        {**_object_record(item, origin), "thinking": thought, _CELL: cell}
+        for item, thought, cell in zip(objects, thinking, cells, strict=True)
+    ]
+    return pa.Table.from_pylist(records, schema=PART_SCHEMA)
+
+
+def part_cells(part: pa.Table) -> list[str]:
+    """Deepest cell of each row of a part."""
+    cells: list[str] = part.column(_CELL).to_pylist()
+    return cells
+
+
+def cell_rows(part: pa.Table, cell: str) -> pa.Table:
+    """The rows of a part that lie in a cell of any zoom."""
+    return part.filter(pa.array([key.startswith(cell) for key in part_cells(part)], pa.bool_()))
+
+
+def write_cell(store: Store, query_id: str, cell: str, rows: pa.Table) -> str:
+    """Write one cell's objects in Hilbert order, atomically; the file's name."""
+    columns = _decoded(rows.drop_columns([_CELL]), GEOMETRIES)
+    order = hilbert_order(columns["geometry"], cell_bounds(cell), [str(item) for item in columns["id"]])
+    return _write_objects(
+        store, object_name(query_id, cell), {k: [v[i] for i in order] for k, v in columns.items()}
+    )
+
+
+def write_empty(store: Store, query_id: str) -> str:
+    """Write the valid empty file of a question that found nothing; the file's name."""
+    columns: dict[str, list[object]] = {field.name: [] for field in PART_SCHEMA if field.name != _CELL}
+    return _write_objects(store, object_name(query_id, EMPTY_CELL), columns)
+
+
+def object_name(query_id: str, cell: str) -> str:
+    """Name of the file of a question's objects in a cell."""
+    return f"{OBJECTS}/query={query_id}/cell={cell}/objects.parquet"
+
+
+def object_files(store: Store, query_id: str | None = None) -> list[str]:
+    """Names of the object files of one question, or of all."""
+    folder = OBJECTS if query_id is None else f"{OBJECTS}/query={query_id}"
+    return [name for name in store.names(folder) if name.endswith(".parquet")]
+
+
+def count_objects(store: Store, query_id: str | None = None) -> int:
+    """Objects in the files of one question, or of all."""
+    names = object_files(store, query_id)
+    return sum(pq.read_metadata(BytesIO(store.read(name))).num_rows for name in names)
+
+
+def write_texts(store: Store, rows: Sequence[AnswerRow], origin: Origin) -> str:
+    """Write a question's texts, one row per tile, in Hilbert order; the file's name."""
+    order = hilbert_order([row.geometry for row in rows], _WORLD, [row.tile_id for row in rows])
+    records = [_text_record(rows[index], origin) for index in order]
+    names = [field.name for field in TEXT_SCHEMA if field.name != "bbox"]
+    columns = {name: [record[name] for record in records] for name in names}
+    name = f"{TEXTS}/query={origin.query.id}/texts.parquet"
+    store.write(name, geoparquet_bytes(columns, TEXT_SCHEMA, ("geometry",)))
+    return name
+
+
+def total_bounds(geometries: Iterator[shapely.Geometry]) -> Bounds:
+    """West, south, east and north around all geometries, degrees."""
+    west, south, east, north = shapely.total_bounds(list(geometries)).tolist()
+    return west, south, east, north
+
+
+def _object_record(item: SceneObject, origin: Origin) -> dict[str, object]:
+    record = {name: getattr(item, name) for name in PART_SCHEMA.names if hasattr(item, name)}
+    record |= {name: shapely.to_wkb(getattr(item, name)) for name in GEOMETRIES}
+    record |= {"query_id": origin.query.id, "query": origin.query.text, "run_id": origin.run_id}
+    record["datetime"] = _instant(item.datetime)
+    return record
+
+
+def _text_record(row: AnswerRow, origin: Origin) -> dict[str, object]:
+    return {
+        "tile_id": row.tile_id,
+        "scene_id": row.scene_id,
+        "query_id": origin.query.id,
+        "query": origin.query.text,
+        "text": row.text,
+        "status": str(row.status),
+        "thinking": row.thinking,
+        "geometry": row.geometry,
+        "run_id": origin.run_id,
+    }
+
+
+def _instant(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    instant = datetime.fromisoformat(text)
+    return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
+
+
+def _decoded(rows: pa.Table, geometries: Sequence[str]) -> dict[str, list[Any]]:
+    columns: dict[str, list[Any]] = rows.to_pydict()
+    return columns | {name: shapely.from_wkb(columns[name]).tolist() for name in geometries}
+
+
+def _write_objects(store: Store, name: str, columns: dict[str, list[object]]) -> str:
+    store.write(name, geoparquet_bytes(columns, OBJECT_SCHEMA, GEOMETRIES))
+    return name

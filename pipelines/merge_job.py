@@ -1,0 +1,159 @@
+"""From the committed ledger to objects and texts: the second job. Knows no model and reads no pixels."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipelines.cells import frozen_zoom
+from pipelines.dataset import (
+    Origin,
+    cell_rows,
+    object_files,
+    object_part,
+    part_cells,
+    write_cell,
+    write_empty,
+    write_texts,
+)
+from pipelines.errors import IncompleteError
+from pipelines.ledger import AnswerRow, committed, ledger_name, read_rows
+from pipelines.plan import Plan
+from pipelines.storage import Store
+from pipelines.tasks import pending_chunks
+from reasoner.query import Query, Task
+from tiling.merging import merge
+from tiling.scene_object import scene_objects
+
+
+@dataclass(frozen=True, slots=True)
+class ScenePart:
+    """One scene's and question's objects, set down in a local file until their cells are known."""
+
+    query_id: str
+    """The question."""
+    scene: int
+    """Index of the scene in the plan."""
+    path: Path
+    """The local file."""
+    cells: Mapping[str, int]
+    """Objects per deepest cell."""
+
+
+MergeOne = Callable[[int, Query], pa.Table]
+"""Merges one scene (index in the plan) and question into a table of objects."""
+
+
+@dataclass(frozen=True, slots=True)
+class MergeStep:
+    """Joins the fragments of one scene and question into objects; a plain picklable callable."""
+
+    store: Store
+    """The output folder."""
+    plan: Plan
+    """The frozen plan."""
+
+    def __call__(self, scene: int, query: Query) -> pa.Table:
+        """Objects of a scene (index in the plan) and a question.
+
+        Raises:
+            FileNotFoundError: a ledger file is missing.
+        """
+        planned = self.plan.scenes[scene]
+        rows = list(scene_rows(self.store, self.plan, scene, query))
+        fragments = [fragment for row in rows for fragment in row.fragments]
+        merged = merge(fragments, transform=planned.work.transform)
+        objects = scene_objects(merged, planned.scene, planned.work, query_id=query.id)
+        thinking = {row.tile_id: row.thinking for row in rows}
+        thoughts = [thinking[item.representative.tile_id] for item in merged]
+        return object_part(objects, thoughts, Origin(query, self.plan.run_id))
+
+
+def merge_job(store: Store, plan: Plan) -> dict[str, int]:
+    """Write objects and texts of every question; doing it again gives the same bytes.
+
+    Returns:
+        Rows written per question id: objects, or texts for caption and VQA.
+
+    Raises:
+        IncompleteError: a ledger file is missing.
+        OSError: the storage refuses.
+    """
+    _check_complete(store, plan)
+    counts = _merge_objects(store, plan)
+    for query in plan.queries:
+        if query.task is not Task.LOCATE:
+            counts[query.id] = _collect_texts(store, plan, query)
+    return counts
+
+
+def scene_rows(store: Store, plan: Plan, scene: int, query: Query) -> Iterator[AnswerRow]:
+    """Ledger rows of one scene (index in the plan) and question, chunk by chunk.
+
+    Raises:
+        FileNotFoundError: a ledger file is missing.
+    """
+    transform = plan.scenes[scene].work.transform
+    for ref in plan.chunks_of(scene):
+        yield from read_rows(store, ledger_name(query.id, ref.chunk_id), transform=transform)
+
+
+def _check_complete(store: Store, plan: Plan) -> None:
+    pending = pending_chunks(plan, committed(store))
+    missing = [ledger_name(name, item.ref.chunk_id) for item in pending for name in sorted(item.open_ids)]
+    if missing:
+        raise IncompleteError(store.root, tuple(missing))
+
+
+def _merge_objects(store: Store, plan: Plan) -> dict[str, int]:
+    step = MergeStep(store, plan)
+    queries = [query for query in plan.queries if query.task is Task.LOCATE]
+    with TemporaryDirectory(prefix="remotereasoner-") as folder:
+        parts = [
+            _set_down(step(scene, query), Path(folder), query_id=query.id, scene=scene)
+            for query in queries
+            for scene in range(len(plan.scenes))
+        ]
+        zoom = frozen_zoom(store, _total(parts)) if queries else 0
+        return {query.id: _write_query(store, query.id, parts, zoom=zoom) for query in queries}
+
+
+def _set_down(table: pa.Table, folder: Path, *, query_id: str, scene: int) -> ScenePart:
+    path = folder / f"{query_id}-{scene}.parquet"
+    pq.write_table(table, path)
+    return ScenePart(query_id, scene, path, Counter(part_cells(table)))
+
+
+def _total(parts: list[ScenePart]) -> Counter[str]:
+    total: Counter[str] = Counter()
+    for query_id in {part.query_id for part in parts}:
+        own: Counter[str] = Counter()
+        for part in parts:
+            own.update(part.cells if part.query_id == query_id else {})
+        total |= own
+    return total
+
+
+def _write_query(store: Store, query_id: str, parts: list[ScenePart], *, zoom: int) -> int:
+    """Write a question's cells and delete those it no longer has; the number of its objects."""
+    own = [part for part in parts if part.query_id == query_id]
+    cells = sorted({key[:zoom] for part in own for key in part.cells})
+    written = [_write_cell(store, query_id, cell, own) for cell in cells] or [write_empty(store, query_id)]
+    store.remove(sorted(set(object_files(store, query_id)) - set(written)))
+    return sum(sum(part.cells.values()) for part in own)
+
+
+def _write_cell(store: Store, query_id: str, cell: str, parts: list[ScenePart]) -> str:
+    touched = [part for part in parts if any(key.startswith(cell) for key in part.cells)]
+    rows = pa.concat_tables([cell_rows(pq.read_table(part.path), cell) for part in touched])
+    return write_cell(store, query_id, cell, rows)
+
+
+def _collect_texts(store: Store, plan: Plan, query: Query) -> int:
+    rows = [row for scene in range(len(plan.scenes)) for row in scene_rows(store, plan, scene, query)]
+    write_texts(store, rows, Origin(query, plan.run_id))
+    return len(rows)

@@ -1,0 +1,100 @@
+"""Model names made into models, oracles included. Knows no file layout of a run and no prompt."""
+
+from dataclasses import dataclass
+
+from pipelines.errors import RequestError
+from pipelines.plan import ModelFacts
+from pipelines.truth import Placement, Truth, question_kinds, truth_digest, truth_uri
+from reasoner import loading
+from reasoner.oracle import OracleReasoner, OracleSegmenter
+from reasoner.protocols import Reasoner, Segmenter
+from reasoner.query import Query, Task
+
+ORACLE_TILE_PX = 256
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRecipe:
+    """All a worker needs to build both models; picklable, holds no weights."""
+
+    reasoner: str
+    """The reasoner's name."""
+    segmenter: str
+    """The segmenter's name."""
+    profile: str | None
+    """Model family, None where the checkpoint tells."""
+    device: str
+    """auto, cpu or cuda."""
+    seed: int
+    """Seed of whatever samples."""
+    placements: tuple[Placement, ...]
+    """Where the planned scenes lie, for oracles; empty for other models."""
+
+    def load_reasoner(self) -> Reasoner:
+        """Build the reasoner.
+
+        Raises:
+            ModelError: it cannot be loaded.
+            RequestError: an oracle's truth table cannot be read.
+        """
+        uri = truth_uri(self.reasoner)
+        if uri is not None:
+            lookup = Truth(uri, self.placements).load()
+            return OracleReasoner(lookup, digest=_oracle_digest(uri), tile_px=ORACLE_TILE_PX)
+        return loading.load_reasoner(self.reasoner, device=self.device, profile=self.profile, seed=self.seed)
+
+    def load_segmenter(self) -> Segmenter:
+        """Build the segmenter.
+
+        Raises:
+            ModelError: it cannot be loaded.
+            RequestError: an oracle's truth table cannot be read.
+        """
+        uri = truth_uri(self.segmenter)
+        if uri is not None:
+            return OracleSegmenter(Truth(uri, self.placements).load(), digest=_oracle_digest(uri))
+        return loading.load_segmenter(self.segmenter, device=self.device)
+
+
+def reasoner_facts(name: str, *, profile: str | None, queries: tuple[Query, ...]) -> ModelFacts:
+    """Digest and tile size of a reasoner, without loading it.
+
+    Raises:
+        ModelError: there is no such model.
+        RequestError: an oracle's truth table cannot be read, or does not know a question.
+    """
+    uri = truth_uri(name)
+    if uri is None:
+        facts = loading.reasoner_facts(name, profile=profile)
+        return ModelFacts(name, facts.digest, facts.tile_px)
+    _check_known(uri, queries)
+    return ModelFacts(name, _oracle_digest(uri), ORACLE_TILE_PX)
+
+
+def segmenter_facts(name: str) -> ModelFacts:
+    """Digest of a segmenter, without loading it.
+
+    Raises:
+        ModelError: there is no such model.
+        RequestError: an oracle's truth table cannot be read.
+    """
+    uri = truth_uri(name)
+    if uri is None:
+        return ModelFacts(name, loading.segmenter_digest(name), 0)
+    return ModelFacts(name, _oracle_digest(uri), 0)
+
+
+def _oracle_digest(uri: str) -> str:
+    return f"oracle-{truth_digest(uri)}"
+
+
+def _check_known(uri: str, queries: tuple[Query, ...]) -> None:
+    known = question_kinds(uri)
+    for query in queries:
+        if query.task is Task.LOCATE and query.text not in known:
+            example = next(iter(known), "")
+            raise RequestError(
+                "ask",
+                f"the oracle of {uri} does not know {query.text!r}",
+                f"ask as in questions.json: {example!r}",
+            )

@@ -1,0 +1,161 @@
+"""Making the plan: headers of scenes, model digests, scaling, grids. Reads no chunk and writes nothing."""
+
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+
+from pipelines.config import JobConfig
+from pipelines.errors import RequestError
+from pipelines.models import reasoner_facts, segmenter_facts
+from pipelines.plan import RULES_VERSION, ChunkRef, ModelFacts, Plan, PlannedScene, chunk_refs, digest
+from tiling.grid import Grid
+from tiling.opening import DEFAULT_LIMITS, Limits, describe_scene, list_sources
+from tiling.scaling import Scaling, estimate_scaling
+from tiling.scene import Scene
+from tiling.work import work_grid
+
+_READERS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenScaling:
+    """The scaling of an earlier plan, to be used again in place of an estimate."""
+
+    scaling: Scaling | None
+    """None where the scenes are 8-bit."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Sizes:
+    tile_px: int
+    overlap_px: int
+    chunk_px: int
+
+
+def make_plan(config: JobConfig, *, frozen: FrozenScaling | None = None) -> Plan:
+    """Decide everything a run will do.
+
+    Args:
+        config: the request.
+        frozen: scaling of an earlier plan of the same job, kept where the request says auto.
+
+    Raises:
+        SceneError: a scene cannot be opened or placed.
+        GridError: tile, overlap and chunk make no grid.
+        ModelError: a model is unknown.
+        RequestError: two scenes share an id, or an oracle does not know a question.
+    """
+    queries = config.queries()
+    reasoner = reasoner_facts(config.reasoner, profile=config.profile, queries=queries)
+    segmenter = segmenter_facts(config.segmenter)
+    sizes = _sizes(config, reasoner)
+    limits = job_limits(config)
+    scenes = find_scenes(config, limits)
+    planned = tuple(_lay_grid(scene, sizes, config.gsd) for scene in scenes)
+    scaling = _scaling(config, scenes, limits=limits, frozen=frozen)
+    basis = _basis((reasoner, segmenter), sizes, scaling)
+    return Plan(
+        run_id=digest({**basis, "queries": [query.id for query in queries], "scenes": _places(planned)}),
+        config=config,
+        queries=queries,
+        reasoner=reasoner,
+        segmenter=segmenter,
+        scaling=scaling,
+        scenes=planned,
+        chunks=_all_refs(planned, basis),
+    )
+
+
+def find_scenes(config: JobConfig, limits: Limits) -> list[Scene]:
+    """Describe every scene the request names, by id.
+
+    Raises:
+        SceneError: a scene cannot be opened or placed.
+        RequestError: two scenes share an id.
+    """
+    patterns = [source for source in config.scenes if isinstance(source, str)]
+    sources: list[str | dict[str, str]] = [source for source in config.scenes if not isinstance(source, str)]
+    sources += list_sources(patterns) if patterns else []
+
+    def describe(source: str | dict[str, str]) -> Scene:
+        return describe_scene(source, bands=config.bands, assume_crs=config.assume_crs, limits=limits)
+
+    with ThreadPoolExecutor(_READERS) as pool:
+        scenes = sorted(pool.map(describe, sources), key=lambda scene: scene.scene_id)
+    _check_ids(scenes)
+    return scenes
+
+
+def job_limits(config: JobConfig) -> Limits:
+    """What may be opened: the default limits and the drivers the user allows."""
+    if not config.allow_drivers:
+        return DEFAULT_LIMITS
+    return replace(DEFAULT_LIMITS, drivers=(*DEFAULT_LIMITS.drivers, *config.allow_drivers))
+
+
+def _check_ids(scenes: Sequence[Scene]) -> None:
+    if not scenes:
+        raise RequestError("scenes", "no scene is found", "name rasters, folders or STAC items")
+    scene_id, times = Counter(scene.scene_id for scene in scenes).most_common(1)[0]
+    if times > 1:
+        uris = ", ".join(scene.uri for scene in scenes if scene.scene_id == scene_id)
+        raise RequestError(
+            "scenes", f"{times} scenes share the id {scene_id!r} ({uris})", "rename all but one"
+        )
+
+
+def _sizes(config: JobConfig, reasoner: ModelFacts) -> _Sizes:
+    tile = config.tile or reasoner.tile_px
+    return _Sizes(tile, tile // 4 if config.overlap is None else config.overlap, config.chunk)
+
+
+def _lay_grid(scene: Scene, sizes: _Sizes, gsd_m: float | None) -> PlannedScene:
+    work = work_grid(scene, gsd_m=gsd_m)
+    grid = Grid(scene.scene_id, work.width, work.height, sizes.tile_px, sizes.overlap_px, sizes.chunk_px)
+    return PlannedScene(scene, work, grid)
+
+
+def _scaling(
+    config: JobConfig, scenes: Sequence[Scene], *, limits: Limits, frozen: FrozenScaling | None
+) -> Scaling | None:
+    if not isinstance(config.scaling, str):
+        return _given_scaling(config.scaling, scenes)
+    if frozen is not None:
+        return frozen.scaling
+    return estimate_scaling(scenes, limits)
+
+
+def _given_scaling(ranges: Sequence[tuple[float, float]], scenes: Sequence[Scene]) -> Scaling:
+    n_bands = max(len(scene.bands) for scene in scenes)
+    if len(ranges) not in (1, n_bands):
+        raise RequestError(
+            "scaling",
+            f"{len(ranges)} ranges for {n_bands} bands",
+            "give one [low, high], or one for each band",
+        )
+    full = list(ranges) if len(ranges) == n_bands else list(ranges) * n_bands
+    return Scaling(low=tuple(low for low, _ in full), high=tuple(high for _, high in full))
+
+
+def _basis(
+    models: tuple[ModelFacts, ModelFacts], sizes: _Sizes, scaling: Scaling | None
+) -> dict[str, object]:
+    return {
+        "rules": RULES_VERSION,
+        "reasoner": models[0].digest,
+        "segmenter": models[1].digest,
+        "sizes": asdict(sizes),
+        "scaling": asdict(scaling) if scaling else None,
+    }
+
+
+def _places(planned: Sequence[PlannedScene]) -> list[object]:
+    return [
+        [item.scene.scene_id, item.scene.crs, item.work.transform, item.work.width, item.work.height]
+        for item in planned
+    ]
+
+
+def _all_refs(planned: Sequence[PlannedScene], basis: dict[str, object]) -> tuple[ChunkRef, ...]:
+    return tuple(ref for index, item in enumerate(planned) for ref in chunk_refs(index, item, basis))

@@ -1,0 +1,35 @@
+"""What a run says while it works: events to a listener. Prints nothing."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pipelines.tasks import ChunkDone
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """Event: the plan is frozen and work begins."""
+
+    n_chunks: int
+    """Chunks planned."""
+    n_pending: int
+    """Chunks still to do."""
+    n_pending_tiles: int
+    """Tiles in them."""
+
+
+@dataclass(frozen=True, slots=True)
+class MergeStarted:
+    """Event: all chunks are committed and fragments are being joined."""
+
+    n_scenes: int
+    """Scenes to merge."""
+
+
+Event = RunStarted | ChunkDone | MergeStarted
+Listener = Callable[[Event], None]
+"""Takes events as they happen."""
+
+
+def ignore(event: Event) -> None:
+    """A listener that does nothing."""

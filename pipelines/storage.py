@@ -1,0 +1,97 @@
+"""The output folder, local or on object storage: whole files, written atomically. Knows no file's meaning."""
+
+import os
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import fsspec
+from fsspec.core import url_to_fs
+
+TMP_MARK = ".tmp-"
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """One output folder; every name given to it is relative, with forward slashes."""
+
+    root: str
+    """Local path or s3:// address of the folder."""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the folder lies on a local file system."""
+        return "://" not in self.root
+
+    def path(self, name: str) -> str:
+        """Full address of a file in the folder."""
+        return f"{self.root.rstrip('/')}/{name}" if name else self.root.rstrip("/")
+
+    def write(self, name: str, data: bytes) -> None:
+        """Put a whole file in place at once: a rename locally, one PUT on object storage.
+
+        Raises:
+            OSError: the storage refuses.
+        """
+        if not self.is_local:
+            fs, path = self._remote(name)
+            fs.pipe_file(path, data)
+            return
+        final = Path(self.path(name))
+        final.parent.mkdir(parents=True, exist_ok=True)
+        tmp = final.with_name(f"{final.name}{TMP_MARK}{secrets.token_hex(4)}")
+        with tmp.open("wb") as handle:
+            handle.write(data)
+            handle.flush()
+            os.fsync(handle.fileno())
+        tmp.replace(final)
+
+    def read(self, name: str) -> bytes:
+        """Bytes of a file.
+
+        Raises:
+            FileNotFoundError: it is not there.
+        """
+        if self.is_local:
+            return Path(self.path(name)).read_bytes()
+        fs, path = self._remote(name)
+        return bytes(fs.cat_file(path))
+
+    def exists(self, name: str) -> bool:
+        """Whether the file is there, asked afresh."""
+        if self.is_local:
+            return Path(self.path(name)).is_file()
+        fs, path = self._remote(name)
+        return bool(fs.isfile(path))
+
+    def names(self, folder: str) -> list[str]:
+        """Relative names of all finished files below a folder, sorted; temporary files are not among them."""
+        return sorted(name for name in self._all_names(folder) if TMP_MARK not in name)
+
+    def remove(self, names: Sequence[str]) -> None:
+        """Delete files; a file that is not there is no error."""
+        for name in names:
+            if self.is_local:
+                Path(self.path(name)).unlink(missing_ok=True)
+            elif self.exists(name):
+                fs, path = self._remote(name)
+                fs.rm_file(path)
+
+    def clear_temporary(self, folder: str) -> None:
+        """Delete what a killed writer left half written below a folder."""
+        self.remove([name for name in self._all_names(folder) if TMP_MARK in name])
+
+    def _all_names(self, folder: str) -> list[str]:
+        if self.is_local:
+            root = Path(self.root)
+            return [
+                path.relative_to(root).as_posix() for path in (root / folder).rglob("*") if path.is_file()
+            ]
+        fs, path = self._remote(folder)
+        base = self._remote("")[1].rstrip("/") + "/"
+        return [str(found).removeprefix(base) for found in fs.find(path)]
+
+    def _remote(self, name: str) -> tuple[fsspec.AbstractFileSystem, str]:
+        fs, path = url_to_fs(self.path(name), use_listings_cache=False)
+        return fs, str(path)

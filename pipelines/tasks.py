@@ -1,0 +1,105 @@
+"""What travels between the steps: plain picklable values. Does nothing."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from pipelines.ledger import AnswerRow
+from pipelines.plan import ChunkRef, Plan
+from reasoner.query import Query
+from tiling.grid import Chunk
+from tiling.reading import ChunkImage
+from tiling.scene import Scene
+from tiling.work import WorkGrid
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkTask:
+    """One chunk to be done."""
+
+    chunk_id: str
+    """Id of the chunk."""
+    scene: Scene
+    """Its scene."""
+    work: WorkGrid
+    """The scene's work grid."""
+    chunk: Chunk
+    """Its tiles."""
+    queries: tuple[Query, ...]
+    """Questions to ask together."""
+    open_ids: frozenset[str]
+    """Ids of those whose rows are to be committed."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkRead:
+    """One chunk with its pixels."""
+
+    task: ChunkTask
+    """What is to be done."""
+    image: ChunkImage | None
+    """Its pixels, None where nothing could be read."""
+    problem: str
+    """Why nothing could be read, empty otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkAnswers:
+    """One chunk's finished rows."""
+
+    chunk_id: str
+    """Id of the chunk."""
+    scene_id: str
+    """Id of its scene."""
+    rows: Mapping[str, Sequence[AnswerRow]]
+    """Rows by question id, in the order of the tiles."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkDone:
+    """Event: a chunk's files are committed."""
+
+    chunk_id: str
+    """Id of the chunk."""
+    scene_id: str
+    """Id of its scene."""
+    n_tiles: int
+    """Tiles in it."""
+    statuses: Mapping[str, int]
+    """Rows per status, over all its questions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """One chunk that has questions without a ledger file."""
+
+    ref: ChunkRef
+    """The chunk."""
+    open_ids: frozenset[str]
+    """Ids of the questions without a ledger file."""
+
+
+def pending_chunks(plan: Plan, done: Collection[tuple[str, str]]) -> list[Pending]:
+    """Planned minus committed, in the plan's order.
+
+    Args:
+        plan: the frozen plan.
+        done: (query id, chunk id) of every committed ledger file.
+    """
+    found = []
+    for ref in plan.chunks:
+        open_ids = frozenset(query.id for query in plan.queries if (query.id, ref.chunk_id) not in done)
+        if open_ids:
+            found.append(Pending(ref, open_ids))
+    return found
+
+
+def task_of(plan: Plan, pending: Pending) -> ChunkTask:
+    """The task of a pending chunk, with its tiles listed.
+
+    All questions are asked even where some are committed: what a model computes depends in its last bits on
+    what else is in the batch, and a resumed run must give the same bytes. A killed run leaves at most one such
+    chunk per worker.
+    """
+    planned = plan.scenes[pending.ref.scene]
+    chunk = plan.chunk(pending.ref)
+    return ChunkTask(pending.ref.chunk_id, planned.scene, planned.work, chunk, plan.queries, pending.open_ids)

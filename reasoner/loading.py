@@ -1,0 +1,146 @@
+"""From the name of a model to something that answers or segments.
+
+Knows which engine runs what. Loads torch only when an engine needs it.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from reasoner.digest import weights_digest
+from reasoner.errors import ModelError
+from reasoner.finding import Role, check_found, find_model, read_json
+from reasoner.null import NullReasoner, NullSegmenter
+from reasoner.openai_engine import OpenAIReasoner, endpoint_of
+from reasoner.profiles import PROFILES, Profile, profile_for, profile_named
+from reasoner.protocols import Reasoner, Segmenter
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """What a plan needs of a model before it is loaded."""
+
+    digest: str
+    """Digest of the weights, and for a reasoner of the prompt version: the loaded model's own."""
+    tile_px: int
+    """Native tile size, pixels; 0 for a segmenter, which takes every size."""
+
+
+def load_reasoner(name: str, *, device: str = "auto", profile: str | None = None, seed: int = 0) -> Reasoner:
+    """Load a reasoner.
+
+    Args:
+        name: `nano`, `null`, a folder, a hub id or `http://host:port/v1#model`.
+        device: a torch device, or `auto` for a GPU where there is one.
+        profile: name of the conventions to use instead of the checkpoint's own.
+        seed: sent to served models; in-process models answer greedily and need none.
+
+    Raises:
+        ModelError: there is no such model or it cannot be loaded.
+    """
+    if name == "null":
+        return NullReasoner()
+    if _is_served(name):
+        return _served(name, profile, seed=seed)
+    from reasoner.transformers_engine import open_transformers_reasoner
+
+    folder = find_model(name, Role.REASONER)
+    return open_transformers_reasoner(folder, _profile(name, folder, profile), device=pick_device(device))
+
+
+def load_segmenter(name: str, *, device: str = "auto") -> Segmenter:
+    """Load a segmenter: `nano`, `null`, a folder, a hub id or a released `sam_vit_*.pth` file.
+
+    Raises:
+        ModelError: there is no such model or it cannot be loaded.
+    """
+    if name == "null":
+        return NullSegmenter()
+    source = find_model(name, Role.SEGMENTER)
+    config = read_json(source / "config.json") if source.is_dir() else {}
+    if source.is_file() or config.get("kind") == "segment_anything":
+        from reasoner.sam_original import open_original_sam
+
+        return open_original_sam(source, device=pick_device(device))
+    from reasoner.sam_transformers import open_transformers_sam
+
+    return open_transformers_sam(source, str(config.get("model_type")), device=pick_device(device))
+
+
+def check_model(name: str, *, role: Role = Role.REASONER) -> None:
+    """Check cheaply that a model can be found, without loading or downloading it.
+
+    Raises:
+        ModelError: it cannot; the message says what to give instead.
+    """
+    if name == "null":
+        return
+    if role is Role.REASONER and _is_served(name):
+        endpoint_of(name)
+        return
+    check_found(name, role)
+
+
+def describe_reasoner(name: str, *, profile: str | None = None) -> ModelCard:
+    """Return digest and tile size of a reasoner without loading it; a hub model is downloaded.
+
+    Raises:
+        ModelError: there is no such model.
+    """
+    if name == "null" or _is_served(name):
+        light = load_reasoner(name, profile=profile)
+        return ModelCard(light.digest, light.tile_px)
+    folder = find_model(name, Role.REASONER)
+    chosen = _profile(name, folder, profile)
+    return ModelCard(f"{weights_digest(folder)}-{chosen.digest}", chosen.tile_px)
+
+
+def describe_segmenter(name: str) -> ModelCard:
+    """Return the digest of a segmenter without loading it; a hub model is downloaded.
+
+    Raises:
+        ModelError: there is no such model.
+    """
+    digest = NullSegmenter().digest if name == "null" else weights_digest(find_model(name, Role.SEGMENTER))
+    return ModelCard(digest, 0)
+
+
+def pick_device(device: str) -> str:
+    """Return the torch device to use: the one given, or for `auto` a GPU where there is one."""
+    import torch
+
+    if device != "auto":
+        return device
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _is_served(name: str) -> bool:
+    return name.startswith(("http://", "https://"))
+
+
+def _served(name: str, profile: str | None, *, seed: int) -> OpenAIReasoner:
+    endpoint = endpoint_of(name, api_key=os.environ.get("OPENAI_API_KEY", ""), seed=seed)
+    chosen = profile_named(profile) if profile else _profile_of_served(endpoint.model)
+    return OpenAIReasoner(endpoint, chosen)
+
+
+def _profile_of_served(model: str) -> Profile:
+    plain = model.lower()
+    # The most special names come first: a RemoteReasoner may also name the model it was trained from.
+    found = next(
+        (key for key in ("think2seg", "remotereasoner", "qwen3-vl", "qwen2.5-vl") if key in plain), None
+    )
+    if found is None:
+        raise ModelError(
+            f"the conventions of {model!r} are not known: say one of {', '.join(PROFILES)} with --profile"
+        )
+    return PROFILES[found]
+
+
+def _profile(name: str, folder: Path, profile: str | None) -> Profile:
+    if profile:
+        return profile_named(profile)
+    args = folder / "args.json"
+    return profile_for(
+        name, read_json(folder / "config.json"), args=read_json(args) if args.is_file() else None
+    )

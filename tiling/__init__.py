@@ -1,0 +1,1 @@
+"""Pixels and ground: scenes, grids, reads, outlines and merging. Knows no model, no prompt and no Ray."""

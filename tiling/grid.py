@@ -1,0 +1,154 @@
+"""Tiles and chunks of one scene on its work grid. Knows integers only: no files, no CRS, no pixels."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from tiling.errors import GridError
+from tiling.window import Window
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Tile:
+    """One square the model sees."""
+
+    tile_id: str
+    """`<scene_id>/r<row>-c<column>`, row and column of the tile in its grid, from 0."""
+    window: Window
+    """Always tile_px by tile_px work pixels; reaches past the scene only where the scene is smaller."""
+    core: Window
+    """The part of the scene this tile answers for, work pixels; cores partition the work grid."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A rectangle of tiles that is read and committed together."""
+
+    row: int
+    """Row of the chunk in the grid, from 0."""
+    col: int
+    """Column of the chunk in the grid, from 0."""
+    window: Window
+    """Hull of its tiles' windows, clipped to the work grid, work pixels."""
+    tiles: tuple[Tile, ...]
+    """Its tiles, row by row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """Tiles along one side of a scene."""
+
+    length: int
+    """Side of the scene, work pixels."""
+    tile_px: int
+    """Side of a tile, work pixels."""
+    overlap_px: int
+    """What neighbouring tiles share at least, work pixels."""
+
+    @property
+    def count(self) -> int:
+        """Number of tiles along the side."""
+        over = self.length - self.tile_px
+        return 1 if over <= 0 else 1 + -(-over // (self.tile_px - self.overlap_px))
+
+    def start(self, index: int) -> int:
+        """First pixel of a tile; the last tile shifts back to end at the scene's edge."""
+        last = max(self.length - self.tile_px, 0)
+        return min(index * (self.tile_px - self.overlap_px), last)
+
+    def cut(self, index: int) -> int:
+        """First pixel of a tile's core: the middle of what it shares with the tile before it."""
+        if index <= 0:
+            return 0
+        if index >= self.count:
+            return self.length
+        return (self.start(index - 1) + self.start(index) + self.tile_px) // 2
+
+
+@dataclass(frozen=True)
+class Grid:
+    """How a scene is cut into tiles, and tiles are grouped into chunks."""
+
+    scene_id: str
+    """Scene the tile ids are named after."""
+    width: int
+    """Columns of the work grid."""
+    height: int
+    """Rows of the work grid."""
+    tile_px: int
+    """Side of a tile, work pixels."""
+    overlap_px: int
+    """What neighbouring tiles share at least, work pixels; at most half a tile."""
+    chunk_px: int
+    """Side a chunk's window may have, work pixels (a memory budget); one tile is always allowed."""
+
+    def __post_init__(self) -> None:
+        if min(self.width, self.height, self.tile_px, self.chunk_px) < 1:
+            raise GridError(
+                f"width {self.width}, height {self.height}, tile {self.tile_px} and chunk {self.chunk_px} "
+                "must be 1 pixel or more"
+            )
+        if not 0 <= 2 * self.overlap_px <= self.tile_px:
+            raise GridError(
+                f"overlap {self.overlap_px} px must lie between 0 and half the tile ({self.tile_px} px): "
+                f"give at most {self.tile_px // 2}"
+            )
+
+    @cached_property
+    def columns(self) -> Axis:
+        """Tiles from left to right."""
+        return Axis(self.width, self.tile_px, self.overlap_px)
+
+    @cached_property
+    def rows(self) -> Axis:
+        """Tiles from top to bottom."""
+        return Axis(self.height, self.tile_px, self.overlap_px)
+
+    @cached_property
+    def chunk_tiles(self) -> int:
+        """Tiles along one side of a whole chunk."""
+        return 1 + max(0, self.chunk_px - self.tile_px) // (self.tile_px - self.overlap_px)
+
+    @property
+    def n_tiles(self) -> int:
+        """Number of tiles, without listing them."""
+        return self.columns.count * self.rows.count
+
+    @property
+    def n_chunks(self) -> int:
+        """Number of chunks, without listing them."""
+        return -(-self.columns.count // self.chunk_tiles) * -(-self.rows.count // self.chunk_tiles)
+
+    def tile(self, row: int, col: int) -> Tile:
+        """The tile at a row and column of the grid."""
+        x, y = self.columns.start(col), self.rows.start(row)
+        return Tile(
+            tile_id=f"{self.scene_id}/r{row:04d}-c{col:04d}",
+            window=Window(x, y, x + self.tile_px, y + self.tile_px),
+            core=Window(
+                self.columns.cut(col), self.rows.cut(row), self.columns.cut(col + 1), self.rows.cut(row + 1)
+            ),
+        )
+
+    def tiles(self) -> Iterator[Tile]:
+        """All tiles, row by row."""
+        for row in range(self.rows.count):
+            for col in range(self.columns.count):
+                yield self.tile(row, col)
+
+    def chunks(self) -> Iterator[Chunk]:
+        """All chunks, row by row; their tiles partition the grid's tiles."""
+        step = self.chunk_tiles
+        for row, top in enumerate(range(0, self.rows.count, step)):
+            for col, left in enumerate(range(0, self.columns.count, step)):
+                yield self._chunk(row, col, top=top, left=left)
+
+    def _chunk(self, row: int, col: int, *, top: int, left: int) -> Chunk:
+        bottom = min(top + self.chunk_tiles, self.rows.count)
+        right = min(left + self.chunk_tiles, self.columns.count)
+        tiles = tuple(self.tile(r, c) for r in range(top, bottom) for c in range(left, right))
+        last = tiles[-1].window
+        hull = Window(
+            tiles[0].window.x0, tiles[0].window.y0, min(last.x1, self.width), min(last.y1, self.height)
+        )
+        return Chunk(row=row, col=col, window=hull, tiles=tiles)

@@ -1,0 +1,177 @@
+"""The one opener of rasters: limits first, one error type, a few handles kept open per thread."""
+
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import rasterio
+from rasterio._err import CPLE_BaseError
+from rasterio.errors import RasterioError
+from rasterio.io import DatasetReader
+from rasterio.session import DummySession
+
+from tiling.errors import SceneError
+from tiling.header import Header, check_header, read_header
+from tiling.limits import DEFAULT_LIMITS, Limits
+from tiling.storage import is_local, local_path, open_binary
+
+RASTER_ERRORS = (
+    RasterioError, CPLE_BaseError, OSError, ValueError, TypeError, LookupError, RuntimeError, ArithmeticError,
+    MemoryError, AttributeError,
+)  # fmt: skip
+"""Everything a raster read has been seen to raise; GDAL's own errors are not only RasterioIOError."""
+
+KEPT_OPEN = 4
+"""Handles a thread keeps open: the files of one band set."""
+
+BLOCK_CACHE_MB = 256
+"""GDAL's block cache: holds the row of blocks that two rows of chunks of a 10,000-pixel scene share."""
+
+
+def gdal_options(uri: str) -> dict[str, object]:
+    """GDAL options for reading an address; object storage is configured by the usual AWS_* variables."""
+    options: dict[str, object] = {
+        "GDAL_CACHEMAX": BLOCK_CACHE_MB,
+        # Sidecar masks and overviews are looked for by name; folders of many files are not listed.
+        "GDAL_DISABLE_READDIR_ON_OPEN": "TRUE",
+        # A damaged JPEG block is an error, not a grey square.
+        "GDAL_ERROR_ON_LIBJPEG_WARNING": True,
+        "GDAL_HTTP_MAX_RETRY": 4,
+        "GDAL_HTTP_RETRY_DELAY": 0.5,
+    }
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL", "")
+    if uri.startswith("s3://") and endpoint:
+        scheme, _, host = endpoint.partition("://")
+        options["AWS_S3_ENDPOINT"] = host.rstrip("/")
+        options["AWS_HTTPS"] = "NO" if scheme == "http" else "YES"
+        options["AWS_VIRTUAL_HOSTING"] = False
+    return options
+
+
+@contextmanager
+def gdal(uri: str) -> Iterator[None]:
+    """A block in which GDAL reads an address: options set, and everything it raises becomes SceneError."""
+    try:
+        with rasterio.Env(session=DummySession(), **gdal_options(uri)):
+            yield
+    except SceneError:
+        raise
+    except RASTER_ERRORS as exc:
+        raise SceneError(uri, f"cannot be read: {_said(exc)}") from exc
+
+
+def _said(exc: BaseException) -> str:
+    """What GDAL said, the cause behind rasterio's "see previous exception" included."""
+    texts = [str(exc) or type(exc).__name__]
+    if exc.__cause__ is not None:
+        texts.append(str(exc.__cause__))
+    return "; ".join(dict.fromkeys(texts))
+
+
+@contextmanager
+def opened(uri: str, limits: Limits = DEFAULT_LIMITS) -> Iterator[DatasetReader]:
+    """Open a raster for reading, after a look at its header.
+
+    Args:
+        uri: Local path, or s3:// (http and https where the limits name the driver HTTP).
+        limits: What it may declare.
+
+    Raises:
+        SceneError: It is not there, not allowed, or GDAL raised anything, here or inside the block.
+    """
+    with gdal(uri), _open(uri, limits) as dataset:
+        yield dataset
+
+
+def _open(uri: str, limits: Limits) -> DatasetReader:
+    header = Header("") if uri.startswith(("http://", "https://")) else _header(uri)
+    check_header(uri, header, limits)
+    dataset = _first_that_opens(uri, header.driver, limits)
+    try:
+        _check_dataset(uri, dataset, limits)
+    except SceneError:
+        dataset.close()
+        raise
+    return dataset
+
+
+def _header(uri: str) -> Header:
+    with open_binary(uri) as file:
+        return read_header(uri, file)
+
+
+def _first_that_opens(uri: str, driver: str, limits: Limits) -> DatasetReader:
+    path = vsi_path(uri, limits)
+    if driver:
+        return rasterio.open(path, driver=driver)
+    last: Exception | None = None
+    for name in (name for name in limits.drivers if name not in ("COG", "HTTP")):
+        try:
+            return rasterio.open(path, driver=name)
+        except RasterioError as exc:
+            last = exc
+    raise SceneError(
+        uri, f"is none of {', '.join(limits.drivers)}: convert it to a GeoTIFF or allow its GDAL driver"
+    ) from last
+
+
+def vsi_path(uri: str, limits: Limits = DEFAULT_LIMITS) -> str:
+    """The name GDAL knows an address by.
+
+    Raises:
+        SceneError: The address is of a kind that is not read, or http(s) without leave.
+    """
+    if is_local(uri):
+        return local_path(uri)
+    protocol, _, rest = uri.partition("://")
+    if protocol == "s3":
+        return f"/vsis3/{rest}"
+    if protocol in ("http", "https"):
+        if "HTTP" in limits.drivers:
+            return f"/vsicurl/{uri}"
+        raise SceneError(uri, "http and https addresses are off: allow the driver HTTP, or copy the file")
+    raise SceneError(uri, f"{protocol}:// addresses are not read: use a local path or s3://")
+
+
+def _check_dataset(uri: str, dataset: DatasetReader, limits: Limits) -> None:
+    if not dataset.count:
+        raise SceneError(uri, "has no band")
+    rows, columns = dataset.block_shapes[0]
+    check_header(
+        uri, Header(dataset.driver, dataset.width, dataset.height, dataset.count, rows * columns), limits
+    )
+
+
+class _Kept(threading.local):
+    """Handles one thread keeps open, least recently used first."""
+
+    def __init__(self) -> None:
+        self.handles: OrderedDict[tuple[str, Limits, str], DatasetReader] = OrderedDict()
+
+
+_kept = _Kept()
+
+
+@contextmanager
+def held(uri: str, limits: Limits, version: str) -> Iterator[DatasetReader]:
+    """Open a raster and keep its handle for this thread's next reads of it; drop it if a read fails.
+
+    Args:
+        uri: The raster.
+        limits: What it may declare.
+        version: Identity of its content; another one opens the file anew.
+
+    Raises:
+        SceneError: As for any raster that is opened.
+    """
+    key = (uri, limits, version)
+    with gdal(uri), ExitStack() as on_error:
+        dataset = _kept.handles.pop(key, None) or _open(uri, limits)
+        on_error.callback(dataset.close)
+        yield dataset
+        on_error.pop_all()
+        _kept.handles[key] = dataset
+        while len(_kept.handles) > KEPT_OPEN:
+            _kept.handles.popitem(last=False)[1].close()

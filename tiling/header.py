@@ -1,0 +1,143 @@
+"""A look at a file's first bytes before any decoder opens it. Knows TIFF and JPEG 2000 headers, no GDAL."""
+
+import struct
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from tiling.errors import SceneError
+from tiling.limits import Limits
+
+HEAD_BYTES = 4096
+"""Bytes read from the start of a file."""
+
+WIDTH, HEIGHT, BITS, SAMPLES, ROWS, PLANAR, TILE_WIDTH, TILE_HEIGHT = 256, 257, 258, 277, 278, 284, 322, 323
+"""TIFF tags."""
+
+MAX_ENTRIES = 4096
+"""Entries a TIFF directory may have; real files have a few dozen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a file declares about itself."""
+
+    driver: str
+    """GDAL driver that fits the first bytes; empty where none of the known ones does."""
+    width: int = 0
+    """Columns, 0 where unknown."""
+    height: int = 0
+    """Rows, 0 where unknown."""
+    bands: int = 0
+    """Bands, 0 where unknown."""
+    block_bytes: int = 0
+    """Bytes of one decoded block with all its bands, 0 where unknown."""
+
+
+def read_header(uri: str, file: BinaryIO) -> Header:
+    """Read what a raster declares.
+
+    Args:
+        uri: Its address, for messages.
+        file: The file, seekable.
+
+    Raises:
+        SceneError: It is empty, or its TIFF directory cannot be read.
+    """
+    head = file.read(HEAD_BYTES)
+    if not head:
+        raise SceneError(uri, "the file is empty")
+    if head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+        try:
+            return _tiff(head, file)
+        except (struct.error, ValueError) as exc:
+            raise SceneError(uri, f"its TIFF header is broken: {exc}") from exc
+    if head[4:8] == b"jP  " or head[:4] == b"\xff\x4f\xff\x51":
+        return _jpeg2000(head)
+    return Header("VRT" if b"<VRTDataset" in head else "")
+
+
+def _tiff(head: bytes, file: BinaryIO) -> Header:
+    order = "<" if head[:2] == b"II" else ">"
+    big = head[2:4] in (b"+\0", b"\0+")
+    (offset,) = struct.unpack_from(order + ("Q" if big else "I"), head, 8 if big else 4)
+    tags = _directory(file, offset, order, big)
+    width, height, bands = tags.get(WIDTH, 0), tags.get(HEIGHT, 0), tags.get(SAMPLES, 1)
+    if not (width and height and bands):
+        raise ValueError(f"width {width}, height {height}, bands {bands}")
+    block_width = tags.get(TILE_WIDTH, width)
+    block_height = tags.get(TILE_HEIGHT, min(tags.get(ROWS, height), height))
+    interleaved = 1 if tags.get(PLANAR, 1) == 2 else bands
+    size = block_width * block_height * interleaved * max(1, tags.get(BITS, 1) // 8)
+    return Header("GTiff", width, height, bands, size)
+
+
+def _directory(file: BinaryIO, offset: int, order: str, big: bool) -> dict[int, int]:
+    """First value of every entry of a TIFF directory that holds whole numbers."""
+    file.seek(offset)
+    (count,) = struct.unpack(order + ("Q" if big else "H"), file.read(8 if big else 2))
+    if count > MAX_ENTRIES:
+        raise ValueError(f"{count} entries in its directory")
+    size = 20 if big else 12
+    entries = file.read(count * size)
+    tags: dict[int, int] = {}
+    for start in range(0, count * size, size):
+        tag, kind = struct.unpack_from(order + "HH", entries, start)
+        value = _first_value(entries, start, order, kind, big, file)
+        if value is not None:
+            tags.setdefault(tag, value)
+    return tags
+
+
+def _first_value(entries: bytes, start: int, order: str, kind: int, big: bool, file: BinaryIO) -> int | None:
+    formats = {1: "B", 3: "H", 4: "I", 16: "Q"}
+    if kind not in formats:
+        return None
+    (count,) = struct.unpack_from(order + ("Q" if big else "I"), entries, start + 4)
+    field = start + (12 if big else 8)
+    fmt = order + formats[kind]
+    if count * struct.calcsize(fmt) <= (8 if big else 4):
+        return int(struct.unpack_from(fmt, entries, field)[0])
+    tag = struct.unpack_from(order + "H", entries, start)[0]
+    if tag != BITS:  # only the bits per sample are a list whose first value matters here
+        return None
+    file.seek(struct.unpack_from(order + ("Q" if big else "I"), entries, field)[0])
+    return int(struct.unpack(fmt, file.read(struct.calcsize(fmt)))[0])
+
+
+def _jpeg2000(head: bytes) -> Header:
+    siz = head.find(b"\xff\x51")
+    if siz < 0 or siz + 40 > len(head):
+        return Header("JP2OpenJPEG")
+    x1, y1, x0, y0, tile_width, tile_height = struct.unpack_from(">6I", head, siz + 6)
+    (bands,) = struct.unpack_from(">H", head, siz + 38)
+    bits = (head[siz + 40] & 0x7F) + 1 if siz + 40 < len(head) else 8
+    width, height = x1 - x0, y1 - y0
+    # The decoder works through large tiles in parts, so a tile is no more than 1024 × 1024 to it.
+    pixels = min(tile_width, width, 1024) * min(tile_height, height, 1024)
+    return Header("JP2OpenJPEG", width, height, bands, pixels * bands * -(-bits // 8))
+
+
+def check_header(uri: str, header: Header, limits: Limits) -> None:
+    """Refuse a file whose header passes a limit.
+
+    Raises:
+        SceneError: The driver, size, band count or block size is not allowed; says which and by how much.
+    """
+    if header.driver and header.driver not in limits.drivers:
+        raise SceneError(
+            uri,
+            f"is a {header.driver} file and only {', '.join(limits.drivers)} are allowed: "
+            f"convert it to a GeoTIFF or allow the driver {header.driver}",
+        )
+    if header.width * header.height > limits.max_pixels:
+        raise SceneError(
+            uri, f"declares {header.width} x {header.height} pixels; the limit is {limits.max_pixels} in all"
+        )
+    if header.bands > limits.max_bands:
+        raise SceneError(uri, f"declares {header.bands} bands; the limit is {limits.max_bands}")
+    if header.block_bytes > limits.max_block_bytes:
+        raise SceneError(
+            uri,
+            f"one block decodes to {header.block_bytes} bytes; the limit is {limits.max_block_bytes}: "
+            "rewrite it as a tiled GeoTIFF",
+        )

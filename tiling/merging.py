@@ -1,0 +1,192 @@
+"""Fragments of one scene and one question become whole things. Knows no pixels of images and no models."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from tiling.fragment import Fragment
+from tiling.matching import Pairs, matching_pairs
+from tiling.placing import to_pixels, to_world
+from tiling.polygons import parts_of, valid_polygons
+from tiling.scene import Transform
+
+INSIDE_PX = 0.5
+"""A fragment lies inside a tile if it passes its edges by no more than this."""
+
+SNAP_PX = 1 / 4096
+"""Unions are made on a grid this fine: it closes the slits of rounding and moves nothing visibly."""
+
+MIN_HOLE_PX = 1.0
+"""Smaller holes of a union are seams between its pieces, square pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """One thing, joined from the fragments that show it."""
+
+    geometry: shapely.Polygon | shapely.MultiPolygon
+    """Outline with holes, world coordinates of the scene's CRS."""
+    region: shapely.Polygon
+    """Hull of the members' boxes along the pixel axes of the work grid, world coordinates."""
+    members: tuple[Fragment, ...]
+    """The fragments that stand in it, sorted by tile id."""
+    representative: Fragment
+    """The largest of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Sightings:
+    """Fragments in a fixed order with their pixel geometry, (n,) each."""
+
+    fragments: tuple[Fragment, ...]
+    """The fragments, sorted."""
+    geometry: NDArray[np.object_]
+    """Outlines in work pixels, valid."""
+    tiles: NDArray[np.float64]
+    """(n, 4) x0, y0, x1, y1 of their tiles, work pixels, whole numbers."""
+    truncated: NDArray[np.bool_]
+    """Which are cut by their tile."""
+
+
+def merge(fragments: Sequence[Fragment], *, transform: Transform, tau: float = 0.5) -> list[Merged]:
+    """Join what neighbouring tiles saw of the same things.
+
+    Two fragments of different tiles match if what they share is at least `tau` of the lesser of their
+    parts in the strip both tiles see. Whole sightings that match are one thing, and the one farthest from
+    its tile's edge stands for it; a cut sighting inside the tile of a whole one it matches is absorbed; what
+    is left and matches is united. The order of the fragments does not matter, nor do repetitions.
+
+    Args:
+        fragments: All fragments of one scene and one question.
+        transform: Pixel to world of the work grid they were seen on.
+        tau: Share, 0 to 1.
+
+    Returns:
+        The things, sorted from the top row of the grid down, then left to right.
+    """
+    if not fragments:
+        return []
+    seen = _sightings(fragments, transform)
+    pairs = matching_pairs(seen.geometry, seen.tiles, tau=tau)
+    absorbed = _absorbed(seen, pairs)
+    alive = ~(absorbed[pairs[0]] | absorbed[pairs[1]])
+    labels = _components(len(seen.fragments), (pairs[0][alive], pairs[1][alive]))
+    things = [_thing(seen, group, transform) for group in _groups(labels, ~absorbed)]
+    return _sorted(things, transform)
+
+
+def _sightings(fragments: Sequence[Fragment], transform: Transform) -> _Sightings:
+    ordered = _in_order(fragments)
+    exact = to_pixels([f.geometry for f in ordered], transform)
+    geometry = np.asarray(shapely.transform(exact, lambda p: np.round(p / SNAP_PX) * SNAP_PX), dtype=object)
+    bad = ~shapely.is_valid(geometry)
+    if bad.any():
+        geometry[bad] = shapely.make_valid(geometry[bad], method="structure")
+    tiles = shapely.bounds(to_pixels([f.tile for f in ordered], transform)).round()
+    return _Sightings(ordered, geometry, tiles, np.array([f.truncated for f in ordered]))
+
+
+def _in_order(fragments: Sequence[Fragment]) -> tuple[Fragment, ...]:
+    """Sorted by tile and outline, the same sighting only once."""
+    outlines = shapely.to_wkb([f.geometry for f in fragments])
+    boxes = shapely.to_wkb([f.box for f in fragments])
+    keys = [
+        (f.tile_id, outline, -f.score, f.label, box)
+        for f, outline, box in zip(fragments, outlines, boxes, strict=True)
+    ]
+    kept: dict[tuple[str, bytes], Fragment] = {}
+    for index in sorted(range(len(keys)), key=keys.__getitem__):
+        kept.setdefault(keys[index][:2], fragments[index])
+    return tuple(kept.values())
+
+
+def _absorbed(seen: _Sightings, pairs: Pairs) -> NDArray[np.bool_]:
+    """Which cut sightings match a whole one and lie inside its tile."""
+    bounds = shapely.bounds(seen.geometry)
+    gone = np.zeros(len(seen.fragments), dtype=bool)
+    for part, whole in (pairs, pairs[::-1]):
+        inside = (bounds[part, :2] >= seen.tiles[whole, :2] - INSIDE_PX).all(axis=1)
+        inside &= (bounds[part, 2:] <= seen.tiles[whole, 2:] + INSIDE_PX).all(axis=1)
+        gone[part[inside & seen.truncated[part] & ~seen.truncated[whole]]] = True
+    return gone
+
+
+def _components(count: int, pairs: Pairs) -> NDArray[np.int64]:
+    """Label (count,) of the connected component of every node: its lowest member."""
+    labels = np.arange(count)
+    a, b = pairs
+    while True:
+        low = np.minimum(labels[a], labels[b])
+        before = labels.copy()
+        # Hang both ends, and the nodes that stand for them, on the lower label, then shorten the chains.
+        for end in (a, b):
+            np.minimum.at(labels, before[end], low)
+            np.minimum.at(labels, end, low)
+        labels = labels[labels]
+        if (labels == before).all():
+            return labels
+
+
+def _groups(labels: NDArray[np.int64], wanted: NDArray[np.bool_]) -> list[NDArray[np.int64]]:
+    """Members of every component, ascending."""
+    members = np.flatnonzero(wanted)
+    order = members[np.argsort(labels[members], kind="stable")]
+    cuts = np.flatnonzero(np.diff(labels[order])) + 1
+    return np.split(order, cuts) if len(order) else []
+
+
+def _thing(seen: _Sightings, group: NDArray[np.int64], transform: Transform) -> Merged:
+    if not seen.truncated[group].any():
+        group = group[[_farthest(seen, group)]]
+    members = tuple(seen.fragments[i] for i in group)
+    region = _region(members, transform)
+    if len(group) == 1:
+        return Merged(members[0].geometry, region, members, members[0])
+    united = _united(seen.geometry[group])
+    largest = int(np.argmax(shapely.area(seen.geometry[group])))
+    return Merged(_valid(to_world([united], transform)[0]), region, members, members[largest])
+
+
+def _farthest(seen: _Sightings, group: NDArray[np.int64]) -> int:
+    """Place in the group of the whole sighting farthest from its tile's edge; the first of equals."""
+    return int(np.argmax([seen.fragments[i].edge_distance for i in group]))
+
+
+def _united(geometries: NDArray[np.object_]) -> shapely.Polygon | shapely.MultiPolygon:
+    """The union without the pinholes of its seams."""
+    parts = parts_of(np.asarray(shapely.union_all(geometries, grid_size=SNAP_PX)))
+    filled = [_without_pinholes(part) for part in parts]
+    return filled[0] if len(filled) == 1 else shapely.MultiPolygon(filled)
+
+
+def _without_pinholes(polygon: shapely.Polygon) -> shapely.Polygon:
+    holes = [ring for ring in polygon.interiors if shapely.area(shapely.Polygon(ring)) >= MIN_HOLE_PX]
+    return shapely.Polygon(polygon.exterior, holes)
+
+
+def _valid(geometry: shapely.Polygon | shapely.MultiPolygon) -> shapely.Polygon | shapely.MultiPolygon:
+    if shapely.is_valid(geometry):
+        return geometry
+    parts = valid_polygons(parts_of(np.asarray(geometry)))
+    return parts[0] if len(parts) == 1 else shapely.MultiPolygon(list(parts))
+
+
+def _region(members: Sequence[Fragment], transform: Transform) -> shapely.Polygon:
+    if len(members) == 1:
+        return members[0].box
+    bounds = shapely.total_bounds(to_pixels([m.box for m in members], transform))
+    region: shapely.Polygon = to_world([shapely.box(*bounds)], transform)[0]
+    return region
+
+
+def _sorted(things: list[Merged], transform: Transform) -> list[Merged]:
+    bounds = shapely.bounds(to_pixels([thing.geometry for thing in things], transform))
+    outlines = shapely.to_wkb([thing.geometry for thing in things])
+    keys = [
+        (y0, x0, thing.representative.tile_id, outline)
+        for (x0, y0, _, _), thing, outline in zip(bounds, things, outlines, strict=True)
+    ]
+    return [things[i] for i in sorted(range(len(things)), key=keys.__getitem__)]

@@ -1,0 +1,24 @@
+"""Small helps on arrays of polygons. Knows no pixels and no ground."""
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+POLYGON = 3
+"""Shapely's type number of polygons."""
+
+
+def parts_of(geometries: NDArray[np.object_]) -> NDArray[np.object_]:
+    """All polygons within geometries, collections taken apart, lines, points and empty parts left out."""
+    parts = shapely.get_parts(shapely.get_parts(np.atleast_1d(geometries)))
+    kept = (shapely.get_type_id(parts) == POLYGON) & ~shapely.is_empty(parts)
+    return np.asarray(parts[kept], dtype=object)
+
+
+def valid_polygons(polygons: NDArray[np.object_]) -> NDArray[np.object_]:
+    """The same polygons, the invalid ones replaced by the valid polygons they enclose."""
+    good = shapely.is_valid(polygons)
+    if good.all():
+        return polygons
+    repaired = shapely.make_valid(polygons[~good], method="structure")
+    return np.concatenate([polygons[good], parts_of(repaired)])

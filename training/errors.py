@@ -1,0 +1,11 @@
+"""What can go wrong while examples are made or a model is trained."""
+
+from __future__ import annotations
+
+
+class PracticeError(ValueError):
+    """A practice scene cannot be drawn or written as asked; the command line shows it to the user."""
+
+
+class RecipeError(ValueError):
+    """A training recipe that cannot be read or names unknown fields; raised by the reader, shown by the CLI."""

@@ -1,0 +1,170 @@
+"""The catalogue of practice kinds: their names and the questions that mean them.
+
+Knows words only; neither how a kind looks nor where it stands.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of thing and how people ask for it."""
+
+    name: str
+    """Slug, as in the truth table."""
+    noun_plural: str
+    """Plain words for several of them."""
+    ask: tuple[str, ...]
+    """Questions for training and everyday use; most describe the use and do not name the thing."""
+    spare: tuple[str, ...]
+    """Questions kept apart for evaluation, made of words that the others use."""
+    reason: str
+    """A clause that links use and thing, in three to six words."""
+
+
+# fmt: off
+KINDS: tuple[Kind, ...] = (
+    Kind("building", "buildings", (
+        "find all the buildings?", "locate the houses and buildings?", "where do people live under a roof?",
+        "which places keep families dry at night?", "where could a family sleep indoors?",
+        "what has walls and a sloping roof?", "where would people shelter from the rain?",
+        "which roofs cover rooms for people?",
+    ), (
+        "where do people sleep under a sloping roof?", "which places have walls and a roof?",
+        "where could families shelter at night?",
+    ), "people live under roofs"),
+    Kind("tank", "storage tanks", (
+        "find all storage tanks?", "locate all the tanks?", "where is liquid fuel stored?",
+        "which round drums hold oil?", "where could a large oil leak begin?",
+        "what holds petrol before it is sold?", "where would a fuel lorry be filled?",
+        "which white drums store liquid?",
+    ), (
+        "where is oil stored before it is sold?", "which round drums hold liquid fuel?",
+        "where could a fuel leak begin?",
+    ), "fuel is kept in tanks"),
+    Kind("aircraft", "aircraft", (
+        "find all the aircraft?", "locate the parked planes?", "what can carry travellers through the air?",
+        "which machines fly with wings?", "what can take off and fly abroad?",
+        "which objects have wings and a tail?", "where are the machines that pilots fly?",
+        "what carries travellers above the clouds?",
+    ), (
+        "which machines carry travellers through the clouds?", "what can fly and has a tail?",
+        "where are the machines with wings?",
+    ), "wings let machines fly"),
+    Kind("ship", "ships", (
+        "find all the ships?", "locate the boats and ships?", "what carries cargo across the sea?",
+        "which vessels sail on the water?", "where does a crew work afloat?", "what has a bow and a hull?",
+        "which vessels could rescue a swimmer at sea?", "what moves containers between distant harbours?",
+    ), (
+        "what carries containers on the water?", "what has a hull and carries cargo?",
+        "where does a crew sail afloat?",
+    ), "cargo crosses water on ships"),
+    Kind("tennis_court", "tennis courts", (
+        "find all tennis courts?", "locate the tennis courts?", "where can two players hit a ball?",
+        "which places have a net and white lines?", "where could a racket match be played?",
+        "where do players serve over a net?", "which grounds suit a game with rackets?",
+        "where would a sports coach teach serving?",
+    ), (
+        "where can a match with rackets be played?", "which grounds have a net for players?",
+        "where could two players serve a ball?",
+    ), "rackets need a court and net"),
+    Kind("pool", "swimming pools", (
+        "find all swimming pools?", "locate all the pools?", "where can people swim in clean water?",
+        "where would children splash in summer?", "which small basins hold bright blue water?",
+        "where could guests cool off and bathe?", "where is a lifeguard of use inland?",
+        "which basins are kept clean with chlorine?",
+    ), (
+        "where can children bathe in clean water?", "which basins hold water for guests?",
+        "where would people cool off in summer?",
+    ), "people swim in pools"),
+    Kind("greenhouse", "greenhouses", (
+        "find all the greenhouses?", "locate the glass houses?", "where do vegetables grow under glass?",
+        "which glass sheds keep seedlings warm?", "where can tomatoes ripen in winter?",
+        "where are plants kept safe from frost?", "which long sheds let sunlight warm plants?",
+        "where would a grower raise seedlings?",
+    ), (
+        "where can plants ripen under glass?", "which long sheds keep tomatoes from frost?",
+        "where would a grower keep vegetables warm?",
+    ), "glass keeps plants warm"),
+    Kind("car_park", "car parks", (
+        "find all car parks?", "locate the parking lots?", "where can drivers leave their cars?",
+        "which areas have painted bays for cars?", "where would shoppers leave a vehicle?",
+        "where do many vehicles stand in rows?", "which paved areas fill up with vehicles?",
+        "where could a driver look for a bay?",
+    ), (
+        "where do drivers leave vehicles in rows?", "which paved areas have bays for shoppers?",
+        "where could many cars stand?",
+    ), "drivers leave cars in bays"),
+    Kind("orchard", "orchards", (
+        "find all the orchards?", "locate the fruit orchards?", "where does fruit grow on trees?",
+        "which trees are planted in a grid?", "where could apples be picked in autumn?",
+        "where would bees visit fruit blossom?", "which plots give a harvest of cherries?",
+        "where do farmers prune trees in lines?",
+    ), (
+        "where could fruit be picked from trees?", "which plots have trees planted in lines?",
+        "where do farmers harvest apples in autumn?",
+    ), "fruit grows on planted trees"),
+    Kind("ring_road", "ring roads", (
+        "find all ring roads?", "locate all the roundabouts?", "where does traffic turn around an island?",
+        "which lanes lead around in a circle?", "where must cars give way and circle?",
+        "where could a driver turn back safely?", "which circle of asphalt surrounds grass?",
+        "where does traffic go round and round?",
+    ), (
+        "where must traffic circle around grass?", "which lanes turn round an island?",
+        "where could cars go around in a circle?",
+    ), "traffic circles an island"),
+    Kind("atoll", "atolls", (
+        "find all the atolls?", "locate the coral atolls?", "which places hold a ring of coral sand?",
+        "where does sand surround a calm lagoon?", "where could a small boat anchor in shelter?",
+        "which reefs close around turquoise water?", "where would divers look for coral?",
+        "which low islands ring a lagoon?",
+    ), (
+        "where does coral surround turquoise water?", "which islands hold a calm lagoon?",
+        "where could divers anchor a small boat?",
+    ), "coral sand rings a lagoon"),
+    Kind("runway", "runways", (
+        "find all the runways?", "locate the landing strips?", "where can a jet touch down?",
+        "where could an airliner take off?", "which long strip serves arriving flights?",
+        "where do pilots land after a flight?", "which paved strip has threshold bars?",
+        "where would a heavy jet brake hard?",
+    ), (
+        "where could a jet land after a flight?", "which long strip has paved threshold bars?",
+        "where do pilots touch down and brake?",
+    ), "jets land on long strips"),
+    Kind("river", "rivers", (
+        "find all the rivers?", "locate the winding rivers?", "where does fresh water flow downhill?",
+        "which water winds through the land?", "where might a flood spill over banks?",
+        "which stream carries rain to the sea?", "where could a canoe drift with the current?",
+        "where would a farmer draw fresh water?",
+    ), (
+        "where does a stream spill over banks?", "which fresh water winds to the sea?",
+        "where could a canoe flow with the current?",
+    ), "fresh water flows in rivers"),
+    Kind("road", "roads", (
+        "find all the roads?", "locate the country roads?", "where can lorries travel across the country?",
+        "which routes link distant towns?", "where would a bus drive between towns?",
+        "which pale route has a centre line?", "where could an ambulance hurry across country?",
+        "which ways let lorries deliver goods?",
+    ), (
+        "where can a bus travel across the country?", "which routes let lorries drive between towns?",
+        "where could an ambulance travel between towns?",
+    ), "vehicles travel on roads"),
+)
+# fmt: on
+"""Every kind, in a fixed order."""
+
+
+def kind_named(name: str) -> Kind:
+    """Find a kind by its slug.
+
+    Raises:
+        KeyError: If there is no such kind.
+    """
+    return {kind.name: kind for kind in KINDS}[name]
+
+
+def questions() -> dict[str, dict[str, list[str]]]:
+    """Give every kind's questions as they are written to disk: kind, then `ask` or `spare`, then texts."""
+    return {kind.name: {"ask": list(kind.ask), "spare": list(kind.spare)} for kind in KINDS}

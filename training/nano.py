@@ -1,0 +1,165 @@
+"""Builds the nano reasoner: a tiny Qwen3-VL, its closed vocabulary and its processor. Knows no data and no loop."""
+
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from tokenizers import Regex, Tokenizer, models, pre_tokenizers
+from transformers import (
+    GenerationConfig,
+    PreTrainedTokenizerFast,
+    Qwen2VLImageProcessor,
+    Qwen3VLConfig,
+    Qwen3VLForConditionalGeneration,
+    Qwen3VLProcessor,
+    Qwen3VLVideoProcessor,
+)
+
+PAD, BOS, EOS, UNK = "<pad>", "<bos>", "<eos>", "<unk>"
+IMAGE, VIDEO, VISION_START, VISION_END = "<image>", "<video>", "<vision_start>", "<vision_end>"
+SPECIAL = (PAD, BOS, EOS, UNK, IMAGE, VIDEO, VISION_START, VISION_END)
+MARKS = ("<think>", "</think>", "<answer>", "</answer>", "[[", "],[", "]]", "[]", "[", "]", ",", "?", ".", ":")
+WORD = r"</?[a-z_]+>|\[\[|\]\]|\[\]|\],\[|\d+|[a-z]+|[^\sa-z0-9]"
+TEMPLATE = (
+    "{{ '<bos>' }}{% for m in messages %}{% if m.content is string %}{{ m.content }}{% else %}"
+    "{% for c in m.content %}{% if c.type == 'image' %}{{ '<vision_start><image><vision_end>' }}"
+    "{% elif c.type == 'text' %}{{ ' ' + c.text }}{% endif %}{% endfor %}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}{{ ' ' }}{% endif %}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NanoShape:
+    """Sizes of the nano reasoner; a few million parameters in all."""
+
+    tile_px: int = 128
+    """Side of the square image, pixels."""
+    patch_px: int = 8
+    """Side of a vision patch, pixels; 2 × 2 patches make one token."""
+    width: int = 128
+    """Hidden size of both towers."""
+    text_layers: int = 3
+    """Decoder layers."""
+    vision_layers: int = 4
+    """Vision encoder layers."""
+    heads: int = 4
+    """Attention heads of both towers."""
+
+    @property
+    def image_tokens(self) -> int:
+        """Tokens one image takes in the prompt."""
+        return (self.tile_px // self.patch_px // 2) ** 2
+
+
+def words_of(texts: Iterable[str]) -> list[str]:
+    """Every distinct word-level token of the texts, sorted."""
+    return sorted({token for text in texts for token in re.findall(WORD, text.lower())})
+
+
+def build_tokenizer(texts: Iterable[str], *, tile_px: int) -> PreTrainedTokenizerFast:
+    """A word-level tokenizer over the texts, whole numbers up to the tile size as single tokens."""
+    numbers = [str(n) for n in range(tile_px + 1)]
+    fixed = [*SPECIAL, *MARKS, *numbers]
+    vocabulary = {word: i for i, word in enumerate([*fixed, *(w for w in words_of(texts) if w not in fixed)])}
+    core = Tokenizer(models.WordLevel(vocabulary, unk_token=UNK))
+    core.pre_tokenizer = pre_tokenizers.Split(Regex(WORD), behavior="removed", invert=True)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=core,
+        pad_token=PAD,
+        bos_token=BOS,
+        eos_token=EOS,
+        unk_token=UNK,
+        padding_side="left",
+        extra_special_tokens={
+            "image_token": IMAGE,
+            "video_token": VIDEO,
+            "vision_bos_token": VISION_START,
+            "vision_eos_token": VISION_END,
+        },
+    )
+
+
+def build_processor(tokenizer: PreTrainedTokenizerFast, shape: NanoShape) -> Qwen3VLProcessor:
+    """The ordinary Qwen3-VL processor, fixed to the nano tile size."""
+    area = shape.tile_px**2
+    image = Qwen2VLImageProcessor(
+        patch_size=shape.patch_px,
+        merge_size=2,
+        temporal_patch_size=2,
+        size={"shortest_edge": area, "longest_edge": area},
+        image_mean=[0.5] * 3,
+        image_std=[0.5] * 3,
+    )
+    video = Qwen3VLVideoProcessor(patch_size=shape.patch_px, merge_size=2)
+    return Qwen3VLProcessor(
+        image_processor=image, tokenizer=tokenizer, video_processor=video, chat_template=TEMPLATE
+    )
+
+
+def nano_config(tokenizer: PreTrainedTokenizerFast, shape: NanoShape) -> Qwen3VLConfig:
+    """The model's config; `remotereasoner_profile` tells the loader which prompts it was trained on."""
+    token = tokenizer.convert_tokens_to_ids
+    head = shape.width // shape.heads
+    third = head // 6
+    return Qwen3VLConfig(
+        text_config={
+            "vocab_size": len(tokenizer),
+            "hidden_size": shape.width,
+            "intermediate_size": shape.width * 3,
+            "num_hidden_layers": shape.text_layers,
+            "num_attention_heads": shape.heads,
+            "num_key_value_heads": shape.heads,
+            "head_dim": head,
+            "max_position_embeddings": 1024,
+            "rope_parameters": {
+                "rope_type": "default",
+                "rope_theta": 10000.0,
+                "mrope_section": [head // 2 - 2 * third, third, third],
+                "mrope_interleaved": True,
+            },
+            "pad_token_id": token(PAD),
+            "bos_token_id": token(BOS),
+            "eos_token_id": token(EOS),
+        },
+        vision_config={
+            "depth": shape.vision_layers,
+            "hidden_size": shape.width,
+            "intermediate_size": shape.width * 3,
+            "num_heads": shape.heads,
+            "out_hidden_size": shape.width,
+            "patch_size": shape.patch_px,
+            "spatial_merge_size": 2,
+            "temporal_patch_size": 2,
+            "num_position_embeddings": (shape.tile_px // shape.patch_px) ** 2,
+            "deepstack_visual_indexes": [0, shape.vision_layers - 2],
+        },
+        image_token_id=token(IMAGE),
+        video_token_id=token(VIDEO),
+        vision_start_token_id=token(VISION_START),
+        vision_end_token_id=token(VISION_END),
+        tie_word_embeddings=True,
+        remotereasoner_profile="nano",
+    )
+
+
+def build_nano(tokenizer: PreTrainedTokenizerFast, shape: NanoShape) -> Qwen3VLForConditionalGeneration:
+    """A nano reasoner with random weights, its number tokens laid out on sinusoids of their value."""
+    model = Qwen3VLForConditionalGeneration(nano_config(tokenizer, shape))
+    token = tokenizer.convert_tokens_to_ids
+    model.generation_config = GenerationConfig(
+        pad_token_id=token(PAD), bos_token_id=token(BOS), eos_token_id=token(EOS)
+    )
+    embedding = model.get_input_embeddings().weight
+    ids = torch.tensor([token(str(n)) for n in range(shape.tile_px + 1)])
+    with torch.no_grad():
+        embedding[ids] = ordinal_embedding(shape.tile_px + 1, shape.width)
+    return model
+
+
+def ordinal_embedding(count: int, width: int) -> torch.Tensor:
+    """(count, width) sinusoids over five octaves, so that near numbers start out near one another."""
+    octave = torch.arange(width // 2) / (width // 2) * 5
+    phase = torch.arange(count)[:, None] / count * math.pi * 2**octave
+    return torch.cat([torch.sin(phase), torch.cos(phase)], dim=1) * 0.04
