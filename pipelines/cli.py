@@ -1,22 +1,29 @@
 """The command line: parse, build the request, make one call, print. Knows no step's inside."""
 
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from pydantic import ValidationError
 
+from pipelines import checking
 from pipelines.cli_flags import JobFlags, with_job_flags
-from pipelines.console import progress_bar, say, say_json, say_table
+from pipelines.config import Engine
+from pipelines.console import demo_facts, progress_bar, say, say_demo, say_json, say_table
+from pipelines.demo import DemoRequest
+from pipelines.demo import demo as run_demo
 from pipelines.errors import IncompleteError, RequestError
 from pipelines.plan import Plan
+from pipelines.plan_files import read_plan
 from pipelines.planning import make_plan
-from pipelines.run_job import RunReport, run_job
+from pipelines.run_job import run_job
+from pipelines.storage import Store
 from reasoner.errors import ModelError, QueryError
 from tiling.errors import GridError, SceneError
+from training.errors import PracticeError
 
-WRONG_REQUEST = (RequestError, SceneError, GridError, QueryError, ModelError, ValidationError)
+WRONG_REQUEST = (RequestError, SceneError, GridError, QueryError, ModelError, PracticeError)
 DONE, OTHER, WRONG, INCOMPLETE = 0, 1, 2, 3
 """Exit codes."""
 
@@ -41,11 +48,7 @@ def plan(flags: JobFlags) -> None:
     Example: [bold]remotereasoner plan 'images/*.tif' --ask "Where are ships?"[/bold]
     """
     made = make_plan(flags.config(needs_out=False))
-    facts = _plan_facts(made)
-    if flags.json:
-        say_json(facts)
-    else:
-        say_table("plan", ("what", "value"), [(name, value) for name, value in facts.items()])
+    _say_facts("plan", _plan_facts(made), as_json=flags.json)
 
 
 @app.command()
@@ -58,10 +61,97 @@ def run(flags: JobFlags) -> None:
     config = flags.config()
     with progress_bar() as listener:
         report = run_job(config, overwrite=flags.overwrite, listener=listener)
-    _say_report(report, as_json=flags.json)
+    _say_facts("run", asdict(report), as_json=flags.json)
     if report.failed:
         say(f"{report.failed} tiles failed: the result is marked incomplete; see answers/ for the reasons")
         raise typer.Exit(INCOMPLETE)
+
+
+@app.command()
+def status(out: Out, as_json: AsJson = False) -> None:
+    """Say how far a run is.
+
+    Example: [bold]remotereasoner status answers[/bold]
+    """
+    _say_facts("status", asdict(checking.status(Store(out))), as_json=as_json)
+
+
+@app.command()
+def check(out: Out, as_json: AsJson = False) -> None:
+    """Prove that a result is whole: every planned tile has its row, every file can be read.
+
+    Example: [bold]remotereasoner check answers --json[/bold]
+    """
+    report = checking.check(Store(out))
+    if as_json:
+        say_json(asdict(report))
+    else:
+        for problem in report.problems:
+            say(problem)
+        say(f"complete: {report.complete}, valid: {report.valid}, problems: {len(report.problems)}")
+    if not (report.complete and report.valid):
+        raise typer.Exit(INCOMPLETE)
+
+
+@app.command()
+def show(out: Out, as_json: AsJson = False) -> None:
+    """Write map.html: imagery and objects in one file that opens without a network.
+
+    Example: [bold]remotereasoner show answers[/bold]
+    """
+    from pipelines.map_page import write_map
+
+    store = Store(out)
+    _say_facts("map", {"map": write_map(store, read_plan(store))}, as_json=as_json)
+
+
+@app.command()
+def practice(
+    out: Out,
+    scenes: Annotated[int, typer.Option(help="how many scenes")] = 4,
+    size: Annotated[int, typer.Option(help="side of each, pixels")] = 1024,
+    seed: Annotated[int, typer.Option(help="seed of the scenes")] = 0,
+    empty: Annotated[int, typer.Option(help="so many of them hold no objects")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Write practice scenes with exact truth and questions.
+
+    Example: [bold]remotereasoner practice practice --scenes 4 --size 1024[/bold]
+    """
+    from training.practice import write_practice
+
+    write_practice(out, scenes=scenes, size_px=size, seed=seed, empty=empty)
+    facts = {"scenes": f"{out}/scenes", "truth": f"{out}/truth.parquet", "questions": f"{out}/questions.json"}
+    _say_facts("practice", facts, as_json=as_json)
+
+
+@app.command()
+def demo(
+    out: Annotated[str, typer.Option(help="folder for scenes and result")] = "remotereasoner-demo",
+    seed: Annotated[int, typer.Option(help="seed of the scenes")] = 0,
+    engine: Annotated[Engine, typer.Option(help="ray or loop")] = Engine.RAY,
+    oracle: Annotated[
+        bool, typer.Option("--oracle", help="exact models in place of the embedded ones")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Try everything on this machine: practice scenes, two questions, a score, a map.
+
+    Example: [bold]remotereasoner demo[/bold]
+    """
+    request = DemoRequest(out, seed=seed, engine=engine, oracle=oracle)
+    with progress_bar() as listener:
+        report = run_demo(_demo_scenes, request, listener=listener)
+    if as_json:
+        say_json(demo_facts(report))
+    else:
+        say_demo(report)
+
+
+def _demo_scenes(folder: str, seed: int) -> None:
+    from training.practice import write_practice
+
+    write_practice(folder, scenes=2, size_px=1024, seed=seed)
 
 
 def _plan_facts(made: Plan) -> dict[str, object]:
@@ -82,11 +172,11 @@ def _plan_facts(made: Plan) -> dict[str, object]:
     }
 
 
-def _say_report(report: RunReport, *, as_json: bool) -> None:
+def _say_facts(title: str, facts: Mapping[str, object], *, as_json: bool) -> None:
     if as_json:
-        say_json(asdict(report))
+        say_json(facts)
     else:
-        say_table("run", ("what", "value"), list(asdict(report).items()))
+        say_table(title, ("what", "value"), list(facts.items()))
 
 
 def main() -> None:

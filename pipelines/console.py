@@ -5,11 +5,13 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from pipelines.demo import DemoReport
 from pipelines.progress import Event, Listener, MergeStarted, RunStarted
 from pipelines.tasks import ChunkDone
 
@@ -35,6 +37,40 @@ def say_table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]
     for row in rows:
         table.add_row(*(str(value) for value in row))
     STDERR.print(table)
+
+
+def demo_facts(report: DemoReport) -> dict[str, object]:
+    """The demo's report as JSON values."""
+    scores = {
+        text: {**asdict(score), "precision": score.precision, "recall": score.recall, "f1": score.f1}
+        for text, score in report.scores.items()
+    }
+    return {**asdict(report.run), "scores": scores, "objects_files": list(report.objects), "map": report.map}
+
+
+def say_demo(report: DemoReport) -> None:
+    """The demo's report for people."""
+    header = ("question", "true", "found", "right", "precision", "recall", "F1")
+    rows = [
+        (
+            text,
+            score.true,
+            score.found,
+            score.right,
+            *(f"{x:.2f}" for x in (score.precision, score.recall, score.f1)),
+        )
+        for text, score in report.scores.items()
+    ]
+    say_table("found against the truth (IoU 0.5)", header, rows)
+    for name in report.objects:
+        say(f"GeoParquet   {name}")
+    say(f"map          {report.map}")
+    out = report.run.out
+    say(
+        "DuckDB       SELECT query, count(*), sum(area_m2) "
+        f"FROM read_parquet('{out}/objects/*/*/*.parquet', hive_partitioning=false) GROUP BY 1"
+    )
+    say(f'next         remotereasoner run YOUR.tif --ask "find all the ships?" --out {out}-2')
 
 
 @contextmanager

@@ -19,7 +19,9 @@ from tiling.scene_object import SceneObject
 
 OBJECTS = "objects"
 TEXTS = "texts"
-GEOMETRIES = ("geometry", "region", "contour")
+COVERINGS = {"geometry": "bbox", "region": "region_bbox", "contour": "bbox"}
+"""Geometry columns, the primary one first, and the columns of their covering boxes."""
+GEOMETRIES = tuple(COVERINGS)
 _WORLD = (-180.0, -90.0, 180.0, 90.0)
 _TIME = pa.timestamp("us", tz="UTC")
 OBJECT_SCHEMA = pa.schema(
@@ -33,6 +35,7 @@ OBJECT_SCHEMA = pa.schema(
         ("region", pa.binary()),
         ("contour", pa.binary()),
         ("bbox", BBOX),
+        ("region_bbox", BBOX),
         ("area_m2", pa.float64()),
         ("n_fragments", pa.int32()),
         ("tile_ids", pa.list_(pa.string())),
@@ -60,7 +63,7 @@ TEXT_SCHEMA = pa.schema(
 )
 _CELL = "cell"
 PART_SCHEMA = pa.schema(
-    [field for field in OBJECT_SCHEMA if field.name != "bbox"] + [pa.field(_CELL, pa.string())]
+    [field for field in OBJECT_SCHEMA if field.type != BBOX] + [pa.field(_CELL, pa.string())]
 )
 
 
@@ -140,7 +143,7 @@ def write_texts(store: Store, rows: Sequence[AnswerRow], origin: Origin) -> str:
     names = [field.name for field in TEXT_SCHEMA if field.name != "bbox"]
     columns = {name: [record[name] for record in records] for name in names}
     name = f"{TEXTS}/query={origin.query.id}/texts.parquet"
-    store.write(name, geoparquet_bytes(columns, TEXT_SCHEMA, ("geometry",)))
+    store.write(name, geoparquet_bytes(columns, TEXT_SCHEMA, {"geometry": "bbox"}))
     return name
 
 
@@ -185,5 +188,5 @@ def _decoded(rows: pa.Table, geometries: Sequence[str]) -> dict[str, list[Any]]:
 
 
 def _write_objects(store: Store, name: str, columns: dict[str, list[object]]) -> str:
-    store.write(name, geoparquet_bytes(columns, OBJECT_SCHEMA, GEOMETRIES))
+    store.write(name, geoparquet_bytes(columns, OBJECT_SCHEMA, COVERINGS))
     return name

@@ -1,5 +1,6 @@
 """Tables of places as GeoParquet 1.1 bytes, the same for the same rows. Knows no column's meaning."""
 
+import json
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 LONLAT = "OGC:CRS84"
 ROW_GROUP = 50_000
-BBOX = pa.struct([(name, pa.float64()) for name in ("xmin", "ymin", "xmax", "ymax")])
+BBOX = pa.struct([(side, pa.float64()) for side in ("xmin", "ymin", "xmax", "ymax")])
 """Type of the covering column."""
 
 Bounds = tuple[float, float, float, float]
@@ -21,23 +22,28 @@ Bounds = tuple[float, float, float, float]
 
 
 def geoparquet_bytes(
-    columns: Mapping[str, Sequence[object]], schema: pa.Schema, geometries: Sequence[str]
+    columns: Mapping[str, Sequence[object]], schema: pa.Schema, coverings: Mapping[str, str]
 ) -> bytes:
-    """Encode rows with longitude-latitude geometries, bbox covering and zstd.
+    """Encode rows with longitude-latitude geometries, covering boxes and zstd.
 
     Args:
-        columns: column name to values; geometries as shapely objects.
-        schema: Arrow types and order of all columns, a `bbox` among them.
-        geometries: names of the geometry columns, the primary one first.
+        columns: column name to values, without the covering boxes; geometries as shapely objects.
+        schema: Arrow types and order of all columns, covering boxes among them.
+        coverings: geometry column to the column of its covering box, the primary geometry first.
     """
     plain = {name: pd.Series(list(values), dtype=object) for name, values in columns.items()}
     frame = geopandas.GeoDataFrame(plain)
-    for name in geometries:
+    for name in coverings:
         frame[name] = geopandas.GeoSeries(list(columns[name]), crs=LONLAT)
-    frame = frame.set_geometry(geometries[0])
     raw = BytesIO()
-    frame.to_parquet(raw, index=False, write_covering_bbox=True, schema_version="1.1.0", compression=None)
-    return _with_schema(raw, schema)
+    frame.set_geometry(next(iter(coverings))).to_parquet(raw, index=False, schema_version="1.1.0")
+    table = pq.read_table(raw)
+    geo = json.loads((table.schema.metadata or {})[b"geo"])
+    for name, box in coverings.items():
+        geo["columns"][name]["covering"] = {"bbox": {side: [box, side] for side in BBOX.names}}
+        if box not in table.column_names:
+            table = table.append_column(box, _boxes(columns[name]))
+    return _encoded(table.select(schema.names).cast(schema), geo)
 
 
 def hilbert_order(
@@ -49,11 +55,16 @@ def hilbert_order(
     return np.lexsort((np.asarray(ids), distance))
 
 
-def _with_schema(raw: BytesIO, schema: pa.Schema) -> bytes:
-    """Give columns their declared types (an empty or all-null column has none) and drop pandas' notes."""
-    table = pq.read_table(raw)
-    geo = (table.schema.metadata or {})[b"geo"]
-    typed = table.select(schema.names).cast(schema).replace_schema_metadata({b"geo": geo})
+def _boxes(shapes: Sequence[object]) -> pa.StructArray:
+    bounds = shapely.bounds(np.asarray(shapes, dtype=object)).reshape(-1, 4)
+    return pa.StructArray.from_arrays([pa.array(side) for side in bounds.T], fields=list(BBOX))
+
+
+def _encoded(table: pa.Table, geo: dict[str, object]) -> bytes:
+    """The file's bytes; of all notes only GeoParquet's own stay."""
+    noted = table.replace_schema_metadata({b"geo": json.dumps(geo)})
     sink = BytesIO()
-    pq.write_table(typed, sink, compression="zstd", compression_level=15, row_group_size=ROW_GROUP)
+    with pq.ParquetWriter(sink, noted.schema, compression="zstd", compression_level=15) as writer:
+        if len(noted):  # a row group without rows would have no statistics
+            writer.write_table(noted, row_group_size=ROW_GROUP)
     return sink.getvalue()

@@ -1,5 +1,6 @@
 """Model names made into models, oracles included. Knows no file layout of a run and no prompt."""
 
+import os
 from dataclasses import dataclass
 
 from pipelines.errors import RequestError
@@ -37,6 +38,9 @@ class ModelRecipe:
             ModelError: it cannot be loaded.
             RequestError: an oracle's truth table cannot be read.
         """
+        # Sums of floats differ in their last bits with the number of threads, and a run must not depend on
+        # what drives it: one thread, as in Ray's workers, unless the user says otherwise.
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
         uri = truth_uri(self.reasoner)
         if uri is not None:
             lookup = Truth(uri, self.placements).load()
@@ -65,10 +69,11 @@ def reasoner_facts(name: str, *, profile: str | None, queries: tuple[Query, ...]
     """
     uri = truth_uri(name)
     if uri is None:
-        facts = loading.reasoner_facts(name, profile=profile)
+        facts = loading.describe_reasoner(name, profile=profile)
         return ModelFacts(name, facts.digest, facts.tile_px)
+    digest = _oracle_digest(uri)
     _check_known(uri, queries)
-    return ModelFacts(name, _oracle_digest(uri), ORACLE_TILE_PX)
+    return ModelFacts(name, digest, ORACLE_TILE_PX)
 
 
 def segmenter_facts(name: str) -> ModelFacts:
@@ -80,7 +85,7 @@ def segmenter_facts(name: str) -> ModelFacts:
     """
     uri = truth_uri(name)
     if uri is None:
-        return ModelFacts(name, loading.segmenter_digest(name), 0)
+        return ModelFacts(name, loading.describe_segmenter(name).digest, 0)
     return ModelFacts(name, _oracle_digest(uri), 0)
 
 

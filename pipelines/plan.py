@@ -5,6 +5,7 @@ import json
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from pipelines.config import JobConfig
 from reasoner.query import Query
@@ -108,8 +109,7 @@ class Plan:
 
     def chunk(self, ref: ChunkRef) -> Chunk:
         """The chunk with its tiles."""
-        chunks = self.scenes[ref.scene].grid.chunks()
-        return next(chunk for chunk in chunks if (chunk.row, chunk.col) == (ref.row, ref.col))
+        return _chunks_of(self.scenes[ref.scene].grid)[ref.row, ref.col]
 
     def _chunk_bytes(self, ref: ChunkRef) -> int:
         planned = self.scenes[ref.scene]
@@ -138,6 +138,11 @@ def chunk_refs(scene: int, planned: PlannedScene, basis: dict[str, object]) -> I
             n_tiles=len(chunk.tiles),
             window=chunk.window,
         )
+
+
+@lru_cache(maxsize=1)
+def _chunks_of(grid: Grid) -> dict[tuple[int, int], Chunk]:
+    return {(chunk.row, chunk.col): chunk for chunk in grid.chunks()}
 
 
 def digest(value: object) -> str:

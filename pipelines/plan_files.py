@@ -102,8 +102,7 @@ def clear_job(store: Store) -> None:
     """Delete everything an earlier job left in the folder, and nothing else; job.json goes first."""
     store.remove(_OWN_FILES)
     for folder in _OWN_FOLDERS:
-        store.clear_temporary(folder)
-        store.remove(store.names(folder))
+        store.remove_folder(folder)
 
 
 def package_version() -> str:

@@ -1,4 +1,4 @@
-"""Ray Data over the chunks: read tasks, a fixed pool of model actors, commit tasks. The only file that knows Ray."""
+"""Ray Data over the chunks: read tasks, a fixed pool of model actors, commit tasks."""
 
 import logging
 import os
@@ -25,6 +25,13 @@ READS_PER_ACTOR = 2
 
 MAX_BLOCK_BYTES = 1 << 30
 """A chunk's pixels are one block; larger than any chunk, so that Ray never splits or joins them."""
+
+_QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
+}
+"""No reports to anyone, and no advice on stderr."""
 
 _Row = Mapping[str, object]
 
@@ -53,7 +60,8 @@ def run_chunks(
     if not pending:
         return
     connect(plan.config.address)
-    pool = choose_pool(plan.config.workers, ray.cluster_resources())
+    resources: Mapping[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    pool = choose_pool(plan.config.workers, resources)
     yield from _stream(ray.put((plan, tuple(pending))), len(pending), (read, recipe, commit), pool)
 
 
@@ -65,12 +73,14 @@ def connect(address: str | None) -> None:
     """
     if ray.is_initialized():
         return
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
     try:
-        ray.init(address=address or "local", log_to_driver=False, logging_level="ERROR", **_local(address))
+        ray.init(**_init_options(address))
     except (ConnectionError, ValueError) as error:
-        raise RequestError("address", f"no Ray cluster at {address} ({error})", "leave it out to run here") from error
+        raise RequestError(
+            "address", f"no Ray cluster at {address} ({error})", "leave it out to run here"
+        ) from error
 
 
 def choose_pool(workers: int | None, resources: Mapping[str, float]) -> Pool:
@@ -87,7 +97,7 @@ def choose_pool(workers: int | None, resources: Mapping[str, float]) -> Pool:
     if gpus:
         size = workers or int(gpus)
         return Pool(size, cpus=1.0, gpus=min(1.0, gpus / size))
-    size = workers or max(1, int(cpus) - 1)
+    size = workers or (int(cpus) - 1 if cpus > 2 else max(1, int(cpus)))
     if size > 4 * cpus:
         raise RequestError("workers", f"{size} workers on {cpus:g} cores", f"give at most {int(4 * cpus)}")
     return Pool(size, cpus=min(1.0, (cpus - 2 * IO_CPUS) / size), gpus=0.0)
@@ -124,7 +134,7 @@ def _stream(
         read_one, num_cpus=IO_CPUS, compute=TaskPoolStrategy(size=READS_PER_ACTOR * pool.size)
     )
     answered = chunks.map(
-        InferActor,
+        InferActor,  # type: ignore[arg-type]
         fn_constructor_args=(recipe,),
         compute=ActorPoolStrategy(size=pool.size, max_tasks_in_flight_per_actor=2),
         num_cpus=pool.cpus,
@@ -163,5 +173,10 @@ def _unpacked(row: _Row) -> Any:
     return pickle.loads(packed)
 
 
-def _local(address: str | None) -> dict[str, object]:
-    return {} if address else {"include_dashboard": False}
+def _init_options(address: str | None) -> dict[str, Any]:
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    return (
+        {**quiet, "address": address}
+        if address
+        else {**quiet, "address": "local", "include_dashboard": False}
+    )

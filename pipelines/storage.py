@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,6 +78,15 @@ class Store:
             elif self.exists(name):
                 fs, path = self._remote(name)
                 fs.rm_file(path)
+
+    def remove_folder(self, folder: str) -> None:
+        """Delete a folder with all that is in it; a folder that is not there is no error."""
+        if self.is_local:
+            shutil.rmtree(self.path(folder), ignore_errors=True)
+            return
+        fs, path = self._remote(folder)
+        if fs.exists(path):
+            fs.rm(path, recursive=True)
 
     def clear_temporary(self, folder: str) -> None:
         """Delete what a killed writer left half written below a folder."""

@@ -97,8 +97,8 @@ def task_of(plan: Plan, pending: Pending) -> ChunkTask:
     """The task of a pending chunk, with its tiles listed.
 
     All questions are asked even where some are committed: what a model computes depends in its last bits on
-    what else is in the batch, and a resumed run must give the same bytes. A killed run leaves at most one such
-    chunk per worker.
+    what else is in the batch, and a resumed run must give the same bytes. A killed run leaves at most one
+    such chunk per worker.
     """
     planned = plan.scenes[pending.ref.scene]
     chunk = plan.chunk(pending.ref)

@@ -5,8 +5,8 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from io import BytesIO
+from itertools import chain
 
 import fsspec
 import geopandas
@@ -119,12 +119,11 @@ def question_kinds(uri: str) -> Mapping[str, str]:
     Raises:
         RequestError: questions.json is missing or unreadable.
     """
+    data = _read(_questions_uri(uri))
     try:
-        kinds: dict[str, dict[str, list[str]]] = json.loads(_read(_questions_uri(uri)))
+        kinds: dict[str, dict[str, list[str]]] = json.loads(data)
         pairs = [
-            (" ".join(text.split()), kind)
-            for kind, lists in kinds.items()
-            for text in chain(*lists.values())
+            (" ".join(text.split()), kind) for kind, lists in kinds.items() for text in chain(*lists.values())
         ]
     except (ValueError, AttributeError, TypeError) as error:
         raise _no_truth(_questions_uri(uri), str(error)) from error

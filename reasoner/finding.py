@@ -4,7 +4,6 @@ Knows names, folders and the hub. Loads nothing.
 """
 
 import json
-import os
 import re
 import urllib.error
 import urllib.request
@@ -38,7 +37,7 @@ def find_model(name: str, role: Role) -> Path:
     """
     local = _local(name, role)
     if local is not None:
-        return checked_folder(local, name) if local.is_dir() else local
+        return local if local.is_file() else checked_folder(local, name)
     check_hub(name)
     return checked_folder(_downloaded(name), name)
 
@@ -76,7 +75,7 @@ def check_found(name: str, role: Role) -> None:
     local = _local(name, role)
     if local is None:
         check_hub(name)
-    elif local.is_dir():
+    elif not local.is_file():
         checked_folder(local, name)
 
 
@@ -114,7 +113,9 @@ _WANTED = "give a hub id, a local folder with config.json and *.safetensors, or 
 def _local(name: str, role: Role) -> Path | None:
     if name == "nano":
         return Path(__file__).parent / "nano" / role.value
-    path = Path(os.path.expanduser(name))
+    if not name:
+        return None
+    path = Path(name).expanduser()
     if role is Role.SEGMENTER and path.suffix == ".pth" and path.is_file():
         return path
     return path if path.is_dir() else None

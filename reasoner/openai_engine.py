@@ -44,6 +44,8 @@ class Endpoint:
     """Longest wait for one answer."""
     attempts: int = 4
     """Tries of one request before giving up."""
+    pause_s: float = 0.5
+    """Wait before the second try; it doubles with every further one."""
     parallel: int = 16
     """Requests under way at once; the server batches them."""
 
@@ -88,7 +90,8 @@ class OpenAIReasoner:
             images = list(pool.map(self._picture, views))
             asked = [(image, query) for image in images for query in queries]
             said = list(pool.map(lambda pair: self._ask(*pair), asked))
-        return [said[start : start + len(queries)] for start in range(0, len(asked), len(queries) or 1)]
+        count = len(queries)
+        return [said[place * count : (place + 1) * count] for place in range(len(views))]
 
     def parse(self, completion: Completion, query: Query, *, width: int, height: int) -> Answer:
         """Read a completion about a tile of that size in pixels; never raises on bad text."""
@@ -140,7 +143,7 @@ def _post(endpoint: Endpoint, body: Mapping[str, object]) -> object:
         except (OSError, ValueError, http.client.HTTPException) as error:
             if attempt == endpoint.attempts:
                 raise ModelError(f"{endpoint.url} cannot be asked ({attempt} tries): {error}") from error
-        time.sleep(min(0.5 * 2**attempt, 10.0))
+        time.sleep(min(endpoint.pause_s * 2 ** (attempt - 1), 10.0))
     raise ModelError(f"{endpoint.url}: attempts is {endpoint.attempts}, at least 1 is needed")
 
 

@@ -70,9 +70,8 @@ class TransformersReasoner:
         """Answer every query about every view: one list per view, one completion per query in it."""
         pairs = [(view, query) for view in views for query in queries]
         said = [one for batch in _batches(pairs, self._batch_size) for one in self._complete(batch)]
-        return [
-            said[start : start + len(queries)] for start in range(0, len(views) * len(queries), len(queries))
-        ]
+        count = len(queries)
+        return [said[place * count : (place + 1) * count] for place in range(len(views))]
 
     def parse(self, completion: Completion, query: Query, *, width: int, height: int) -> Answer:
         """Read a completion about a tile of that size in pixels; never raises on bad text."""

@@ -1,16 +1,18 @@
 """Where an opened raster lies: its CRS and geotransform, or the reason why it has no place."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
 from affine import Affine
 from pyproj import CRS
 from pyproj.exceptions import CRSError, ProjError
+from rasterio.control import GroundControlPoint
 from rasterio.io import DatasetReader
 from rasterio.transform import from_gcps
 
 from tiling.errors import SceneError
-from tiling.placing import lonlat_transformer
+from tiling.placing import inverse, lonlat_transformer, moved
 from tiling.scene import Transform
 
 EARTH_RADIUS_M = (6_300_000.0, 6_400_000.0)
@@ -36,8 +38,9 @@ def place(uri: str, dataset: DatasetReader, assume_crs: str | None) -> tuple[str
     if abs(matrix.determinant) == 0 or not np.isfinite(tuple(matrix)).all():
         raise SceneError(uri, f"its geotransform {tuple(matrix)[:6]} has no inverse")
     crs = _system(uri, wkt or assume_crs)
-    _check_corners(uri, dataset, matrix, crs)
-    return crs, tuple(float(v) for v in tuple(matrix)[:6])  # type: ignore[return-value]
+    transform = (matrix.a, matrix.b, matrix.c, matrix.d, matrix.e, matrix.f)
+    _check_corners(uri, dataset, transform, crs)
+    return crs, transform
 
 
 def _declared(uri: str, dataset: DatasetReader) -> tuple[Affine, str]:
@@ -52,20 +55,17 @@ def _declared(uri: str, dataset: DatasetReader) -> tuple[Affine, str]:
     raise SceneError(uri, "has no geotransform: georeference it first (gdal_translate -a_ullr … -a_srs …)")
 
 
-def _from_points(uri: str, points: list[object]) -> Affine:
+def _from_points(uri: str, points: Sequence[GroundControlPoint]) -> Affine:
     matrix: Affine = from_gcps(points)
     if matrix.determinant == 0:
         raise SceneError(uri, "its ground control points span no area")
-    back = ~matrix
-    offsets = [
-        np.hypot(col - p.col, row - p.row)  # type: ignore[attr-defined]
-        for p in points
-        for col, row in [back * (p.x, p.y)]  # type: ignore[attr-defined]
-    ]
-    if max(offsets) >= MAX_GCP_RESIDUAL_PX:
+    world = np.array([(p.x, p.y) for p in points])
+    back = moved(world, inverse((matrix.a, matrix.b, matrix.c, matrix.d, matrix.e, matrix.f)))
+    offsets = np.hypot(*(back - [(p.col, p.row) for p in points]).T)
+    if offsets.max() >= MAX_GCP_RESIDUAL_PX:
         raise SceneError(
             uri,
-            f"its {len(points)} ground control points miss a straight grid by up to {max(offsets):.1f} px: "
+            f"its {len(points)} ground control points miss a straight grid by up to {offsets.max():.1f} px: "
             "rectify it first (gdalwarp -tps)",
         )
     return matrix
@@ -99,9 +99,9 @@ def _named(text: str) -> str:
     return str(system.to_wkt())
 
 
-def _check_corners(uri: str, dataset: DatasetReader, matrix: Affine, crs: str) -> None:
+def _check_corners(uri: str, dataset: DatasetReader, transform: Transform, crs: str) -> None:
     w, h = dataset.width, dataset.height
-    corners = np.array([matrix * (float(x), float(y)) for x in (0, w / 2, w) for y in (0, h / 2, h)])
+    corners = moved(np.array([(x, y) for x in (0, w / 2, w) for y in (0, h / 2, h)]), transform)
     try:
         lon, lat = lonlat_transformer(crs).transform(corners[:, 0], corners[:, 1])
     except ProjError as exc:

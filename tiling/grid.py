@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 
 from tiling.errors import GridError
 from tiling.window import Window
@@ -65,7 +64,7 @@ class Axis:
         return (self.start(index - 1) + self.start(index) + self.tile_px) // 2
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Grid:
     """How a scene is cut into tiles, and tiles are grouped into chunks."""
 
@@ -94,17 +93,17 @@ class Grid:
                 f"give at most {self.tile_px // 2}"
             )
 
-    @cached_property
+    @property
     def columns(self) -> Axis:
         """Tiles from left to right."""
         return Axis(self.width, self.tile_px, self.overlap_px)
 
-    @cached_property
+    @property
     def rows(self) -> Axis:
         """Tiles from top to bottom."""
         return Axis(self.height, self.tile_px, self.overlap_px)
 
-    @cached_property
+    @property
     def chunk_tiles(self) -> int:
         """Tiles along one side of a whole chunk."""
         return 1 + max(0, self.chunk_px - self.tile_px) // (self.tile_px - self.overlap_px)

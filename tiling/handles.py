@@ -26,18 +26,21 @@ RASTER_ERRORS = (
 KEPT_OPEN = 4
 """Handles a thread keeps open: the files of one band set."""
 
-BLOCK_CACHE_MB = 256
-"""GDAL's block cache: holds the row of blocks that two rows of chunks of a 10,000-pixel scene share."""
+BLOCK_CACHE_BYTES = 256 << 20
+"""GDAL's block cache; rasterio takes it in bytes (256 would be 256 bytes: reads 300 times slower). It
+holds the row of blocks that two rows of chunks of a 10,000-pixel scene share."""
 
 
 def gdal_options(uri: str) -> dict[str, object]:
     """GDAL options for reading an address; object storage is configured by the usual AWS_* variables."""
     options: dict[str, object] = {
-        "GDAL_CACHEMAX": BLOCK_CACHE_MB,
+        "GDAL_CACHEMAX": BLOCK_CACHE_BYTES,
         # Sidecar masks and overviews are looked for by name; folders of many files are not listed.
         "GDAL_DISABLE_READDIR_ON_OPEN": "TRUE",
         # A damaged JPEG block is an error, not a grey square.
         "GDAL_ERROR_ON_LIBJPEG_WARNING": True,
+        # What a closed handle had fetched is forgotten: the next one sees the object as it is now.
+        "CPL_VSIL_CURL_NON_CACHED": "/vsis3/:/vsicurl/",
         "GDAL_HTTP_MAX_RETRY": 4,
         "GDAL_HTTP_RETRY_DELAY": 0.5,
     }

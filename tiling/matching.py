@@ -7,6 +7,9 @@ from numpy.typing import NDArray
 Pairs = tuple[NDArray[np.int64], NDArray[np.int64]]
 """Indexes of the first and the second of each pair, (m,) each."""
 
+BATCH = 100_000
+"""Pairs worked on at a time: their shared polygons are held in memory."""
+
 
 def matching_pairs(geometry: NDArray[np.object_], tiles: NDArray[np.float64], *, tau: float) -> Pairs:
     """Pairs of geometries of different tiles that share enough of the strip both tiles see.
@@ -23,15 +26,25 @@ def matching_pairs(geometry: NDArray[np.object_], tiles: NDArray[np.float64], *,
         First and second indexes (m,) of the pairs, first < second, sorted.
     """
     first, second = _near_pairs(geometry, tiles)
-    strips = _strips(tiles, first, second)
-    shared = shapely.intersection(geometry[first], geometry[second])
-    lined = (strips[:, 0] == strips[:, 2]) | (strips[:, 1] == strips[:, 3])
-    together = np.where(lined, shapely.length(shared), shapely.area(shared))
-    lesser = np.minimum(_within(geometry, first, strips, lined), _within(geometry, second, strips, lined))
-    match = (together > 0) & (together >= tau * lesser)
+    match = np.zeros(len(first), dtype=bool)
+    for start in range(0, len(first), BATCH):
+        part = np.s_[start : start + BATCH]
+        match[part] = _match(geometry, tiles, (first[part], second[part]), tau)
     first, second = first[match], second[match]
     order = np.lexsort((second, first))
     return first[order], second[order]
+
+
+def _match(
+    geometry: NDArray[np.object_], tiles: NDArray[np.float64], pairs: Pairs, tau: float
+) -> NDArray[np.bool_]:
+    first, second = pairs
+    strips = _strips(tiles, first, second)
+    lined = (strips[:, 0] == strips[:, 2]) | (strips[:, 1] == strips[:, 3])
+    shared = shapely.intersection(geometry[first], geometry[second])
+    together = np.where(lined, shapely.length(shared), shapely.area(shared))
+    one, other = (_within(geometry, index, strips, lined) for index in pairs)
+    return np.asarray((together > 0) & (together >= tau * np.minimum(one, other)))
 
 
 def _near_pairs(geometry: NDArray[np.object_], tiles: NDArray[np.float64]) -> Pairs:

@@ -28,6 +28,19 @@ Geometries = Sequence[shapely.Geometry] | NDArray[np.object_]
 """Shapely geometries in a list or an object array."""
 
 
+def moved(points: NDArray[np.float64], transform: Transform) -> NDArray[np.float64]:
+    """Map (n, 2) points x, y through an affine transform: (n, 2) float64."""
+    a, b, c, d, e, f = transform
+    x, y = points[:, 0], points[:, 1]
+    return np.column_stack((a * x + b * y + c, d * x + e * y + f))
+
+
+def inverse(transform: Transform) -> Transform:
+    """The way back."""
+    back = ~Affine(*transform)
+    return (back.a, back.b, back.c, back.d, back.e, back.f)
+
+
 def to_world(geometries: Geometries, transform: Transform) -> NDArray[np.object_]:
     """Map geometries from pixels to world.
 
@@ -38,22 +51,12 @@ def to_world(geometries: Geometries, transform: Transform) -> NDArray[np.object_
     Returns:
         (n,) object array of geometries in world coordinates.
     """
-    return _affine(geometries, Affine(*transform))
+    return np.asarray(shapely.transform(_array(geometries), lambda p: moved(p, transform)), dtype=object)
 
 
 def to_pixels(geometries: Geometries, transform: Transform) -> NDArray[np.object_]:
     """Map geometries from world to pixels: the inverse of the way to world, same shapes and order."""
-    return _affine(geometries, ~Affine(*transform))
-
-
-def _affine(geometries: Geometries, matrix: Affine) -> NDArray[np.object_]:
-    def move(points: NDArray[np.float64]) -> NDArray[np.float64]:
-        x, y = points[:, 0], points[:, 1]
-        return np.column_stack(
-            (matrix.a * x + matrix.b * y + matrix.c, matrix.d * x + matrix.e * y + matrix.f)
-        )
-
-    return np.asarray(shapely.transform(_array(geometries), move), dtype=object)
+    return to_world(geometries, inverse(transform))
 
 
 def _array(geometries: Geometries) -> NDArray[np.object_]:
@@ -94,10 +97,10 @@ def lonlat_points(points: NDArray[np.float64], crs: str) -> NDArray[np.float64]:
         lon, lat = lonlat_transformer(crs).transform(points[:, 0], points[:, 1], errcheck=True)
     except ProjError as exc:
         raise SceneError(crs, f"coordinates cannot be turned into longitude and latitude: {exc}") from exc
-    moved = np.column_stack((lon, lat)).astype(np.float64)
-    if not np.isfinite(moved).all():
+    placed = np.column_stack((lon, lat)).astype(np.float64)
+    if not np.isfinite(placed).all():
         raise SceneError(crs, "some coordinates have no longitude and latitude in this CRS")
-    return moved
+    return placed
 
 
 def to_lonlat(geometries: Geometries, crs: str) -> NDArray[np.object_]:
@@ -117,13 +120,14 @@ def to_lonlat(geometries: Geometries, crs: str) -> NDArray[np.object_]:
     step = _step(crs)
     if step is not None:
         array = np.asarray(shapely.segmentize(array, step), dtype=object)
-    moved = np.asarray(shapely.transform(array, lambda p: lonlat_points(p, crs)), dtype=object)
-    for index in _leaping(moved):
-        moved[index] = _unrolled(moved[index])
-    bounds = shapely.bounds(moved)
+    placed = np.asarray(shapely.transform(array, lambda p: lonlat_points(p, crs)), dtype=object)
+    if step is not None:  # coordinates in degrees hang together as they are
+        for index in _leaping(placed):
+            placed[index] = _unrolled(placed[index])
+    bounds = shapely.bounds(placed)
     for index in np.flatnonzero((bounds[:, 0] < -180.0) | (bounds[:, 2] > 180.0)):
-        moved[index] = _cut_180(moved[index])
-    return moved
+        placed[index] = _cut_180(placed[index])
+    return placed
 
 
 def _leaping(geometries: NDArray[np.object_]) -> NDArray[np.int64]:

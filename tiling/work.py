@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-from affine import Affine
 
 from tiling.errors import SceneError
-from tiling.placing import GEOD, lonlat_points
+from tiling.placing import GEOD, lonlat_points, moved
 from tiling.scene import Scene, Transform
 
 SAME_WITHIN = 0.01
@@ -49,8 +48,9 @@ def work_grid(scene: Scene, *, gsd_m: float | None) -> WorkGrid:
     width, height = (max(1, round(n * s / gsd_m)) for n, s in ((scene.width, across), (scene.height, down)))
     fx, fy = width / scene.width, height / scene.height
     scale = float(np.sqrt(fx * fy))
-    matrix = Affine(*scene.transform) * Affine.scale(1 / fx, 1 / fy)
-    return WorkGrid(width, height, tuple(matrix)[:6], scale, float(np.sqrt(across * down)) / scale)
+    a, b, c, d, e, f = scene.transform
+    transform = (a / fx, b / fy, c, d / fx, e / fy, f)
+    return WorkGrid(width, height, transform, scale, float(np.sqrt(across * down)) / scale)
 
 
 def _native(scene: Scene, across: float, down: float) -> WorkGrid:
@@ -66,8 +66,7 @@ def pixel_size_m(scene: Scene) -> tuple[float, float]:
     x, y = scene.width / 2, scene.height / 2
     # Half a pixel to each side, so that the measure is centred.
     pixels = np.array([[x - 0.5, y], [x + 0.5, y], [x, y - 0.5], [x, y + 0.5]])
-    matrix = Affine(*scene.transform)
-    world = np.array([matrix * (float(px), float(py)) for px, py in pixels])
+    world = moved(pixels, scene.transform)
     try:
         lonlat = lonlat_points(world, scene.crs)
     except SceneError as exc:

@@ -57,5 +57,6 @@ def is_matrix(name: str, parameter: nn.Parameter) -> bool:
 
 def schedule(step: int, steps: int, *, floor: float, warmup: int = 60) -> float:
     """Linear warm-up, then a cosine down to `floor`; a factor of the peak rate."""
+    warmup = min(warmup, max(1, steps // 5))
     cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, step / max(1, steps))))
     return min(1.0, (step + 1) / warmup) * (floor + (1 - floor) * cosine)

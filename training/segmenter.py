@@ -124,8 +124,8 @@ def noisy_boxes(
     """Boxes (N, 4) with each side moved by a normal error, clipped to the tile."""
     size = np.concatenate([boxes[:, 2:] - boxes[:, :2]] * 2, axis=1)
     moved = boxes + rng.normal(0, 1, boxes.shape) * (noise * size + 1.2) * rng.uniform(0, 1, (len(boxes), 1))
-    low = np.minimum(moved[:, :2], moved[:, 2:] - 2)
-    return np.clip(np.concatenate([low, np.maximum(moved[:, 2:], low + 2)], axis=1), 0, tile_px)
+    low = np.clip(moved[:, :2], 0, tile_px - 2)
+    return np.concatenate([low, np.clip(moved[:, 2:], low + 2, tile_px)], axis=1)
 
 
 def _filled(

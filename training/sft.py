@@ -3,6 +3,7 @@
 Letters: B images, S tokens, A answer tokens, V vocabulary.
 """
 
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -153,7 +154,7 @@ def print_report() -> Report:
 
     def report(stage: str, step: int, figures: dict[str, float]) -> None:
         shown = "  ".join(f"{name} {value:.4f}" for name, value in figures.items())
-        print(f"{stage} {step}  {shown}  {time.monotonic() - start:.0f} s", flush=True)
+        print(f"{stage} {step}  {shown}  {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)
 
     return report
 

@@ -5,7 +5,7 @@ import json
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reasoner.dialects import MAX_CHARS, Dialect, Found, read_boxes, read_text, split_sections, write_boxes
@@ -18,6 +18,7 @@ labels = st.text(max_size=12).filter(lambda text: not set(text) & set("<`"))
 
 
 @given(st.lists(boxes, max_size=6))
+@settings(max_examples=40, deadline=None)
 def test_list_reads_back_what_it_writes(written: list[tuple[float, float, float, float]]) -> None:
     found = [Found(box) for box in written]
     sections, read = read_boxes(write_boxes(found, Dialect.LIST, thinking="ships carry"), Dialect.LIST)
@@ -26,11 +27,13 @@ def test_list_reads_back_what_it_writes(written: list[tuple[float, float, float,
 
 
 @given(st.lists(st.builds(Found, boxes, st.just(()), labels), max_size=6))
+@settings(max_examples=40, deadline=None)
 def test_qwen_reads_back_what_it_writes(found: list[Found]) -> None:
     assert read_boxes(write_boxes(found, Dialect.QWEN), Dialect.QWEN)[1] == found
 
 
 @given(st.lists(st.builds(Found, boxes, points, labels), max_size=6))
+@settings(max_examples=40, deadline=None)
 def test_box_points_reads_back_what_it_writes(found: list[Found]) -> None:
     assert read_boxes(write_boxes(found, Dialect.BOX_POINTS), Dialect.BOX_POINTS)[1] == found
 
@@ -39,6 +42,7 @@ def test_box_points_reads_back_what_it_writes(found: list[Found]) -> None:
     st.lists(st.tuples(*[st.integers(0, 128)] * 4), min_size=1, max_size=5),
     st.sampled_from([" ", "  ", "\n", "\t"]),
 )
+@settings(deadline=None)
 def test_space_between_any_tokens_is_tolerated(drawn: list[tuple[int, int, int, int]], space: str) -> None:
     rows = " , ".join("[ " + " , ".join(str(value) for value in box) + " ]" for box in drawn)
     text = f"<think> ships carry cargo </think> <answer> [ {rows} ] </answer> ".replace(" ", space)

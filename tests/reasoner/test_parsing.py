@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reasoner.answer import Answer, Completion, Parse
@@ -38,6 +38,7 @@ def listed(*boxes: object) -> str:
     st.sampled_from(Dialect),
     st.sampled_from(Task),
 )
+@settings(deadline=None)
 def test_no_text_raises_and_the_answer_is_consistent(text: str, dialect: Dialect, task: Task) -> None:
     answer = answer_to(text, dialect=dialect, query=Query("q", task))
     assert len(answer.boxes) == len(answer.points) == len(answer.labels)
@@ -47,6 +48,7 @@ def test_no_text_raises_and_the_answer_is_consistent(text: str, dialect: Dialect
 
 
 @given(st.text(max_size=20), st.sampled_from(Dialect))
+@settings(deadline=None)
 def test_text_in_the_answer_part_never_raises(text: str, dialect: Dialect) -> None:
     for wrapped in (
         f"<answer>{text}</answer>",
@@ -60,6 +62,7 @@ sides = st.tuples(st.integers(1, 300), st.integers(1, 300))
 
 
 @given(sides, sides, st.lists(st.tuples(*[st.floats(0, 1)] * 4), max_size=5), st.sampled_from(Dialect))
+@settings(deadline=None)
 def test_boxes_inside_the_tile_come_back_through_text(
     model: tuple[int, int], tile: tuple[int, int], drawn: list[tuple[float, ...]], dialect: Dialect
 ) -> None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers.models.qwen2_vl.image_processing_qwen2_vl import smart_resize
 
@@ -17,6 +17,7 @@ QUERY = Query("Where could {a} Ship moor?")
 
 
 @given(st.integers(20, 3000), st.integers(20, 3000), st.sampled_from([16, 28, 32]), st.integers(1, 2_000_000))
+@settings(deadline=None)
 def test_resizing_is_that_of_the_processor(width: int, height: int, multiple: int, max_pixels: int) -> None:
     sizing = Sizing(multiple, min_pixels=min(3136, max_pixels), max_pixels=max_pixels)
     theirs = smart_resize(height, width, multiple, sizing.min_pixels, sizing.max_pixels)

@@ -61,17 +61,32 @@ def save_original(folder: Path) -> Path:
     return folder
 
 
+def _decoder(width: int) -> dict[str, int]:
+    return {"hidden_size": width, "mlp_dim": 32, "num_attention_heads": 2, "iou_head_hidden_dim": 16}
+
+
+def _lively(model: torch.nn.Module) -> torch.nn.Module:
+    """Give weights that pass signals on, so that masks differ by more than rounding."""
+    for parameter in model.parameters():
+        if parameter.ndim > 1:
+            torch.nn.init.normal_(parameter, std=1.5 / parameter[0].numel() ** 0.5)
+    return model
+
+
 def save_sam1(folder: Path) -> Path:
     torch.manual_seed(0)
     config = HuggingSamConfig(
         vision_config={
-            "hidden_size": 16, "output_channels": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "mlp_dim": 32,
-            "image_size": 64, "patch_size": 8, "window_size": 4, "global_attn_indexes": [1],
+            "hidden_size": 16, "output_channels": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
+            "mlp_dim": 32, "num_pos_feats": 8, "image_size": 64, "patch_size": 8, "window_size": 4,
+            "global_attn_indexes": [1],
         },
-        prompt_encoder_config={"hidden_size": 16, "image_size": 64, "patch_size": 8, "image_embedding_size": 8},
-        mask_decoder_config={"hidden_size": 16, "mlp_dim": 32, "num_attention_heads": 2, "iou_head_hidden_dim": 16},
+        prompt_encoder_config={
+            "hidden_size": 16, "image_size": 64, "patch_size": 8, "image_embedding_size": 8,
+        },
+        mask_decoder_config=_decoder(16),
     )  # fmt: skip
-    SamModel(config).save_pretrained(folder)
+    _lively(SamModel(config)).save_pretrained(folder)
     sizes = {"size": {"longest_edge": 64}, "pad_size": {"height": 64, "width": 64}}
     SamProcessor(SamImageProcessor(**sizes)).save_pretrained(folder)
     return folder
@@ -80,9 +95,9 @@ def save_sam1(folder: Path) -> Path:
 def save_sam2(folder: Path) -> Path:
     torch.manual_seed(0)
     backbone = Sam2HieraDetConfig(
-        hidden_size=8, num_attention_heads=1, image_size=[64, 64], blocks_per_stage=[1, 1, 1, 1],
+        hidden_size=8, num_attention_heads=1, image_size=[64, 64], blocks_per_stage=[1, 1, 2, 1],
         embed_dim_per_stage=[8, 16, 32, 64], num_attention_heads_per_stage=[1, 1, 1, 1],
-        window_size_per_stage=[4, 4, 4, 4], global_attention_blocks=[2],
+        window_size_per_stage=[4, 4, 4, 4], global_attention_blocks=[3],
         window_positional_embedding_background_size=[4, 4],
     )  # fmt: skip
     vision = Sam2VisionConfig(
@@ -99,7 +114,7 @@ def save_sam2(folder: Path) -> Path:
             "iou_head_hidden_dim": 16,
         },
     )
-    Sam2Model(config).save_pretrained(folder)
+    _lively(Sam2Model(config)).save_pretrained(folder)
     images = Sam2ImageProcessor(size={"height": 64, "width": 64}, mask_size={"height": 16, "width": 16})
     Sam2Processor(images).save_pretrained(folder)
     return folder

@@ -1,4 +1,4 @@
-"""Checkpoints of both families load from a folder, answer alike in batches and alone, and write no picture."""
+"""Checkpoints of both families load from a folder, answer alike in batches and alone, write no picture."""
 
 import dataclasses
 from pathlib import Path
@@ -55,7 +55,7 @@ def test_vision_tokens_never_appear_even_where_the_model_wants_nothing_else(fold
     model = reasoner._model
     assert set(vision_token_ids(model)) == VISION_IDS
     first, second, *_ = sorted(VISION_IDS)
-    # Two opposite directions, so that for any hidden state one of the two tokens has by far the highest logit.
+    # Two opposite directions, so for any hidden state one of the two tokens has by far the highest logit.
     model.lm_head.weight.data[first] = 1e3
     model.lm_head.weight.data[second] = -1e3
     said = [completion for row in reasoner.generate(views(2), QUERIES) for completion in row]
@@ -67,6 +67,7 @@ def test_vision_tokens_never_appear_even_where_the_model_wants_nothing_else(fold
 
 def test_no_view_or_no_query_is_no_work(reasoner: TransformersReasoner) -> None:
     assert reasoner.generate([], QUERIES) == []
+    assert reasoner.generate(views(2), []) == [[], []]
 
 
 def test_reaching_the_limit_is_truncation_and_the_end_token_is_not(reasoner: TransformersReasoner) -> None:

@@ -1,0 +1,162 @@
+"""Proof that a result is whole: the ledger against the plan, and all files readable. Repairs nothing."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from io import BytesIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import shapely
+
+from pipelines.collection import NAME, published_files
+from pipelines.dataset import GEOMETRIES, OBJECT_SCHEMA, OBJECTS, TEXT_SCHEMA, TEXTS
+from pipelines.ledger import Status, committed, ledger_name, read_table
+from pipelines.plan import ChunkRef, Plan
+from pipelines.plan_files import read_plan
+from pipelines.storage import Store
+from pipelines.tasks import pending_chunks
+
+_UNREADABLE = (OSError, ValueError, KeyError, pa.ArrowException, shapely.GEOSException)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """What a check found."""
+
+    complete: bool
+    """Every planned tile and question has a row, none failed, and the result is published."""
+    valid: bool
+    """Every file that is there can be read and says what it should."""
+    problems: tuple[str, ...]
+    """Each with the name of its file."""
+
+
+@dataclass(frozen=True, slots=True)
+class StatusReport:
+    """How far a run is, from the plan and a listing alone."""
+
+    tiles: int
+    """Tiles planned."""
+    chunks_planned: int
+    """Chunks planned."""
+    chunks_done: int
+    """Chunks with all their questions committed."""
+    files_planned: int
+    """Ledger files planned: chunks times questions."""
+    files_done: int
+    """Ledger files committed."""
+    published: bool
+    """collection.json is there."""
+    out: str
+    """The output folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Finding:
+    """One problem, and which of the two promises it breaks."""
+
+    text: str
+    incomplete: bool
+
+
+def check(store: Store) -> CheckReport:
+    """Compare plan, ledger and result.
+
+    Raises:
+        RequestError: the folder holds no plan.
+    """
+    plan = read_plan(store)
+    findings = [*_ledger_findings(store, plan), *_result_findings(store)]
+    return CheckReport(
+        complete=not any(item.incomplete for item in findings),
+        valid=all(item.incomplete for item in findings),
+        problems=tuple(item.text for item in findings),
+    )
+
+
+def status(store: Store) -> StatusReport:
+    """Count what is done.
+
+    Raises:
+        RequestError: the folder holds no plan.
+    """
+    plan = read_plan(store)
+    planned = {(query.id, ref.chunk_id) for query in plan.queries for ref in plan.chunks}
+    done = committed(store) & planned
+    return StatusReport(
+        tiles=plan.n_tiles,
+        chunks_planned=len(plan.chunks),
+        chunks_done=len(plan.chunks) - len(pending_chunks(plan, done)),
+        files_planned=len(planned),
+        files_done=len(done),
+        published=store.exists(NAME),
+        out=store.root,
+    )
+
+
+def _ledger_findings(store: Store, plan: Plan) -> Iterator[_Finding]:
+    done = committed(store)
+    planned = {(query.id, ref.chunk_id): ref for query in plan.queries for ref in plan.chunks}
+    for key in sorted(done - planned.keys()):
+        yield _Finding(f"{ledger_name(*key)}: not in the plan", incomplete=False)
+    for key, ref in planned.items():
+        name = ledger_name(*key)
+        if key in done:
+            yield from _file_findings(store, plan, name, ref)
+        else:
+            yield _Finding(f"{name}: missing, {ref.n_tiles} tiles have no row", incomplete=True)
+
+
+def _file_findings(store: Store, plan: Plan, name: str, ref: ChunkRef) -> Iterator[_Finding]:
+    try:
+        table = read_table(store, name, ["tile_id", "status"])
+    except _UNREADABLE as error:
+        yield _Finding(f"{name}: unreadable ({error})", incomplete=False)
+        return
+    rows = Counter(table.column("tile_id").to_pylist())
+    planned = {tile.tile_id for tile in plan.chunk(ref).tiles}
+    for tile_id in sorted(planned - rows.keys()):
+        yield _Finding(f"{name}: tile {tile_id} has no row", incomplete=True)
+    for tile_id in sorted(rows.keys() - planned):
+        yield _Finding(f"{name}: tile {tile_id} is not in the plan", incomplete=False)
+    for tile_id, count in rows.items():
+        if count > 1:
+            yield _Finding(f"{name}: tile {tile_id} has {count} rows", incomplete=False)
+    failed = table.column("status").to_pylist().count(Status.FAILED)
+    if failed:
+        yield _Finding(f"{name}: {failed} tiles failed", incomplete=True)
+
+
+def _result_findings(store: Store) -> Iterator[_Finding]:
+    published = published_files(store)
+    if published is None:
+        yield _Finding(f"{NAME}: missing, the result is not published", incomplete=True)
+        return
+    present = {name for name in (*store.names(OBJECTS), *store.names(TEXTS)) if name.endswith(".parquet")}
+    for name in sorted(set(published) - present):
+        yield _Finding(f"{name}: missing, but published", incomplete=True)
+    for name in sorted(present - set(published)):
+        yield _Finding(f"{name}: there, but not published", incomplete=False)
+    for name in sorted(present & set(published)):
+        problem = _table_problem(store, name)
+        if problem:
+            yield _Finding(f"{name}: {problem}", incomplete=False)
+
+
+def _table_problem(store: Store, name: str) -> str:
+    """What is wrong with a file of objects or texts, empty where nothing is."""
+    is_objects = name.startswith(OBJECTS)
+    try:
+        table = pq.read_table(BytesIO(store.read(name)))
+        shapes = {
+            column: shapely.from_wkb(table.column(column).to_numpy())
+            for column in (GEOMETRIES if is_objects else ("geometry",))
+        }
+    except _UNREADABLE as error:
+        return f"unreadable ({error})"
+    if not table.schema.equals(OBJECT_SCHEMA if is_objects else TEXT_SCHEMA):
+        return "its columns are not ours"
+    bad = {column: int((~shapely.is_valid(values)).sum()) for column, values in shapes.items()}
+    said = ", ".join(f"{count} invalid in {column}" for column, count in bad.items() if count)
+    return said

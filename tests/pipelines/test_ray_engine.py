@@ -1,0 +1,80 @@
+"""Ray gives the same bytes as the plain loop, from many chunks, and survives the loss of a model worker."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from pipelines import ray_engine
+from pipelines.errors import RequestError
+from pipelines.progress import Event
+from pipelines.ray_engine import choose_pool
+from pipelines.run_job import run_job
+from pipelines.tasks import ChunkDone
+from tests.pipelines.conftest import MakeConfig, file_bytes
+
+
+@pytest.fixture(scope="module")
+def ray_here() -> Iterator[None]:
+    import ray
+
+    ray_engine.connect(None)
+    yield
+    ray.shutdown()
+
+
+@pytest.mark.ray
+def test_ray_gives_the_bytes_of_the_loop(make_config: MakeConfig, whole: Path, ray_here: None) -> None:
+    config = make_config(engine="ray")
+    events: list[Event] = []
+    report = run_job(config, listener=events.append)
+    done = [event.chunk_id for event in events if isinstance(event, ChunkDone)]
+    assert len(done) == len(set(done)) == report.chunks_done == report.chunks_planned
+    assert file_bytes(Path(config.out) / "objects") == file_bytes(whole / "objects")
+
+
+@pytest.mark.ray
+def test_ray_survives_the_loss_of_a_model_worker(
+    make_config: MakeConfig, whole: Path, ray_here: None
+) -> None:
+    config = make_config(engine="ray", workers=1)
+    killed: list[int] = []
+
+    def kill_first_worker(event: Event) -> None:
+        if isinstance(event, ChunkDone) and not killed:
+            worker = model_worker()
+            killed.append(worker)
+            os.kill(worker, signal.SIGKILL)
+
+    report = run_job(config, listener=kill_first_worker)
+    assert killed
+    assert report.failed == 0
+    assert file_bytes(Path(config.out) / "objects") == file_bytes(whole / "objects")
+
+
+def model_worker() -> int:
+    """Process id of the actor that holds the models."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        alive = [p for p in psutil.Process().children(recursive=True) if "InferActor" in " ".join(p.cmdline())]
+        if alive:
+            return int(max(alive, key=lambda process: process.create_time()).pid)
+        time.sleep(0.05)
+    raise LookupError("no model worker runs")
+
+
+def test_the_pool_takes_a_gpu_each_and_leaves_room_for_reads() -> None:
+    assert choose_pool(None, {"CPU": 16.0, "GPU": 4.0}).size == 4
+    pool = choose_pool(None, {"CPU": 8.0})
+    assert pool.size * pool.cpus + 2 * ray_engine.IO_CPUS <= 8.0
+    tiny = choose_pool(2, {"CPU": 1.0})
+    assert tiny.size * tiny.cpus + 2 * ray_engine.IO_CPUS <= 1.0
+
+
+def test_more_workers_than_a_machine_can_hold_are_refused() -> None:
+    with pytest.raises(RequestError, match="at most 8"):
+        choose_pool(100, {"CPU": 2.0})
