@@ -89,8 +89,9 @@ class Store:
             fs.rm(path, recursive=True)
 
     def clear_temporary(self, folder: str) -> None:
-        """Delete what a killed writer left half written below a folder."""
-        self.remove([name for name in self._all_names(folder) if TMP_MARK in name])
+        """Delete what a killed writer left half written below a local folder; a PUT leaves nothing."""
+        if self.is_local:
+            self.remove([name for name in self._all_names(folder) if TMP_MARK in name])
 
     def _all_names(self, folder: str) -> list[str]:
         if self.is_local:

@@ -116,7 +116,17 @@ class Grid:
     @property
     def n_chunks(self) -> int:
         """Number of chunks, without listing them."""
-        return -(-self.columns.count // self.chunk_tiles) * -(-self.rows.count // self.chunk_tiles)
+        return self.chunk_rows * self.chunk_columns
+
+    @property
+    def chunk_rows(self) -> int:
+        """Rows of chunks."""
+        return -(-self.rows.count // self.chunk_tiles)
+
+    @property
+    def chunk_columns(self) -> int:
+        """Columns of chunks."""
+        return -(-self.columns.count // self.chunk_tiles)
 
     def tile(self, row: int, col: int) -> Tile:
         """The tile at a row and column of the grid."""
@@ -137,17 +147,24 @@ class Grid:
 
     def chunks(self) -> Iterator[Chunk]:
         """All chunks, row by row; their tiles partition the grid's tiles."""
-        step = self.chunk_tiles
-        for row, top in enumerate(range(0, self.rows.count, step)):
-            for col, left in enumerate(range(0, self.columns.count, step)):
-                yield self._chunk(row, col, top=top, left=left)
+        for row in range(self.chunk_rows):
+            for col in range(self.chunk_columns):
+                yield self.chunk(row, col)
 
-    def _chunk(self, row: int, col: int, *, top: int, left: int) -> Chunk:
-        bottom = min(top + self.chunk_tiles, self.rows.count)
-        right = min(left + self.chunk_tiles, self.columns.count)
-        tiles = tuple(self.tile(r, c) for r in range(top, bottom) for c in range(left, right))
-        last = tiles[-1].window
-        hull = Window(
-            tiles[0].window.x0, tiles[0].window.y0, min(last.x1, self.width), min(last.y1, self.height)
-        )
+    def chunk(self, row: int, col: int) -> Chunk:
+        """The chunk at a row and column of chunks, without listing the others.
+
+        Raises:
+            GridError: There is no such chunk.
+        """
+        if not (0 <= row < self.chunk_rows and 0 <= col < self.chunk_columns):
+            raise GridError(
+                f"chunk {row},{col} is not among the {self.chunk_rows} rows and {self.chunk_columns} columns"
+            )
+        step = self.chunk_tiles
+        rows = range(row * step, min((row + 1) * step, self.rows.count))
+        columns = range(col * step, min((col + 1) * step, self.columns.count))
+        tiles = tuple(self.tile(r, c) for r in rows for c in columns)
+        first, last = tiles[0].window, tiles[-1].window
+        hull = Window(first.x0, first.y0, min(last.x1, self.width), min(last.y1, self.height))
         return Chunk(row=row, col=col, window=hull, tiles=tiles)

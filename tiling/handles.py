@@ -1,6 +1,5 @@
 """The one opener of rasters: limits first, one error type, a few handles kept open per thread."""
 
-import os
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from rasterio.session import DummySession
 from tiling.errors import SceneError
 from tiling.header import Header, check_header, read_header
 from tiling.limits import DEFAULT_LIMITS, Limits
-from tiling.storage import is_local, local_path, open_binary
+from tiling.storage import is_local, local_path, open_binary, s3_endpoint
 
 RASTER_ERRORS = (
     RasterioError, CPLE_BaseError, OSError, ValueError, TypeError, LookupError, RuntimeError, ArithmeticError,
@@ -41,10 +40,16 @@ def gdal_options(uri: str) -> dict[str, object]:
         "GDAL_ERROR_ON_LIBJPEG_WARNING": True,
         # What a closed handle had fetched is forgotten: the next one sees the object as it is now.
         "CPL_VSIL_CURL_NON_CACHED": "/vsis3/:/vsicurl/",
+        "GDAL_HTTP_CONNECTTIMEOUT": 20,
+        "GDAL_HTTP_TIMEOUT": 120,
         "GDAL_HTTP_MAX_RETRY": 4,
         "GDAL_HTTP_RETRY_DELAY": 0.5,
     }
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL", "")
+    if not is_local(uri):
+        # Masks, overviews and statistics beside the file are asked for, nothing else: 5 requests, not 20.
+        own = "." + uri.rsplit("/", 1)[-1].rsplit(".", 1)[-1]
+        options["CPL_VSIL_CURL_ALLOWED_EXTENSIONS"] = f"{own},.msk,.ovr,.aux.xml"
+    endpoint = s3_endpoint()
     if uri.startswith("s3://") and endpoint:
         scheme, _, host = endpoint.partition("://")
         options["AWS_S3_ENDPOINT"] = host.rstrip("/")
@@ -90,7 +95,7 @@ def opened(uri: str, limits: Limits = DEFAULT_LIMITS) -> Iterator[DatasetReader]
 
 def _open(uri: str, limits: Limits) -> DatasetReader:
     header = Header("") if uri.startswith(("http://", "https://")) else _header(uri)
-    check_header(uri, header, limits)
+    check_header(uri, header, limits=limits)
     dataset = _first_that_opens(uri, header.driver, limits)
     try:
         _check_dataset(uri, dataset, limits)
@@ -142,9 +147,8 @@ def _check_dataset(uri: str, dataset: DatasetReader, limits: Limits) -> None:
     if not dataset.count:
         raise SceneError(uri, "has no band")
     rows, columns = dataset.block_shapes[0]
-    check_header(
-        uri, Header(dataset.driver, dataset.width, dataset.height, dataset.count, rows * columns), limits
-    )
+    header = Header(dataset.driver, dataset.width, dataset.height, dataset.count, rows * columns)
+    check_header(uri, header, limits=limits)
 
 
 class _Kept(threading.local):
@@ -158,7 +162,7 @@ _kept = _Kept()
 
 
 @contextmanager
-def held(uri: str, limits: Limits, version: str) -> Iterator[DatasetReader]:
+def held(uri: str, limits: Limits, *, version: str) -> Iterator[DatasetReader]:
     """Open a raster and keep its handle for this thread's next reads of it; drop it if a read fails.
 
     Args:

@@ -13,6 +13,9 @@ HEAD_BYTES = 4096
 WIDTH, HEIGHT, BITS, SAMPLES, ROWS, PLANAR, TILE_WIDTH, TILE_HEIGHT = 256, 257, 258, 277, 278, 284, 322, 323
 """TIFF tags."""
 
+WHOLE = {1: "B", 3: "H", 4: "I", 16: "Q"}
+"""Struct formats of the TIFF types of whole numbers."""
+
 MAX_ENTRIES = 4096
 """Entries a TIFF directory may have; real files have a few dozen."""
 
@@ -56,11 +59,45 @@ def read_header(uri: str, file: BinaryIO) -> Header:
     return Header("VRT" if b"<VRTDataset" in head else "")
 
 
+@dataclass(frozen=True, slots=True)
+class _Dialect:
+    """How a TIFF writes its directory."""
+
+    order: str
+    """Byte order as struct has it."""
+    big: bool
+    """BigTIFF: wider counts and offsets."""
+
+    @property
+    def word(self) -> str:
+        """Format of a count or an offset."""
+        return self.order + ("Q" if self.big else "I")
+
+    @property
+    def entry_bytes(self) -> int:
+        """Size of an entry of the directory."""
+        return 20 if self.big else 12
+
+    def first_value(self, entry: bytes, file: BinaryIO) -> int | None:
+        """First value of an entry, None where it is no whole number or a list that does not matter here."""
+        tag, kind = struct.unpack_from(self.order + "HH", entry)
+        if kind not in WHOLE:
+            return None
+        fmt = self.order + WHOLE[kind]
+        (count,) = struct.unpack_from(self.word, entry, 4)
+        room = self.entry_bytes // 2 - 2  # 8 bytes in BigTIFF, 4 else
+        if count * struct.calcsize(fmt) <= room:
+            return int(struct.unpack_from(fmt, entry, self.entry_bytes - room)[0])
+        if tag != BITS:
+            return None
+        file.seek(struct.unpack_from(self.word, entry, self.entry_bytes - room)[0])
+        return int(struct.unpack(fmt, file.read(struct.calcsize(fmt)))[0])
+
+
 def _tiff(head: bytes, file: BinaryIO) -> Header:
-    order = "<" if head[:2] == b"II" else ">"
-    big = head[2:4] in (b"+\0", b"\0+")
-    (offset,) = struct.unpack_from(order + ("Q" if big else "I"), head, 8 if big else 4)
-    tags = _directory(file, offset, order, big)
+    dialect = _Dialect("<" if head[:2] == b"II" else ">", head[2:4] in (b"+\0", b"\0+"))
+    (offset,) = struct.unpack_from(dialect.word, head, 8 if dialect.big else 4)
+    tags = _directory(file, offset, dialect)
     width, height, bands = tags.get(WIDTH, 0), tags.get(HEIGHT, 0), tags.get(SAMPLES, 1)
     if not (width and height and bands):
         raise ValueError(f"width {width}, height {height}, bands {bands}")
@@ -71,37 +108,22 @@ def _tiff(head: bytes, file: BinaryIO) -> Header:
     return Header("GTiff", width, height, bands, size)
 
 
-def _directory(file: BinaryIO, offset: int, order: str, big: bool) -> dict[int, int]:
+def _directory(file: BinaryIO, offset: int, dialect: _Dialect) -> dict[int, int]:
     """First value of every entry of a TIFF directory that holds whole numbers."""
     file.seek(offset)
-    (count,) = struct.unpack(order + ("Q" if big else "H"), file.read(8 if big else 2))
+    count_format = dialect.order + ("Q" if dialect.big else "H")
+    (count,) = struct.unpack(count_format, file.read(struct.calcsize(count_format)))
     if count > MAX_ENTRIES:
         raise ValueError(f"{count} entries in its directory")
-    size = 20 if big else 12
+    size = dialect.entry_bytes
     entries = file.read(count * size)
     tags: dict[int, int] = {}
     for start in range(0, count * size, size):
-        tag, kind = struct.unpack_from(order + "HH", entries, start)
-        value = _first_value(entries, start, order, kind, big, file)
+        entry = entries[start : start + size]
+        value = dialect.first_value(entry, file)
         if value is not None:
-            tags.setdefault(tag, value)
+            tags.setdefault(struct.unpack_from(dialect.order + "H", entry)[0], value)
     return tags
-
-
-def _first_value(entries: bytes, start: int, order: str, kind: int, big: bool, file: BinaryIO) -> int | None:
-    formats = {1: "B", 3: "H", 4: "I", 16: "Q"}
-    if kind not in formats:
-        return None
-    (count,) = struct.unpack_from(order + ("Q" if big else "I"), entries, start + 4)
-    field = start + (12 if big else 8)
-    fmt = order + formats[kind]
-    if count * struct.calcsize(fmt) <= (8 if big else 4):
-        return int(struct.unpack_from(fmt, entries, field)[0])
-    tag = struct.unpack_from(order + "H", entries, start)[0]
-    if tag != BITS:  # only the bits per sample are a list whose first value matters here
-        return None
-    file.seek(struct.unpack_from(order + ("Q" if big else "I"), entries, field)[0])
-    return int(struct.unpack(fmt, file.read(struct.calcsize(fmt)))[0])
 
 
 def _jpeg2000(head: bytes) -> Header:
@@ -117,7 +139,7 @@ def _jpeg2000(head: bytes) -> Header:
     return Header("JP2OpenJPEG", width, height, bands, pixels * bands * -(-bits // 8))
 
 
-def check_header(uri: str, header: Header, limits: Limits) -> None:
+def check_header(uri: str, header: Header, *, limits: Limits) -> None:
     """Refuse a file whose header passes a limit.
 
     Raises:

@@ -55,9 +55,10 @@ def merge(fragments: Sequence[Fragment], *, transform: Transform, tau: float = 0
     """Join what neighbouring tiles saw of the same things.
 
     Two fragments of different tiles match if what they share is at least `tau` of the lesser of their
-    parts in the strip both tiles see. Whole sightings that match are one thing, and the one farthest from
-    its tile's edge stands for it; a cut sighting inside the tile of a whole one it matches is absorbed; what
-    is left and matches is united. The order of the fragments does not matter, nor do repetitions.
+    parts in the strip both tiles see. Whole sightings that match are one thing: the one farthest from its
+    tile's edge stands for it, and what does not match that one is a thing of its own. A cut sighting inside
+    the tile of a whole one it matches is absorbed. What is left and matches is united. The order of the
+    fragments does not matter, nor do repetitions.
 
     Args:
         fragments: All fragments of one scene and one question.
@@ -74,8 +75,9 @@ def merge(fragments: Sequence[Fragment], *, transform: Transform, tau: float = 0
     absorbed = _absorbed(seen, pairs)
     alive = ~(absorbed[pairs[0]] | absorbed[pairs[1]])
     labels = _components(len(seen.fragments), (pairs[0][alive], pairs[1][alive]))
-    things = [_thing(seen, group, transform) for group in _groups(labels, ~absorbed)]
-    return _sorted(things, transform)
+    matched = set(zip(*(index.tolist() for index in pairs), strict=True))
+    groups = [part for group in _groups(labels, ~absorbed) for part in _standing(seen, group, matched)]
+    return _sorted([_thing(seen, group, transform) for group in groups], transform)
 
 
 def _sightings(fragments: Sequence[Fragment], transform: Transform) -> _Sightings:
@@ -138,9 +140,25 @@ def _groups(labels: NDArray[np.int64], wanted: NDArray[np.bool_]) -> list[NDArra
     return np.split(order, cuts) if len(order) else []
 
 
+def _standing(
+    seen: _Sightings, group: NDArray[np.int64], matched: set[tuple[int, int]]
+) -> list[NDArray[np.int64]]:
+    """What of a component stands for a thing: all of it together, or whole sightings one by one.
+
+    Of whole sightings the farthest from their tile's edge come first, and those that match one before them
+    go. So a careless mask over two things that another tile tells apart does not swallow one of them.
+    """
+    if len(group) == 1 or seen.truncated[group].any():
+        return [group]
+    far = [-seen.fragments[i].edge_distance for i in group]
+    kept: list[int] = []
+    for i in group[np.argsort(far, kind="stable")].tolist():
+        if not any((min(i, k), max(i, k)) in matched for k in kept):
+            kept.append(i)
+    return [np.array([i]) for i in kept]
+
+
 def _thing(seen: _Sightings, group: NDArray[np.int64], transform: Transform) -> Merged:
-    if not seen.truncated[group].any():
-        group = group[[_farthest(seen, group)]]
     members = tuple(seen.fragments[i] for i in group)
     region = _region(members, transform)
     if len(group) == 1:
@@ -148,11 +166,6 @@ def _thing(seen: _Sightings, group: NDArray[np.int64], transform: Transform) -> 
     united = _united(seen.geometry[group])
     largest = int(np.argmax(shapely.area(seen.geometry[group])))
     return Merged(_valid(to_world([united], transform)[0]), region, members, members[largest])
-
-
-def _farthest(seen: _Sightings, group: NDArray[np.int64]) -> int:
-    """Place in the group of the whole sighting farthest from its tile's edge; the first of equals."""
-    return int(np.argmax([seen.fragments[i].edge_distance for i in group]))
 
 
 def _united(geometries: NDArray[np.object_]) -> shapely.Polygon | shapely.MultiPolygon:

@@ -136,7 +136,7 @@ def _declared(uri: str, indexes: tuple[int, ...] | None, assume_crs: str | None,
         simplefilter("ignore", NotGeoreferencedWarning)
         with opened(uri, limits) as dataset:
             shown = _checked(uri, dataset, indexes) if indexes else _undoubted(uri, dataset)
-            crs, transform = place(uri, dataset, assume_crs)
+            crs, transform = place(uri, dataset, assume_crs=assume_crs)
             return _Declared(
                 size=(dataset.width, dataset.height),
                 crs=crs,

@@ -68,7 +68,7 @@ def read_values(scene: Scene, area: Area, *, limits: Limits) -> tuple[Values, Va
     holds_data: list[Valid] = []
     for uri in dict.fromkeys(band.uri for band in scene.bands):
         indexes = [band.index for band in scene.bands if band.uri == uri]
-        with held(uri, limits, scene.identity) as dataset:
+        with held(uri, limits, version=scene.identity) as dataset:
             values, mask = _read_file(dataset, indexes, area)
             parts.append(values)
             masks += [] if mask is None else [mask]

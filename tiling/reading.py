@@ -142,7 +142,7 @@ def _cannot_open(scene: Scene, limits: Limits) -> str:
     """Why a file of the scene cannot be opened; empty where all can."""
     for band in scene.bands:
         try:
-            with held(band.uri, limits, scene.identity):
+            with held(band.uri, limits, version=scene.identity):
                 pass
         except SceneError as exc:
             return exc.reason

@@ -143,7 +143,7 @@ def _samples(scenes: Sequence[Scene], limits: Limits) -> list[NDArray[np.float64
 
 
 def _sample(scene: Scene, limits: Limits) -> NDArray[np.float64]:
-    with held(scene.bands[0].uri, limits, scene.identity) as dataset:
+    with held(scene.bands[0].uri, limits, version=scene.identity) as dataset:
         has_overviews = bool(dataset.overviews(scene.bands[0].index))
     parts = []
     for area in _areas(scene, has_overviews):

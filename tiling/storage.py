@@ -3,16 +3,19 @@
 import glob
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
-from typing import BinaryIO, cast
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import BinaryIO
 
-import fsspec
 from fsspec.core import url_to_fs
 
 from tiling.errors import SceneError
 
 RASTER_ENDINGS = (".tif", ".tiff", ".jp2")
 """What a folder is searched for, in any case."""
+
+READ_AHEAD_BYTES = 1 << 16
+"""Fetched from object storage at a time where only a header is wanted."""
 
 NOT_FOUND = "no such file or bucket: check the address, the credentials and AWS_ENDPOINT_URL"
 """Said wherever an address leads to nothing."""
@@ -41,18 +44,22 @@ def joined(base: str, href: str) -> str:
     return f"{folder}/{href.removeprefix('./')}"
 
 
-def open_binary(uri: str) -> BinaryIO:
-    """Open a file for reading bytes; the caller closes it.
+@contextmanager
+def open_binary(uri: str) -> Iterator[BinaryIO]:
+    """Open a file for reading a few bytes.
 
     Raises:
-        SceneError: There is no such file, or it may not be read.
+        SceneError: There is no such file, or it may not be read, or reading it in the block fails.
     """
-    try:
+    with _storage(uri):
         if is_local(uri):
-            return open(local_path(uri), "rb")
-        return cast(BinaryIO, fsspec.open(uri, "rb", **_fresh(uri)).open())
-    except (OSError, ValueError, ImportError) as exc:
-        raise SceneError(uri, _reason(exc)) from exc
+            with open(local_path(uri), "rb") as file:
+                yield file
+        else:
+            fs, path = url_to_fs(uri, **_options(uri))
+            # Object stores are read ahead by 50 MB unless told otherwise.
+            with fs.open(path, "rb", block_size=READ_AHEAD_BYTES) as file:
+                yield file
 
 
 def read_bytes(uri: str, *, limit: int) -> bytes:
@@ -79,14 +86,12 @@ def identity(uris: Iterable[str]) -> str:
 
 
 def _mark(uri: str) -> str:
-    try:
+    with _storage(uri):
         if is_local(uri):
             stat = os.stat(local_path(uri))
             return f"{stat.st_size}-{stat.st_mtime_ns}"
-        fs, path = url_to_fs(uri, **_fresh(uri))
+        fs, path = url_to_fs(uri, **_options(uri))
         info = fs.info(path)
-    except (OSError, ValueError, ImportError) as exc:
-        raise SceneError(uri, _reason(exc)) from exc
     tag = info.get("ETag") or info.get("LastModified") or info.get("mtime") or ""
     return f"{info.get('size')}-{str(tag).strip(chr(34))}"
 
@@ -126,15 +131,13 @@ def _remote(pattern: str) -> list[str]:
     protocol = pattern.split("://", 1)[0]
     if protocol in ("http", "https"):
         return [pattern]
-    try:
-        fs, path = url_to_fs(pattern, **_fresh(pattern))
+    with _storage(pattern):
+        fs, path = url_to_fs(pattern, **_options(pattern))
         if any(mark in path for mark in "*?["):
             return [f"{protocol}://{name}" for name in sorted(fs.glob(path))]
         if fs.isfile(path):
             return [pattern]
         below = fs.find(path)
-    except (OSError, ValueError, ImportError) as exc:
-        raise SceneError(pattern, _reason(exc)) from exc
     return _rasters(pattern, (f"{protocol}://{name}" for name in below)) if below else []
 
 
@@ -145,12 +148,26 @@ def _rasters(folder: str, names: Iterable[str]) -> list[str]:
     return rasters
 
 
-def _fresh(uri: str) -> dict[str, bool]:
-    """Options that keep the listing of a bucket from being remembered between calls."""
-    return {"use_listings_cache": False} if uri.startswith("s3://") else {}
+def s3_endpoint() -> str:
+    """Address of the object store, empty for Amazon's own."""
+    return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL", "")
 
 
-def _reason(exc: Exception) -> str:
-    if isinstance(exc, FileNotFoundError | IsADirectoryError):
-        return NOT_FOUND
-    return f"cannot be read: {type(exc).__name__}: {exc}"
+def _options(uri: str) -> dict[str, object]:
+    """Options of the file system behind an address; listings are not remembered between calls."""
+    if not uri.startswith("s3://"):
+        return {}
+    return {"use_listings_cache": False, "endpoint_url": s3_endpoint() or None}
+
+
+@contextmanager
+def _storage(uri: str) -> Iterator[None]:
+    """A block that asks storage for something; whatever it raises becomes SceneError."""
+    try:
+        yield
+    except SceneError:
+        raise
+    except (FileNotFoundError, IsADirectoryError) as exc:
+        raise SceneError(uri, NOT_FOUND) from exc
+    except Exception as exc:  # every protocol brings exceptions of its own (botocore's are no OSError)
+        raise SceneError(uri, f"cannot be read: {type(exc).__name__}: {exc}") from exc

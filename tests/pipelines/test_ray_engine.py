@@ -60,7 +60,9 @@ def model_worker() -> int:
     """Process id of the actor that holds the models."""
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
-        alive = [p for p in psutil.Process().children(recursive=True) if "InferActor" in " ".join(p.cmdline())]
+        alive = [
+            p for p in psutil.Process().children(recursive=True) if "InferActor" in " ".join(p.cmdline())
+        ]
         if alive:
             return int(max(alive, key=lambda process: process.create_time()).pid)
         time.sleep(0.05)

@@ -76,6 +76,13 @@ def test_chunks_partition_the_tiles_and_hold_their_windows(grid: Grid) -> None:
             assert min(tile.window.y1, grid.height) <= chunk.window.y1
 
 
+def test_one_chunk_is_made_without_the_others() -> None:
+    grid = Grid("s", 1000, 700, 128, 32, 300)
+    assert [grid.chunk(c.row, c.col) for c in grid.chunks()] == list(grid.chunks())
+    with pytest.raises(GridError, match="rows"):
+        grid.chunk(grid.chunk_rows, 0)
+
+
 def test_counts_of_a_country_sized_scene_need_no_listing() -> None:
     grid = Grid("big", 2_000_000, 2_000_000, 224, 56, 4096)
     assert grid.n_tiles == 11_905**2

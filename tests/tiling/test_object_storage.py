@@ -19,10 +19,12 @@ HOLE = np.s_[10:60, 20:80]
 def requests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "bucket" / "deep").mkdir(parents=True)
     write(tmp_path / "bucket" / "deep" / "a.tif", noise(), compress="deflate")
-    with rasterio.open(tmp_path / "bucket" / "deep" / "a.tif", "r+") as dataset:
-        mask = np.ones((300, 400), dtype=bool)
-        mask[HOLE] = False
-        dataset.write_mask(mask)  # a sidecar a.tif.msk
+    mask = np.ones((300, 400), dtype=bool)
+    mask[HOLE] = False
+    path = tmp_path / "bucket" / "deep" / "a.tif"
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=False), rasterio.open(path, "r+") as dataset:
+        dataset.write_mask(mask)
+    assert (tmp_path / "bucket" / "deep" / "a.tif.msk").exists()
     write(tmp_path / "bucket" / "b.tif", noise(seed=1))
     with bucket_server(tmp_path) as (endpoint, seen):
         for name, value in {

@@ -35,6 +35,13 @@ def test_chunks_equal_rasterios_own_read(tmp_path: Path, grid: str, layout: dict
     assert valid.all()
 
 
+def test_a_jpeg2000_scene_equals_rasterios_own_read(tmp_path: Path) -> None:
+    pixels = noise(height=230, width=317)
+    path = write(tmp_path / "a.jp2", pixels, driver="JP2OpenJPEG", QUALITY=100, REVERSIBLE="YES")
+    _, work, images = read_all(described(path))
+    assert (put_together(work, images)[0] == pixels.transpose(1, 2, 0)).all()
+
+
 @pytest.mark.parametrize("grid", ODD_GRIDS)
 def test_positions_agree_with_rasterios_transform(tmp_path: Path, grid: str) -> None:
     path = write(tmp_path / "a.tif", noise(), transform=ODD_GRIDS[grid])

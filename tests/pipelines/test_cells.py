@@ -1,0 +1,43 @@
+"""Every place falls in one cell, cells hold a bounded number of objects, and the choice is made once."""
+
+from pathlib import Path
+
+import shapely
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipelines.cells import MAX_OBJECTS, MAX_ZOOM, MIN_ZOOM, cell_bounds, choose_zoom, frozen_zoom, quadkeys
+from pipelines.storage import Store
+
+places = st.tuples(st.floats(-180, 180), st.floats(-84.9, 84.9))
+
+
+@given(places, st.integers(MIN_ZOOM, MAX_ZOOM))
+def test_a_place_lies_in_its_cell_at_every_zoom(place: tuple[float, float], zoom: int) -> None:
+    (key,) = quadkeys([shapely.Point(place)])
+    west, south, east, north = cell_bounds(key[:zoom])
+    assert len(key) == MAX_ZOOM
+    assert west - 1e-9 <= place[0] <= east + 1e-9
+    assert south - 1e-9 <= place[1] <= north + 1e-9
+
+
+def test_the_poles_have_a_cell() -> None:
+    assert len(quadkeys([shapely.Point(0, 90), shapely.Point(0, -90)])) == 2
+
+
+def test_crowded_cells_are_split_until_they_hold_few_enough() -> None:
+    crowd = {
+        "1" * MIN_ZOOM + f"{i}{j}".ljust(MAX_ZOOM - MIN_ZOOM, "0"): MAX_OBJECTS // 2
+        for i in range(4)
+        for j in range(4)
+    }
+    zoom = choose_zoom(crowd)
+    assert zoom == MIN_ZOOM + 2
+    assert choose_zoom({}) == MIN_ZOOM
+    assert choose_zoom({"0" * MAX_ZOOM: 10 * MAX_OBJECTS}) == MAX_ZOOM
+
+
+def test_the_zoom_is_frozen_at_the_first_merge(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    assert frozen_zoom(store, {}) == MIN_ZOOM
+    assert frozen_zoom(store, {"0" * MAX_ZOOM: 10 * MAX_OBJECTS}) == MIN_ZOOM
