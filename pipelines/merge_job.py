@@ -1,7 +1,7 @@
 """From the committed ledger to objects and texts: the second job. Knows no model and reads no pixels."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -44,10 +44,6 @@ class ScenePart:
     """Objects per deepest cell."""
 
 
-MergeOne = Callable[[int, Query], pa.Table]
-"""Merges one scene (index in the plan) and question into a table of objects."""
-
-
 @dataclass(frozen=True, slots=True)
 class MergeStep:
     """Joins the fragments of one scene and question into objects; a plain picklable callable."""
@@ -73,8 +69,24 @@ class MergeStep:
         return object_part(objects, thoughts, Origin(query, self.plan.run_id))
 
 
-def merge_job(store: Store, plan: Plan) -> dict[str, int]:
+MergeItem = tuple[int, Query]
+"""One scene (index in the plan) and one question."""
+MergeParts = Callable[[MergeStep, Sequence[MergeItem]], Iterator[pa.Table]]
+"""Does the step on every item, and gives the tables in the order of the items."""
+
+
+def one_by_one(step: MergeStep, items: Sequence[MergeItem]) -> Iterator[pa.Table]:
+    """Merge in this process, one item after another."""
+    return (step(scene, query) for scene, query in items)
+
+
+def merge_job(store: Store, plan: Plan, *, merge_parts: MergeParts = one_by_one) -> dict[str, int]:
     """Write objects and texts of every question; doing it again gives the same bytes.
+
+    Args:
+        store: the output folder.
+        plan: the frozen plan.
+        merge_parts: what drives the merge of scenes and questions.
 
     Returns:
         Rows written per question id: objects, or texts for caption and VQA.
@@ -84,7 +96,7 @@ def merge_job(store: Store, plan: Plan) -> dict[str, int]:
         OSError: the storage refuses.
     """
     _check_complete(store, plan)
-    counts = _merge_objects(store, plan)
+    counts = _merge_objects(store, plan, merge_parts)
     for query in plan.queries:
         if query.task is not Task.LOCATE:
             counts[query.id] = _collect_texts(store, plan, query)
@@ -109,14 +121,14 @@ def _check_complete(store: Store, plan: Plan) -> None:
         raise IncompleteError(store.root, tuple(missing))
 
 
-def _merge_objects(store: Store, plan: Plan) -> dict[str, int]:
-    step = MergeStep(store, plan)
+def _merge_objects(store: Store, plan: Plan, merge_parts: MergeParts) -> dict[str, int]:
     queries = [query for query in plan.queries if query.task is Task.LOCATE]
     with TemporaryDirectory(prefix="remotereasoner-") as folder:
+        items = [(scene, query) for query in queries for scene in range(len(plan.scenes))]
+        tables = merge_parts(MergeStep(store, plan), items)
         parts = [
-            _set_down(step(scene, query), Path(folder), query_id=query.id, scene=scene)
-            for query in queries
-            for scene in range(len(plan.scenes))
+            _set_down(table, Path(folder), query_id=query.id, scene=scene)
+            for (scene, query), table in zip(items, tables, strict=True)
         ]
         zoom = frozen_zoom(store, _total(parts)) if queries else 0
         return {query.id: _write_query(store, query.id, parts, zoom=zoom) for query in queries}

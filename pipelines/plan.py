@@ -5,7 +5,6 @@ import json
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 
 from pipelines.config import JobConfig
 from reasoner.query import Query
@@ -109,7 +108,7 @@ class Plan:
 
     def chunk(self, ref: ChunkRef) -> Chunk:
         """The chunk with its tiles."""
-        return _chunks_of(self.scenes[ref.scene].grid)[ref.row, ref.col]
+        return self.scenes[ref.scene].grid.chunk(ref.row, ref.col)
 
     def _chunk_bytes(self, ref: ChunkRef) -> int:
         planned = self.scenes[ref.scene]
@@ -138,11 +137,6 @@ def chunk_refs(scene: int, planned: PlannedScene, basis: dict[str, object]) -> I
             n_tiles=len(chunk.tiles),
             window=chunk.window,
         )
-
-
-@lru_cache(maxsize=1)
-def _chunks_of(grid: Grid) -> dict[tuple[int, int], Chunk]:
-    return {(chunk.row, chunk.col): chunk for chunk in grid.chunks()}
 
 
 def digest(value: object) -> str:

@@ -3,19 +3,23 @@
 import logging
 import os
 import pickle
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+import pyarrow as pa
 import ray
 from ray.data import ActorPoolStrategy, DataContext, TaskPoolStrategy
 
 from pipelines.errors import RequestError
+from pipelines.merge_job import MergeItem, MergeStep
 from pipelines.models import ModelRecipe
 from pipelines.plan import Plan
 from pipelines.steps import CommitStep, InferStep, ReadStep
 from pipelines.tasks import ChunkDone, Pending, task_of
+from reasoner.query import Query
 
 IO_CPUS = 0.25
 """Share of a core a read or a commit claims: they mostly wait for storage or for the next stage."""
@@ -60,9 +64,31 @@ def run_chunks(
     if not pending:
         return
     connect(plan.config.address)
-    resources: Mapping[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    pool = choose_pool(plan.config.workers, resources)
+    pool = choose_pool(plan.config.workers, _resources())
     yield from _stream(ray.put((plan, tuple(pending))), len(pending), (read, recipe, commit), pool)
+
+
+def merge_parts(step: MergeStep, items: Sequence[MergeItem]) -> Iterator[pa.Table]:
+    """Merge scenes and questions as Ray tasks, a bounded number at a time; tables in the order of the items.
+
+    Raises:
+        RequestError: no such cluster.
+        ray.exceptions.RayError: the cluster fails.
+    """
+    connect(step.plan.config.address)
+    shared, waiting = ray.put(step), deque[ray.ObjectRef[pa.Table]]()
+    at_once = 2 * int(_resources().get("CPU", 1.0))
+    for scene, query in items:
+        if len(waiting) >= at_once:
+            yield ray.get(waiting.popleft())
+        waiting.append(_merge_one.remote(shared, scene, query))
+    while waiting:
+        yield ray.get(waiting.popleft())
+
+
+@ray.remote(num_cpus=1)
+def _merge_one(step: MergeStep, scene: int, query: Query) -> pa.Table:
+    return step(scene, query)
 
 
 def connect(address: str | None) -> None:
@@ -161,6 +187,12 @@ def _fetched(work: "ray.ObjectRef[tuple[Plan, tuple[Pending, ...]]]") -> tuple[P
     """The plan, fetched once a worker process."""
     fetched: tuple[Plan, tuple[Pending, ...]] = ray.get(work)
     return fetched
+
+
+def _resources() -> Mapping[str, float]:
+    """What the cluster has in all: CPU, GPU, memory."""
+    resources: Mapping[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    return resources
 
 
 def _packed(value: object) -> dict[str, object]:

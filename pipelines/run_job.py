@@ -10,7 +10,7 @@ from pipelines.collection import publish, published_files, withdraw
 from pipelines.config import Engine, JobConfig
 from pipelines.dataset import TEXTS, count_objects, object_files
 from pipelines.ledger import Status, committed, ledger_name, read_table
-from pipelines.merge_job import merge_job
+from pipelines.merge_job import MergeParts, merge_job, one_by_one
 from pipelines.models import ModelRecipe
 from pipelines.plan import Plan
 from pipelines.plan_files import check_same_job, clear_job, frozen_scaling, read_job, write_plan
@@ -20,6 +20,9 @@ from pipelines.steps import CommitStep, ReadStep
 from pipelines.storage import Store
 from pipelines.tasks import ChunkDone, Pending, pending_chunks
 from pipelines.truth import PREFIX, Placement
+
+RAY_MERGES = 16
+"""Scenes times questions from which the merge is spread over Ray."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +117,7 @@ def finish(store: Store, plan: Plan, *, failed: int, listener: Listener = ignore
     if published is not None and set(published) <= set(_result_files(store)):
         return
     listener(MergeStarted(len(plan.scenes)))
-    merge_job(store, plan)
+    merge_job(store, plan, merge_parts=_merge_parts(plan))
     publish(store, plan, files=_result_files(store), failed=failed)
 
 
@@ -137,6 +140,15 @@ def _chunk_events(store: Store, plan: Plan, pending: Sequence[Pending]) -> Itera
 
         run = ray_engine.run_chunks
     return run(plan, pending, read=read, recipe=model_recipe(plan), commit=CommitStep(store))
+
+
+def _merge_parts(plan: Plan) -> MergeParts:
+    """What drives the merge; a few scenes are merged sooner than Ray tasks start."""
+    if plan.config.engine is Engine.LOOP or len(plan.scenes) * len(plan.queries) < RAY_MERGES:
+        return one_by_one
+    from pipelines import ray_engine
+
+    return ray_engine.merge_parts
 
 
 def _earlier(store: Store, plan: Plan, before: set[tuple[str, str]]) -> Counter[str]:

@@ -1,4 +1,4 @@
-"""The training commands: parse, read the recipe, make one call. Mounted by the command line of the product."""
+"""The training commands: parse, read the recipe, make one call. Mounted by the product's command line."""
 
 import json
 import os

@@ -8,4 +8,4 @@ class PracticeError(ValueError):
 
 
 class RecipeError(ValueError):
-    """A training recipe that cannot be read or names unknown fields; raised by the reader, shown by the CLI."""
+    """A training recipe cannot be read or names unknown fields; the command line shows it to the user."""

@@ -1,4 +1,4 @@
-"""Builds the nano reasoner: a tiny Qwen3-VL, its closed vocabulary and its processor. Knows no data and no loop."""
+"""Builds the nano reasoner: a tiny Qwen3-VL, its closed vocabulary and its processor. Knows no data."""
 
 import math
 import re
@@ -20,7 +20,22 @@ from transformers import (
 PAD, BOS, EOS, UNK = "<pad>", "<bos>", "<eos>", "<unk>"
 IMAGE, VIDEO, VISION_START, VISION_END = "<image>", "<video>", "<vision_start>", "<vision_end>"
 SPECIAL = (PAD, BOS, EOS, UNK, IMAGE, VIDEO, VISION_START, VISION_END)
-MARKS = ("<think>", "</think>", "<answer>", "</answer>", "[[", "],[", "]]", "[]", "[", "]", ",", "?", ".", ":")
+MARKS = (
+    "<think>",
+    "</think>",
+    "<answer>",
+    "</answer>",
+    "[[",
+    "],[",
+    "]]",
+    "[]",
+    "[",
+    "]",
+    ",",
+    "?",
+    ".",
+    ":",
+)
 WORD = r"</?[a-z_]+>|\[\[|\]\]|\[\]|\],\[|\d+|[a-z]+|[^\sa-z0-9]"
 TEMPLATE = (
     "{{ '<bos>' }}{% for m in messages %}{% if m.content is string %}{{ m.content }}{% else %}"
@@ -53,6 +68,13 @@ class NanoShape:
         return (self.tile_px // self.patch_px // 2) ** 2
 
 
+def token_id(tokenizer: PreTrainedTokenizerFast, token: str) -> int:
+    """Id of one token of the vocabulary."""
+    found = tokenizer.convert_tokens_to_ids(token)
+    assert isinstance(found, int)
+    return found
+
+
 def words_of(texts: Iterable[str]) -> list[str]:
     """Every distinct word-level token of the texts, sorted."""
     return sorted({token for text in texts for token in re.findall(WORD, text.lower())})
@@ -65,7 +87,7 @@ def build_tokenizer(texts: Iterable[str], *, tile_px: int) -> PreTrainedTokenize
     vocabulary = {word: i for i, word in enumerate([*fixed, *(w for w in words_of(texts) if w not in fixed)])}
     core = Tokenizer(models.WordLevel(vocabulary, unk_token=UNK))
     core.pre_tokenizer = pre_tokenizers.Split(Regex(WORD), behavior="removed", invert=True)
-    return PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=core,
         pad_token=PAD,
         bos_token=BOS,
@@ -93,14 +115,13 @@ def build_processor(tokenizer: PreTrainedTokenizerFast, shape: NanoShape) -> Qwe
         image_std=[0.5] * 3,
     )
     video = Qwen3VLVideoProcessor(patch_size=shape.patch_px, merge_size=2)
-    return Qwen3VLProcessor(
+    return Qwen3VLProcessor(  # type: ignore[no-untyped-call]
         image_processor=image, tokenizer=tokenizer, video_processor=video, chat_template=TEMPLATE
     )
 
 
 def nano_config(tokenizer: PreTrainedTokenizerFast, shape: NanoShape) -> Qwen3VLConfig:
     """The model's config; `remotereasoner_profile` tells the loader which prompts it was trained on."""
-    token = tokenizer.convert_tokens_to_ids
     head = shape.width // shape.heads
     third = head // 6
     return Qwen3VLConfig(
@@ -119,9 +140,9 @@ def nano_config(tokenizer: PreTrainedTokenizerFast, shape: NanoShape) -> Qwen3VL
                 "mrope_section": [head // 2 - 2 * third, third, third],
                 "mrope_interleaved": True,
             },
-            "pad_token_id": token(PAD),
-            "bos_token_id": token(BOS),
-            "eos_token_id": token(EOS),
+            "pad_token_id": token_id(tokenizer, PAD),
+            "bos_token_id": token_id(tokenizer, BOS),
+            "eos_token_id": token_id(tokenizer, EOS),
         },
         vision_config={
             "depth": shape.vision_layers,
@@ -135,24 +156,26 @@ def nano_config(tokenizer: PreTrainedTokenizerFast, shape: NanoShape) -> Qwen3VL
             "num_position_embeddings": (shape.tile_px // shape.patch_px) ** 2,
             "deepstack_visual_indexes": [0, shape.vision_layers - 2],
         },
-        image_token_id=token(IMAGE),
-        video_token_id=token(VIDEO),
-        vision_start_token_id=token(VISION_START),
-        vision_end_token_id=token(VISION_END),
+        image_token_id=token_id(tokenizer, IMAGE),
+        video_token_id=token_id(tokenizer, VIDEO),
+        vision_start_token_id=token_id(tokenizer, VISION_START),
+        vision_end_token_id=token_id(tokenizer, VISION_END),
         tie_word_embeddings=True,
-        remotereasoner_profile="nano",
+        remotereasoner_profile="nano",  # type: ignore[call-arg]
     )
 
 
 def build_nano(tokenizer: PreTrainedTokenizerFast, shape: NanoShape) -> Qwen3VLForConditionalGeneration:
     """A nano reasoner with random weights, its number tokens laid out on sinusoids of their value."""
     model = Qwen3VLForConditionalGeneration(nano_config(tokenizer, shape))
-    token = tokenizer.convert_tokens_to_ids
-    model.generation_config = GenerationConfig(
-        pad_token_id=token(PAD), bos_token_id=token(BOS), eos_token_id=token(EOS)
+    model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
+        **{
+            f"{name}_token_id": token_id(tokenizer, mark)
+            for name, mark in (("pad", PAD), ("bos", BOS), ("eos", EOS))
+        }
     )
-    embedding = model.get_input_embeddings().weight
-    ids = torch.tensor([token(str(n)) for n in range(shape.tile_px + 1)])
+    embedding: torch.Tensor = model.get_input_embeddings().weight  # type: ignore[assignment]
+    ids = torch.tensor([token_id(tokenizer, str(n)) for n in range(shape.tile_px + 1)])
     with torch.no_grad():
         embedding[ids] = ordinal_embedding(shape.tile_px + 1, shape.width)
     return model

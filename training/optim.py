@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -17,7 +18,9 @@ class Optimizers:
     100 steps where AdamW at 2e-3 named 35 %.
     """
 
-    def __init__(self, groups: Sequence[tuple[float, Iterable[tuple[str, nn.Parameter]]]], *, lr: float) -> None:
+    def __init__(
+        self, groups: Sequence[tuple[float, Iterable[tuple[str, nn.Parameter]]]], *, lr: float
+    ) -> None:
         """Take (scale, named parameters) groups; a group's rate is its scale times the common rate."""
         muon, adam = [], []
         for scale, named in groups:
@@ -46,7 +49,7 @@ class Optimizers:
         for optimizer in self._all:
             optimizer.zero_grad()
 
-    def _groups(self) -> list[dict[str, object]]:
+    def _groups(self) -> list[dict[str, Any]]:
         return [group for optimizer in self._all for group in optimizer.param_groups]
 
 
@@ -55,8 +58,8 @@ def is_matrix(name: str, parameter: nn.Parameter) -> bool:
     return parameter.ndim == 2 and "embed" not in name and "lm_head" not in name and "rel_pos" not in name
 
 
-def schedule(step: int, steps: int, *, floor: float, warmup: int = 60) -> float:
-    """Linear warm-up, then a cosine down to `floor`; a factor of the peak rate."""
+def schedule(step: int, steps: int, *, floor: float, warmup: int = 60, hold: int = 0) -> float:
+    """Linear warm-up, the peak until step `hold`, then a cosine down to `floor`; a factor."""
     warmup = min(warmup, max(1, steps // 5))
-    cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, step / max(1, steps))))
+    cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, max(0, step - hold) / max(1, steps - hold))))
     return min(1.0, (step + 1) / warmup) * (floor + (1 - floor) * cosine)

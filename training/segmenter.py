@@ -4,7 +4,7 @@ Letters: N boxes of one image, H rows, W columns.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +39,7 @@ class SegmenterRecipe:
     """Spread of each box side's error, as a share of the box's size; 1.2 pixels are added."""
     save_every: int = 500
     """Steps between checkpoints."""
-    sam: SamConfig = SamConfig()
+    sam: SamConfig = field(default_factory=SamConfig)
     """Sizes of the model."""
 
 
@@ -82,9 +82,7 @@ def segmenter_loss(
     return torch.cat(losses).mean(), float(torch.cat(ious).mean())
 
 
-def decode(
-    sam: Sam, feature: torch.Tensor, boxes_n4: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
+def decode(sam: Sam, feature: torch.Tensor, boxes_n4: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Mask logits (N, H, W) at the model's image size and predicted IoU (N,) of the boxes of one image."""
     sparse, dense = sam.prompt_encoder(points=None, boxes=boxes_n4, masks=None)
     low, quality = sam.mask_decoder(

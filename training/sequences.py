@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerFast
 
 from training.kinds import KINDS, Kind
-from training.nano import BOS, EOS, IMAGE, VISION_END, VISION_START, NanoShape
+from training.nano import BOS, EOS, IMAGE, VISION_END, VISION_START, NanoShape, token_id
 from training.tiles import TrainingTile
 
 
@@ -46,7 +46,9 @@ class Batch:
 
 def locate_turn(kind: Kind, boxes: Sequence[Sequence[int]], question: str) -> Turn:
     """Question and answer of the locate task, in the reference dialect."""
-    listed = "[[" + "],[".join(",".join(str(int(v)) for v in box) for box in boxes) + "]]" if len(boxes) else "[]"
+    listed = (
+        "[[" + "],[".join(",".join(str(int(v)) for v in box) for box in boxes) + "]]" if len(boxes) else "[]"
+    )
     return Turn(f"locate : {question}", f"<think> {kind.reason} </think> <answer> {listed} </answer>")
 
 
@@ -78,7 +80,7 @@ def turns_of(tile: TrainingTile, rng: np.random.Generator, *, most: int = 6) -> 
     """Questions on what is there and what is not, in balance, now and then a caption or a count."""
     present = rng.permutation(np.unique(tile.kinds))[: most - 1]
     absent = rng.permutation(np.setdiff1d(np.arange(len(KINDS)), tile.kinds))
-    n_absent = max(1, min(most - len(present), int(round(len(present) * 0.8)) or 2))
+    n_absent = max(1, min(most - len(present), round(len(present) * 0.8) or 2))
     turns = [_locate(tile, int(k), rng) for k in [*present, *absent[:n_absent]]]
     if rng.random() < 0.15:
         turns.append(caption_turn(tile))
@@ -99,17 +101,17 @@ class Packer:
     def __init__(self, tokenizer: PreTrainedTokenizerFast, shape: NanoShape) -> None:
         self._tokenizer = tokenizer
         self._shape = shape
-        token = tokenizer.convert_tokens_to_ids
-        self._eos = token(EOS)
-        image = [token(IMAGE)] * shape.image_tokens
-        self._prefix = [token(BOS), token(VISION_START), *image, token(VISION_END)]
+        self._eos = token_id(tokenizer, EOS)
+        image = [token_id(tokenizer, IMAGE)] * shape.image_tokens
+        start, end = token_id(tokenizer, VISION_START), token_id(tokenizer, VISION_END)
+        self._prefix = [token_id(tokenizer, BOS), start, *image, end]
         self._prefix_positions = _prefix_positions(shape)
         self._cache: dict[str, list[int]] = {}
 
     def ids(self, text: str) -> list[int]:
         """Token ids of a text, remembered."""
         if text not in self._cache:
-            self._cache[text] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
+            self._cache[text] = self._answer_ids(text)
         return self._cache[text]
 
     def pack(self, tiles: Sequence[TrainingTile], turns: Sequence[Sequence[Turn]]) -> Batch:
@@ -144,7 +146,7 @@ class Packer:
         return ids, wanted, np.concatenate(where, axis=1), part
 
     def _answer_ids(self, text: str) -> list[int]:
-        return self._tokenizer(text, add_special_tokens=False)["input_ids"]
+        return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
 def isolation(segment: torch.Tensor) -> torch.Tensor:

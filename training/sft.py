@@ -1,4 +1,4 @@
-"""Supervised training of the nano reasoner: a dense warm start of the vision tower, then questions and answers.
+"""Supervised training of the nano reasoner: a dense warm start of its vision tower, then conversations.
 
 Letters: B images, S tokens, A answer tokens, V vocabulary.
 """
@@ -6,7 +6,7 @@ Letters: B images, S tokens, A answer tokens, V vocabulary.
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +35,8 @@ class SftRecipe:
     """Steps of the dense warm start."""
     steps: int = 5000
     """Steps of questions and answers."""
+    hold: int = 0
+    """Of these, steps at the peak rate before it falls."""
     lr: float = 4e-3
     """Peak learning rate of the hidden matrices."""
     dense_lr: float = 7e-3
@@ -49,7 +51,7 @@ class SftRecipe:
     """Weight of the dense task while questions are trained."""
     save_every: int = 500
     """Steps between checkpoints."""
-    shape: NanoShape = NanoShape()
+    shape: NanoShape = field(default_factory=NanoShape)
     """Sizes of the model."""
 
 
@@ -66,7 +68,8 @@ class NanoTrainer:
         self.soft = _soft_numbers(self.tokenizer, recipe)
         self.rng = np.random.default_rng(recipe.seed)
         self._seen: list[torch.Tensor] = []
-        self.model.model.visual.register_forward_hook(lambda _m, _i, out: self._seen.append(out.pooler_output))
+        visual = self.model.model.visual
+        visual.register_forward_hook(lambda _m, _i, out: self._seen.append(out.pooler_output))
 
     def tiles(self) -> list[TrainingTile]:
         """One batch of random tiles."""
@@ -76,7 +79,8 @@ class NanoTrainer:
     def warm_start(self) -> None:
         """Stage one: the vision tower alone learns kinds and boxes densely."""
         visual = self.model.model.visual
-        optimizers = Optimizers([(1.0, [*visual.named_parameters(), *self.head.named_parameters()])], lr=self.recipe.dense_lr)
+        named = [*visual.named_parameters(), *self.head.named_parameters()]
+        optimizers = Optimizers([(1.0, named)], lr=self.recipe.dense_lr)
         for step in range(self.recipe.dense_steps):
             tiles = self.tiles()
             pixels, grids = patches([tile.pixels for tile in tiles], self.recipe.shape)
@@ -101,7 +105,8 @@ class NanoTrainer:
             with self._precision():
                 words = self.answer_loss(batch)
                 dense, _ = self._dense_loss(tiles)
-            optimizers.step(words + recipe.dense_weight * dense, factor=schedule(step, recipe.steps, floor=0.02))
+            factor = schedule(step, recipe.steps, floor=0.02, hold=recipe.hold)
+            optimizers.step(words + recipe.dense_weight * dense, factor=factor)
             mean = float(words.detach()) if step == 0 else 0.98 * mean + 0.02 * float(words.detach())
             if step % 50 == 49:
                 self.report("sft", step + 1, {"loss": mean, "dense": float(dense.detach())})

@@ -83,11 +83,9 @@ def reading_order(box: Sequence[int]) -> tuple[int, int]:
     return (box[1] + box[3]) // 32, box[0] + box[2]
 
 
-def random_tile(
-    scenes: Sequence[SceneRaster], rng: np.random.Generator, *, tile_px: int
-) -> TrainingTile:
+def random_tile(scenes: Sequence[SceneRaster], rng: np.random.Generator, *, tile_px: int) -> TrainingTile:
     """Cut a tile at a random place of a random scene, turned at random, its light varied a little."""
-    scene = scenes[rng.integers(len(scenes))]
+    scene = scenes[int(rng.integers(len(scenes)))]
     height, width = scene.labels.shape
     x0, y0 = int(rng.integers(width - tile_px + 1)), int(rng.integers(height - tile_px + 1))
     tile = cut(scene, x0=x0, y0=y0, tile_px=tile_px, turn=int(rng.integers(8)))

@@ -1,4 +1,4 @@
-"""Claim: geometry, region, contour and the count come from one model call per tile and question, holes kept."""
+"""Claim: geometry, region, contour and count come from one model call a tile and question, holes kept."""
 
 from pathlib import Path
 

@@ -11,9 +11,12 @@ import pytest
 
 from pipelines import ray_engine
 from pipelines.errors import RequestError
+from pipelines.merge_job import MergeStep, one_by_one
+from pipelines.plan_files import read_plan
 from pipelines.progress import Event
 from pipelines.ray_engine import choose_pool
 from pipelines.run_job import run_job
+from pipelines.storage import Store
 from pipelines.tasks import ChunkDone
 from tests.pipelines.conftest import MakeConfig, file_bytes
 
@@ -54,6 +57,15 @@ def test_ray_survives_the_loss_of_a_model_worker(
     assert killed
     assert report.failed == 0
     assert file_bytes(Path(config.out) / "objects") == file_bytes(whole / "objects")
+
+
+@pytest.mark.ray
+def test_ray_merges_to_the_same_tables_in_the_same_order(whole: Path, ray_here: None) -> None:
+    store = Store(str(whole))
+    plan = read_plan(store)
+    items = [(scene, query) for query in plan.queries for scene in (0, 1)] * 3
+    step = MergeStep(store, plan)
+    assert list(ray_engine.merge_parts(step, items)) == list(one_by_one(step, items))
 
 
 def model_worker() -> int:

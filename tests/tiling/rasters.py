@@ -16,7 +16,8 @@ from tiling.scaling import Scaling
 from tiling.scene import Scene
 from tiling.work import WorkGrid, work_grid
 
-DATA = Path(os.environ.get("REMOTEREASONER_DATA", "/work/shared/data"))
+BESIDE = Path(__file__).parents[3] / "shared" / "data"
+DATA = Path(os.environ.get("REMOTEREASONER_DATA", BESIDE))
 
 UTM = Affine(0.5, 0.0, 500_000.0, 0.0, -0.5, 5_000_000.0)
 

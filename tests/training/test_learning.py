@@ -64,7 +64,12 @@ def test_shipped_recipes_read():
 
 @pytest.mark.parametrize(
     ("text", "named"),
-    [("batchh: 3", "batchh"), ("shape: {tile: 3}", "shape.tile"), ("steps: many", "steps"), ("[1]", "mapping")],
+    [
+        ("batchh: 3", "batchh"),
+        ("shape: {tile: 3}", "shape.tile"),
+        ("steps: many", "steps"),
+        ("[1]", "mapping"),
+    ],
 )
 def test_a_wrong_recipe_names_the_field(tmp_path: Path, text: str, named: str):
     path = tmp_path / "recipe.yaml"
@@ -74,5 +79,5 @@ def test_a_wrong_recipe_names_the_field(tmp_path: Path, text: str, named: str):
 
 
 def test_a_missing_recipe_is_a_recipe_error(tmp_path: Path):
-    with pytest.raises(RecipeError, match="nothing.yaml"):
+    with pytest.raises(RecipeError, match=r"nothing\.yaml"):
         read_segmenter(tmp_path / "nothing.yaml")

@@ -1,4 +1,4 @@
-"""Claim: what the nano reasoner is trained on is exactly what it meets at inference, and its folder loads again."""
+"""Claim: the nano reasoner is trained on exactly what it meets at inference, and its folder loads again."""
 
 from pathlib import Path
 
@@ -14,8 +14,14 @@ from training.tiles import TrainingTile
 
 SHAPE = NanoShape(tile_px=64, width=96, text_layers=2, vision_layers=2)
 TURNS = (
-    Turn("locate : where is liquid fuel stored?", "<think> fuel is kept in tanks </think> <answer> [] </answer>"),
-    Turn("locate : find all storage tanks?", "<think> fuel </think> <answer> [[1,2,30,40],[5,6,7,64]] </answer>"),
+    Turn(
+        "locate : where is liquid fuel stored?",
+        "<think> fuel is kept in tanks </think> <answer> [] </answer>",
+    ),
+    Turn(
+        "locate : find all storage tanks?",
+        "<think> fuel </think> <answer> [[1,2,30,40],[5,6,7,64]] </answer>",
+    ),
 )
 
 
