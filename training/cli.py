@@ -12,6 +12,7 @@ from training.pool import draw_pool
 from training.recipe_files import read_segmenter, read_sft
 from training.segmenter import train_segmenter
 from training.sft import print_report, train_reasoner
+from training.shipping import halve
 
 app = typer.Typer(help="Train the nano models from a recipe.", no_args_is_help=True)
 
@@ -47,6 +48,7 @@ def segmenter(recipe: Recipe, out: Out, as_json: AsJson = False) -> None:
 
 
 def _finish(out: Path, steps: int, *, as_json: bool) -> None:
+    halve(out)
     if as_json:
         typer.echo(json.dumps({"checkpoint": str(out), "steps": steps}))
     else:
