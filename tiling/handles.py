@@ -25,6 +25,9 @@ RASTER_ERRORS = (
 KEPT_OPEN = 4
 """Handles a thread keeps open: the files of one band set."""
 
+DECODE_THREADS = 2
+"""Threads that decode one read's blocks; two took 0.19 s where one took 0.29 s, at equal CPU time."""
+
 BLOCK_CACHE_BYTES = 256 << 20
 """GDAL's block cache; rasterio takes it in bytes (256 would be 256 bytes: reads 300 times slower). It
 holds the row of blocks that two rows of chunks of a 10,000-pixel scene share."""
@@ -113,16 +116,20 @@ def _header(uri: str) -> Header:
 def _first_that_opens(uri: str, driver: str, limits: Limits) -> DatasetReader:
     path = vsi_path(uri, limits)
     if driver:
-        return rasterio.open(path, driver=driver)
+        return rasterio.open(path, driver=driver, **_options(driver))
     last: Exception | None = None
     for name in (name for name in limits.drivers if name not in ("COG", "HTTP")):
         try:
-            return rasterio.open(path, driver=name)
+            return rasterio.open(path, driver=name, **_options(name))
         except RasterioError as exc:
             last = exc
     raise SceneError(
         uri, f"is none of {', '.join(limits.drivers)}: convert it to a GeoTIFF or allow its GDAL driver"
     ) from last
+
+
+def _options(driver: str) -> dict[str, str]:
+    return {"NUM_THREADS": str(DECODE_THREADS)} if driver == "GTiff" else {}
 
 
 def vsi_path(uri: str, limits: Limits = DEFAULT_LIMITS) -> str:
