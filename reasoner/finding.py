@@ -101,10 +101,14 @@ def checked_folder(folder: Path, name: str) -> Path:
         ModelError: one of them is missing.
     """
     if not (folder / "config.json").is_file():
-        raise ModelError(f"{name}: {folder} holds no config.json; {_WANTED}")
+        raise ModelError(f"{_named(name, folder)} holds no config.json; {_WANTED}")
     if not any(folder.glob("*.safetensors")):
-        raise ModelError(f"{name}: {folder} holds no *.safetensors; {_WANTED}")
+        raise ModelError(f"{_named(name, folder)} holds no *.safetensors; {_WANTED}")
     return folder
+
+
+def _named(name: str, folder: Path) -> str:
+    return name if Path(name) == folder else f"{name}: {folder}"
 
 
 _WANTED = "give a hub id, a local folder with config.json and *.safetensors, or one of nano, null"

@@ -48,7 +48,7 @@ def read_header(uri: str, file: BinaryIO) -> Header:
     """
     head = file.read(HEAD_BYTES)
     if not head:
-        raise SceneError(uri, "the file is empty")
+        raise SceneError(uri, "the file is empty: copy it again")
     if head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
         try:
             return _tiff(head, file)

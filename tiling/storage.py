@@ -17,8 +17,11 @@ RASTER_ENDINGS = (".tif", ".tiff", ".jp2")
 READ_AHEAD_BYTES = 1 << 16
 """Fetched from object storage at a time where only a header is wanted."""
 
-NOT_FOUND = "no such file or bucket: check the address, the credentials and AWS_ENDPOINT_URL"
-"""Said wherever an address leads to nothing."""
+REMEDY = "check the address, the credentials and AWS_ENDPOINT_URL"
+"""What a user of object storage can do."""
+
+CLIENT = {"connect_timeout": 5, "read_timeout": 60, "retries": {"max_attempts": 2}}
+"""Patience of the S3 client: an endpoint that is not there is said within seconds."""
 
 
 def is_local(uri: str) -> bool:
@@ -112,7 +115,7 @@ def list_sources(patterns: Sequence[str]) -> list[str]:
     for pattern in patterns:
         names = _local(pattern) if is_local(pattern) else _remote(pattern)
         if not names:
-            raise SceneError(pattern, NOT_FOUND)
+            raise SceneError(pattern, _not_found(pattern))
         found.update(dict.fromkeys(names))
     return list(found)
 
@@ -144,7 +147,8 @@ def _remote(pattern: str) -> list[str]:
 def _rasters(folder: str, names: Iterable[str]) -> list[str]:
     rasters = sorted(name for name in names if name.lower().endswith(RASTER_ENDINGS))
     if not rasters:
-        raise SceneError(folder, f"holds no {', '.join('*' + end for end in RASTER_ENDINGS)}")
+        wanted = ", ".join("*" + end for end in RASTER_ENDINGS)
+        raise SceneError(folder, f"holds no {wanted}: name the files, or another folder")
     return rasters
 
 
@@ -157,7 +161,7 @@ def _options(uri: str) -> dict[str, object]:
     """Options of the file system behind an address; listings are not remembered between calls."""
     if not uri.startswith("s3://"):
         return {}
-    return {"use_listings_cache": False, "endpoint_url": s3_endpoint() or None}
+    return {"use_listings_cache": False, "endpoint_url": s3_endpoint() or None, "config_kwargs": CLIENT}
 
 
 @contextmanager
@@ -168,6 +172,11 @@ def _storage(uri: str) -> Iterator[None]:
     except SceneError:
         raise
     except (FileNotFoundError, IsADirectoryError) as exc:
-        raise SceneError(uri, NOT_FOUND) from exc
+        raise SceneError(uri, _not_found(uri)) from exc
     except Exception as exc:  # every protocol brings exceptions of its own (botocore's are no OSError)
-        raise SceneError(uri, f"cannot be read: {type(exc).__name__}: {exc}") from exc
+        remedy = "" if is_local(uri) else f"; {REMEDY}"
+        raise SceneError(uri, f"cannot be read: {type(exc).__name__}: {exc}{remedy}") from exc
+
+
+def _not_found(uri: str) -> str:
+    return "no such file: check the path" if is_local(uri) else f"no such file or bucket: {REMEDY}"
