@@ -1,0 +1,35 @@
+"""What Ray costs or gains against the plain loop, with models that take no time. Knows no engine's inside."""
+
+import statistics
+from functools import partial
+
+from benchmarks.measure import Row, divided, interleaved
+from benchmarks.runs import null_run
+from benchmarks.scenes import large_scene
+from benchmarks.settings import Settings
+
+NAME = "overhead"
+
+
+def measure(settings: Settings) -> list[Row]:
+    """Tiles per second of Ray over the loop on the large scene, with and without the engine's start."""
+    scene = large_scene(settings)
+    runs = interleaved(
+        {
+            engine: partial(null_run, scene, settings, engine=engine, watch=False)
+            for engine in ("loop", "ray")
+        },
+        settings,
+    )
+    whole = {engine: [run.rate for run in found] for engine, found in runs.items()}
+    steady = {engine: [run.steady for run in found] for engine, found in runs.items()}
+    tiles = runs["loop"][0].tiles
+    return [
+        _row(f"{tiles} tiles, start and merge included: Ray over loop", whole),
+        _row(f"{tiles} tiles, first to last commit: Ray over loop", steady),
+    ]
+
+
+def _row(what: str, rates: dict[str, list[float]]) -> Row:
+    ray, loop = (statistics.median(rates[engine]) for engine in ("ray", "loop"))
+    return Row(NAME, what, divided(rates["ray"], rates["loop"]), f"{ray:.1f} and {loop:.1f} tiles/s")

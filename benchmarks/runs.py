@@ -1,0 +1,115 @@
+"""One run of the command line with models that see nothing, its speed and its memory. Judges nothing."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from benchmarks.processes import end_tree, tree_memory
+from benchmarks.settings import Settings
+
+TIMEOUT_S = 240.0
+"""A run that takes longer is ended, and the benchmark fails."""
+
+SAMPLE_S = 0.2
+"""Between two looks at the memory."""
+
+
+class RunError(RuntimeError):
+    """A run failed or took too long; nobody catches it, a benchmark without its runs is void."""
+
+    def __init__(self, command: str, reason: str) -> None:
+        super().__init__(command, reason)
+        self.command = command
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.command}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """What one run did."""
+
+    tiles: int
+    """Tiles done."""
+    seconds: float
+    """Wall time as the run reports it: planning, the engine's start, chunks, merge."""
+    steady: float
+    """Tiles per second from the first committed chunk to the last."""
+    peak_bytes: int
+    """Largest memory of the process and all its descendants together, 0 where nobody looked."""
+
+    @property
+    def rate(self) -> float:
+        """Tiles per second of the whole run."""
+        return self.tiles / self.seconds
+
+
+def null_run(scene: Path, settings: Settings, *, engine: str, watch: bool) -> RunFacts:
+    """Run all tiles of a scene through null models with the default tile.
+
+    Args:
+        scene: the raster.
+        settings: chunk size and where runs are written.
+        engine: ray or loop.
+        watch: look at the memory while it runs.
+
+    Raises:
+        RunError: the run fails or takes too long.
+    """
+    out = settings.out / "runs" / f"{scene.stem}-{engine}"
+    command = _command(scene, out, engine=engine, chunk_px=settings.chunk_px)
+    log = settings.out / "runs" / f"{scene.stem}-{engine}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("w") as errors, _started(command, errors.fileno()) as process:
+        peak = _wait(process, watch=watch, command=" ".join(command))
+        said = process.stdout.read() if process.stdout else b""
+    if process.returncode:
+        raise RunError(" ".join(command), f"exit code {process.returncode}, see {log}")
+    report = json.loads(said)
+    return RunFacts(report["tiles"], report["seconds"], _steady_rate(out, report), peak)
+
+
+def _command(scene: Path, out: Path, *, engine: str, chunk_px: int) -> list[str]:
+    return [
+        sys.executable, "-m", "pipelines", "run", str(scene), "--ask", "Where are ships?",
+        "--reasoner", "null", "--segmenter", "null", "--engine", engine, "--chunk", str(chunk_px),
+        "--out", str(out), "--overwrite", "--json",
+    ]  # fmt: skip
+
+
+@contextmanager
+def _started(command: list[str], errors: int) -> Iterator[subprocess.Popen[bytes]]:
+    """The running process; whatever happens, it and its descendants are gone afterwards."""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors) as process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                end_tree(process.pid)
+
+
+def _wait(process: subprocess.Popen[bytes], *, watch: bool, command: str) -> int:
+    """Wait for the end; the largest memory seen on the way, bytes."""
+    until, peak = time.monotonic() + TIMEOUT_S, 0
+    while process.poll() is None:
+        if time.monotonic() > until:
+            raise RunError(command, f"took longer than {TIMEOUT_S:g} s")
+        peak = max(peak, tree_memory(process.pid)) if watch else 0
+        time.sleep(SAMPLE_S)
+    return peak
+
+
+def _steady_rate(out: Path, report: dict[str, float]) -> float:
+    """Tiles per second between the first and the last file of the ledger, each written as its chunk ends."""
+    files = sorted((path.stat().st_mtime, path) for path in out.glob("answers/*/*.parquet"))
+    after_first = sum(pq.read_metadata(path).num_rows for _, path in files[1:])
+    span = files[-1][0] - files[0][0] if files else 0.0
+    return after_first / span if span > 0 else report["tiles"] / report["seconds"]

@@ -1,0 +1,41 @@
+"""How large and how often to measure. Measures nothing."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What all benchmarks of one call share."""
+
+    out: Path
+    """Folder of scenes (kept for the next call), runs and results."""
+    size_px: int = 10_000
+    """Side of the scene that is read, pixels."""
+    times_larger: int = 3
+    """Side of the large scene over the side of the other."""
+    repeats: int = 5
+    """Rounds, each of which measures every variant once."""
+    budget_s: float = 110.0
+    """No further round starts once a benchmark would run longer than this, seconds."""
+    chunk_px: int = 4096
+    """Side of a chunk, pixels."""
+    pattern_px: int = 1024
+    """Side of the practice scene that is repeated, pixels."""
+    memory_engine: str = "ray"
+    """Engine of the runs whose memory is watched."""
+
+    @property
+    def large_px(self) -> int:
+        """Side of the large scene, pixels."""
+        return self.size_px * self.times_larger
+
+
+def quick(out: Path) -> Settings:
+    """Small sizes and one round, to see that all of it works; its figures say nothing.
+
+    Only one run starts Ray: the memory of the plain loop is watched instead.
+    """
+    return Settings(
+        out, size_px=1200, times_larger=2, repeats=1, chunk_px=1000, pattern_px=256, memory_engine="loop"
+    )

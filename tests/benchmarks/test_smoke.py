@@ -1,0 +1,75 @@
+"""Claim: every benchmark measures all its ratios, at small sizes too, and writes what it measured."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from benchmarks.__main__ import main
+from benchmarks.measure import Aim, Row, divided, interleaved, timed
+from benchmarks.settings import Settings
+
+
+def results(folder: Path, *names: str) -> dict[str, list[dict[str, object]]]:
+    """Rows of a quick call, by benchmark."""
+    main([*names, "--quick", "--out", str(folder)])
+    rows = json.loads((folder / "results.json").read_text())["rows"]
+    assert all(math.isfinite(row["ratio"]) and row["ratio"] > 0 for row in rows)
+    table = (folder / "results.md").read_text()
+    assert all(f"| {row['benchmark']} | {row['what']} | {row['ratio']:.2f} |" in table for row in rows)
+    return {name: [row for row in rows if row["benchmark"] == name] for name in names}
+
+
+def test_reading_and_outlines_have_all_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = results(tmp_path, "reading", "outlines")
+    assert [len(found) for found in rows.values()] == [13, 4]
+    decodes = [row["ratio"] for row in rows["reading"] if "decodes per block" in str(row["what"])]
+    # 1 and not less: no way of reading finds blocks that another one left in a cache.
+    assert decodes == pytest.approx([1.0] * 3, abs=0.05)
+    (ours,) = (
+        row["ratio"] for row in rows["outlines"] if "224" in str(row["what"]) and "IoU" in str(row["what"])
+    )
+    assert ours < 0.5
+    assert "bare decode" in capsys.readouterr().out
+
+
+@pytest.mark.ray
+def test_memory_and_overhead_have_all_rows(tmp_path: Path) -> None:
+    rows = results(tmp_path, "memory", "overhead")
+    assert [len(found) for found in rows.values()] == [3, 2]
+    growth, small, large = (float(str(row["ratio"])) for row in rows["memory"])
+    assert growth == pytest.approx(large / small)
+    assert 0.02 < small < 1  # a Python process with its libraries takes more than 60 MB
+
+
+def test_rounds_begin_with_another_variant_and_stop_with_the_budget() -> None:
+    order: list[str] = []
+    variants = {name: lambda name=name: order.append(name) for name in "abc"}
+    found = interleaved(variants, Settings(Path(), repeats=3))
+    assert "".join(order) == "abcbcacab"
+    assert [len(each) for each in found.values()] == [3, 3, 3]
+    assert len(interleaved({"a": lambda: None}, Settings(Path(), repeats=9, budget_s=0.0))["a"]) == 1
+
+
+def test_a_ratio_is_the_median_of_the_rounds() -> None:
+    row = Row("speed", "a over b", divided([1.0, 9.0, 4.0], [2.0, 3.0, 2.0]), "", Aim(least=1.5))
+    assert row.ratio == 2.0
+    assert row.aim is not None
+    assert row.aim.met_by(row.ratio)
+    assert not Aim(most=1.5).met_by(row.ratio)
+    assert [str(Aim(least=0.8)), str(Aim(most=3))] == [">= 0.8", "<= 3"]
+
+
+def test_bytes_read_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "some.bin"
+    path.write_bytes(bytes(1_000_000))
+    assert 1_000_000 <= timed(lambda: len(path.read_bytes()) and None).read_bytes < 1_100_000
+
+
+@pytest.mark.parametrize("wrong", [["speed"], ["--repeats", "0"]])
+def test_a_wrong_request_is_refused(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as refused:
+        main([*wrong, "--quick"])
+    assert refused.value.code == 2
+    assert wrong[-1] in capsys.readouterr().err
