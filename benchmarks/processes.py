@@ -1,6 +1,6 @@
 """What the system says of this process and those it started: bytes read, memory. The one user of psutil."""
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 
 def bytes_read() -> int:

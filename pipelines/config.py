@@ -145,7 +145,8 @@ def _from_file(path: str) -> dict[str, object]:
     try:
         fields = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RequestError("job", f"{path} cannot be read ({error})", "give a YAML file") from error
+        said = " ".join(str(error).split())
+        raise RequestError("job", f"{path} cannot be read ({said})", "give a YAML file") from error
     if not isinstance(fields, dict):
         raise RequestError("job", f"{path} holds no fields", "write fields such as 'scenes:' and 'ask:'")
     return fields
@@ -168,5 +169,6 @@ def _request_error(error: ValidationError) -> RequestError:
     if first["type"] in ("missing", "too_short") and field in _MISSING:
         return RequestError(field, "nothing is given", _MISSING[field])
     hint = JobConfig.model_fields[field].description if field in JobConfig.model_fields else ""
-    reason = first["msg"].removeprefix("Value error, ")
-    return RequestError(place, f"{reason} (given: {first['input']!r:.80})", f"expected: {hint}")
+    given = first["input"]
+    shown = f" (given: {given!r:.80})" if isinstance(given, str | int | float) else ""
+    return RequestError(place, first["msg"].removeprefix("Value error, ") + shown, f"expected: {hint}")

@@ -75,10 +75,14 @@ def say_demo(report: DemoReport) -> None:
 
 @contextmanager
 def progress_bar() -> Iterator[Listener]:
-    """A listener that draws a bar of tiles while the block runs."""
+    """A listener that draws a bar of tiles from the first event to the end of the block."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=STDERR, transient=True) as progress:
-        yield _BarListener(progress)
+    progress = Progress(*columns, console=STDERR, transient=True)
+    listener = _BarListener(progress)
+    try:
+        yield listener
+    finally:
+        listener.close()
 
 
 class _BarListener:
@@ -99,8 +103,14 @@ class _BarListener:
         elif isinstance(event, MergeStarted) and self._bar is not None:
             self._progress.update(self._bar, description=f"merging {event.n_scenes} scenes")
 
+    def close(self) -> None:
+        """Take the bar away, if it was ever drawn; a refused request leaves no empty line."""
+        if self._bar is not None:
+            self._progress.stop()
+
     def _start(self, event: RunStarted) -> None:
         done = event.n_chunks - event.n_pending
         if done:
             say(f"resuming: {done} of {event.n_chunks} chunks are done")
+        self._progress.start()
         self._bar = self._progress.add_task("loading models", total=event.n_pending_tiles)

@@ -1,7 +1,7 @@
 """From a chunk's pixels to its ledger rows: ask, parse, segment, outline, tile by tile. Writes nothing."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -51,18 +51,27 @@ class _Shown:
 
 def answer_chunk(read: ChunkRead, models: ChunkModels) -> ChunkAnswers:
     """Rows of every tile and question of a chunk, in the order of the tiles."""
-    blank = _blank_rows(read.task)
-    rows: dict[str, list[AnswerRow]] = {query.id: [] for query in read.task.queries}
     shown = _shown_tiles(read)
     answered = _answer_tiles([item for item in shown if isinstance(item, _Shown)], read.task.queries, models)
-    for tile, item in zip(read.task.chunk.tiles, shown, strict=True):
-        row = blank[tile.tile_id]
-        for query in read.task.queries:
-            own = replace(row, query_id=query.id)
-            result = answered[tile.tile_id, query.id] if isinstance(item, _Shown) else item
-            rows[query.id].append(_filled(own, result))
-    wanted = {query_id: found for query_id, found in rows.items() if query_id in read.task.open_ids}
-    return ChunkAnswers(read.task.chunk_id, read.task.scene.scene_id, wanted)
+    return _rows_of(read.task, shown, answered)
+
+
+def failed_chunk(task: ChunkTask, reason: str) -> ChunkAnswers:
+    """Rows of a chunk that no worker survives: every tile failed, with the reason."""
+    return _rows_of(task, [_Result(Status.FAILED, reason)] * len(task.chunk.tiles), {})
+
+
+def _rows_of(
+    task: ChunkTask, shown: Sequence["_Shown | _Result"], answered: Mapping[tuple[str, str], "_Result"]
+) -> ChunkAnswers:
+    """Rows by question; a tile that was not shown has the same result for every question."""
+    blank = _blank_rows(task)
+    rows: dict[str, list[AnswerRow]] = {query.id: [] for query in task.queries if query.id in task.open_ids}
+    for tile, item in zip(task.chunk.tiles, shown, strict=True):
+        for query_id, found in rows.items():
+            result = answered[tile.tile_id, query_id] if isinstance(item, _Shown) else item
+            found.append(_filled(replace(blank[tile.tile_id], query_id=query_id), result))
+    return ChunkAnswers(task.chunk_id, task.scene.scene_id, rows)
 
 
 @dataclass(frozen=True, slots=True)

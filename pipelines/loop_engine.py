@@ -3,13 +3,12 @@
 from collections.abc import Iterator, Sequence
 
 from pipelines.models import ModelRecipe
-from pipelines.plan import Plan
 from pipelines.steps import CommitStep, InferStep, ReadStep
-from pipelines.tasks import ChunkDone, Pending, task_of
+from pipelines.tasks import ChunkDone, Pending
 
 
 def run_chunks(
-    plan: Plan, pending: Sequence[Pending], *, read: ReadStep, recipe: ModelRecipe, commit: CommitStep
+    pending: Sequence[Pending], *, read: ReadStep, recipe: ModelRecipe, commit: CommitStep
 ) -> Iterator[ChunkDone]:
     """Do the pending chunks one after another; an event per committed chunk.
 
@@ -21,4 +20,4 @@ def run_chunks(
         return
     infer = InferStep(recipe)
     for item in pending:
-        yield commit(infer(read(task_of(plan, item))))
+        yield commit(infer(read(item.task())))

@@ -8,7 +8,6 @@ from io import BytesIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import ValidationError
 
 from pipelines.config import JobConfig
 from pipelines.errors import RequestError
@@ -50,7 +49,7 @@ def read_plan(store: Store) -> Plan:
         raise RequestError("out", f"{store.root} holds no run (no {JOB})", "name the --out of an earlier run")
     try:
         return _plan_of(store, job)
-    except (KeyError, TypeError, ValueError, OSError, pa.ArrowException, ValidationError) as error:
+    except (KeyError, TypeError, ValueError, OSError, pa.ArrowException) as error:
         raise RequestError(
             "out", f"the plan in {store.root} cannot be read ({error})", "run with --overwrite"
         ) from error

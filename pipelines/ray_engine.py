@@ -1,43 +1,56 @@
-"""Ray Data over the chunks: read tasks, a fixed pool of model actors, commit tasks."""
+"""Chunks on Ray: reads and commits as tasks, models in a fixed pool of actors, a bounded number under way.
+
+Plain tasks and actors: Ray Data's streaming executor was seen to start its actors and then never a read, with
+every core free, when the actors' share of a small machine left little for the reads.
+"""
 
 import logging
 import os
-import pickle
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
 import ray
-from ray.data import ActorPoolStrategy, DataContext, TaskPoolStrategy
+from ray.exceptions import RayError, RayTaskError
 
 from pipelines.errors import RequestError
+from pipelines.infer_chunk import failed_chunk
 from pipelines.merge_job import MergeItem, MergeStep
 from pipelines.models import ModelRecipe
-from pipelines.plan import Plan
 from pipelines.steps import CommitStep, InferStep, ReadStep
-from pipelines.tasks import ChunkDone, Pending, task_of
+from pipelines.tasks import ChunkAnswers, ChunkDone, ChunkRead, Pending
 from reasoner.query import Query
 
 IO_CPUS = 0.25
-"""Share of a core a read or a commit claims: they mostly wait for storage or for the next stage."""
+"""Share of a core a read or a commit claims: they mostly wait for storage."""
 
-READS_PER_ACTOR = 2
-"""Reads under way for each model actor: one is waiting while one is used."""
+PER_ACTOR = 3
+"""Chunks under way for each model actor: one is read, one answered, one committed."""
 
-MAX_BLOCK_BYTES = 1 << 30
-"""A chunk's pixels are one block; larger than any chunk, so that Ray never splits or joins them."""
+STREAMED_TRIES = 2
+"""Tries of a chunk among others. One whose worker dies each time is then tried alone, so that it takes no
+neighbour with it, and after that its tiles are recorded as failed."""
+
+IO_RETRIES = 3
+"""Further tries of a read or a commit whose worker died."""
 
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_BACKEND_LOG_LEVEL": "fatal",
 }
 """No reports to anyone, and no advice on stderr."""
 
-_Row = Mapping[str, object]
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """Where to run, and on how many workers."""
+
+    address: str | None = None
+    """Address of a Ray cluster, None for this process."""
+    workers: int | None = None
+    """Model actors, None for as many as fit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,19 +66,133 @@ class Pool:
 
 
 def run_chunks(
-    plan: Plan, pending: Sequence[Pending], *, read: ReadStep, recipe: ModelRecipe, commit: CommitStep
+    pending: Sequence[Pending],
+    *,
+    read: ReadStep,
+    recipe: ModelRecipe,
+    commit: CommitStep,
+    cluster: Cluster,
 ) -> Iterator[ChunkDone]:
     """Do the pending chunks on Ray; an event per committed chunk, in the order they finish.
 
     Raises:
         RequestError: no such cluster, or it has not what the workers need.
+        ModelError: a model cannot be loaded.
+        OSError: the storage refuses.
         ray.exceptions.RayError: the cluster fails.
     """
     if not pending:
         return
-    connect(plan.config.address)
-    pool = choose_pool(plan.config.workers, _resources())
-    yield from _stream(ray.put((plan, tuple(pending))), len(pending), (read, recipe, commit), pool)
+    connect(cluster.address)
+    actors = _start_actors(choose_pool(cluster.workers, _resources()), recipe, count=len(pending))
+    line = _Line(ray.put(read), ray.put(commit))
+    left: Sequence[Pending] = pending
+    for _ in range(STREAMED_TRIES):
+        left = yield from _streamed(left, line, actors * PER_ACTOR)
+    for chunk in left:
+        if (yield from _streamed([chunk], line, actors[:1])):
+            yield ray.get(_give_up.remote(line.commit, chunk))
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """The three steps of a chunk, chained without passing through this process."""
+
+    read: "ray.ObjectRef[ReadStep]"
+    commit: "ray.ObjectRef[CommitStep]"
+
+    def send(self, chunk: Pending, actor: Any) -> "ray.ObjectRef[ChunkDone]":
+        image = _read_one.remote(self.read, chunk)
+        done: ray.ObjectRef[ChunkDone] = _commit_one.remote(self.commit, actor.answer.remote(image))
+        return done
+
+
+def _streamed(
+    chunks: Sequence[Pending], line: _Line, slots: Sequence[Any]
+) -> Generator[ChunkDone, None, list[Pending]]:
+    """Do chunks, one for each slot (an actor) at a time; returns those whose worker died.
+
+    A slot is used as soon as its actor has loaded its models, and after a death once they are loaded again.
+    """
+    waiting, free, died = deque(chunks), deque[Any](), list[Pending]()
+    under_way: dict[ray.ObjectRef[Any], tuple[Pending | None, Any]] = {
+        _ready(slot): (None, slot) for slot in slots
+    }
+    while waiting or any(chunk for chunk, _ in under_way.values()):
+        while waiting and free:
+            chunk, actor = waiting.popleft(), free.popleft()
+            under_way[line.send(chunk, actor)] = (chunk, actor)
+        (ref,), _ = ray.wait(list(under_way), num_returns=1)
+        finished, actor = under_way.pop(ref)
+        event = _outcome(ref)
+        if event is None and finished is not None:
+            died.append(finished)
+            under_way[_ready(actor)] = (None, actor)
+            continue
+        free.append(actor)
+        if event is not None:
+            yield event
+    return died
+
+
+def _ready(actor: Any) -> "ray.ObjectRef[None]":
+    """Done when the actor, restarted if need be, has its models loaded."""
+    loaded: ray.ObjectRef[None] = actor.load.options(max_task_retries=-1).remote()
+    return loaded
+
+
+def _outcome(ref: "ray.ObjectRef[Any]") -> ChunkDone | None:
+    """What came of a call: a committed chunk, or None where a worker died or only models were loaded."""
+    try:
+        event: ChunkDone | None = ray.get(ref)
+    except RayTaskError as error:
+        if not isinstance(error.cause, RayError):
+            raise error.cause from error
+        return None
+    except RayError:
+        return None
+    return event
+
+
+@ray.remote(num_cpus=IO_CPUS, max_retries=IO_RETRIES)
+def _read_one(read: ReadStep, chunk: Pending) -> ChunkRead:
+    return read(chunk.task())
+
+
+@ray.remote(num_cpus=IO_CPUS, max_retries=IO_RETRIES)
+def _commit_one(commit: CommitStep, answers: ChunkAnswers) -> ChunkDone:
+    return commit(answers)
+
+
+@ray.remote(num_cpus=IO_CPUS, max_retries=IO_RETRIES)
+def _give_up(commit: CommitStep, chunk: Pending) -> ChunkDone:
+    reason = f"the worker died {STREAMED_TRIES + 1} times on this chunk, the last time with nothing beside it"
+    return commit(failed_chunk(chunk.task(), reason))
+
+
+class InferActor:
+    """Keeps one loaded pair of models in a worker process, and loads them again when it is restarted."""
+
+    def __init__(self, recipe: ModelRecipe) -> None:
+        self._recipe = recipe
+        self._step: InferStep | None = None
+
+    def load(self) -> None:
+        """Load the models, so that a model that cannot be loaded is an error of its own."""
+        if self._step is None:
+            self._step = InferStep(self._recipe)
+
+    def answer(self, read: ChunkRead) -> ChunkAnswers:
+        """Answer one chunk."""
+        self.load()
+        assert self._step is not None
+        return self._step(read)
+
+
+def _start_actors(pool: Pool, recipe: ModelRecipe, *, count: int) -> list[Any]:
+    """Start the pool, at most one actor a chunk."""
+    kind: Any = ray.remote(num_cpus=pool.cpus, num_gpus=pool.gpus, max_restarts=-1)(InferActor)
+    return [kind.remote(recipe) for _ in range(min(pool.size, count))]
 
 
 def merge_parts(step: MergeStep, items: Sequence[MergeItem]) -> Iterator[pa.Table]:
@@ -129,82 +256,6 @@ def choose_pool(workers: int | None, resources: Mapping[str, float]) -> Pool:
     return Pool(size, cpus=min(1.0, (cpus - 2 * IO_CPUS) / size), gpus=0.0)
 
 
-class InferActor:
-    """Keeps one loaded pair of models in a worker process."""
-
-    def __init__(self, recipe: ModelRecipe) -> None:
-        self._infer = InferStep(recipe)
-
-    def __call__(self, row: _Row) -> dict[str, object]:
-        """Answer one chunk; rows hold pickled steps' values, one chunk a row."""
-        return _packed(self._infer(_unpacked(row)))
-
-
-def _stream(
-    work: "ray.ObjectRef[tuple[Plan, tuple[Pending, ...]]]",
-    count: int,
-    steps: tuple[ReadStep, ModelRecipe, CommitStep],
-    pool: Pool,
-) -> Iterator[ChunkDone]:
-    read, recipe, commit = steps
-    _set_context()
-
-    def read_one(row: _Row) -> dict[str, object]:
-        plan, pending = _fetched(work)
-        return _packed(read(task_of(plan, pending[int(str(row["id"]))])))
-
-    def commit_one(row: _Row) -> dict[str, object]:
-        return _packed(commit(_unpacked(row)))
-
-    chunks = ray.data.range(count, override_num_blocks=count).map(
-        read_one, num_cpus=IO_CPUS, compute=TaskPoolStrategy(size=READS_PER_ACTOR * pool.size)
-    )
-    answered = chunks.map(
-        InferActor,  # type: ignore[arg-type]
-        fn_constructor_args=(recipe,),
-        compute=ActorPoolStrategy(size=pool.size, max_tasks_in_flight_per_actor=2),
-        num_cpus=pool.cpus,
-        num_gpus=pool.gpus or None,
-    )
-    commits = TaskPoolStrategy(size=pool.size)
-    for row in answered.map(commit_one, num_cpus=IO_CPUS, compute=commits).iter_rows():
-        yield _unpacked(row)
-
-
-def _set_context() -> None:
-    """One chunk a block, nothing printed, no block dropped."""
-    context = DataContext.get_current()
-    context.enable_progress_bars = False
-    context.print_on_execution_start = False
-    context.target_max_block_size = MAX_BLOCK_BYTES
-    context.max_errored_blocks = 0
-    context.execution_no_progress_timeout_s = -1
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
-
-
-@lru_cache(maxsize=1)
-def _fetched(work: "ray.ObjectRef[tuple[Plan, tuple[Pending, ...]]]") -> tuple[Plan, tuple[Pending, ...]]:
-    """The plan, fetched once a worker process."""
-    fetched: tuple[Plan, tuple[Pending, ...]] = ray.get(work)
-    return fetched
-
-
-def _resources() -> Mapping[str, float]:
-    """What the cluster has in all: CPU, GPU, memory."""
-    resources: Mapping[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    return resources
-
-
-def _packed(value: object) -> dict[str, object]:
-    return {"value": pickle.dumps(value, protocol=5)}
-
-
-def _unpacked(row: _Row) -> Any:
-    packed = row["value"]
-    assert isinstance(packed, bytes)
-    return pickle.loads(packed)
-
-
 def _init_options(address: str | None) -> dict[str, Any]:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     return (
@@ -212,3 +263,9 @@ def _init_options(address: str | None) -> dict[str, Any]:
         if address
         else {**quiet, "address": "local", "include_dashboard": False}
     )
+
+
+def _resources() -> Mapping[str, float]:
+    """What the cluster has in all: CPU, GPU, memory."""
+    resources: Mapping[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    return resources

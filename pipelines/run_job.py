@@ -3,12 +3,14 @@
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from pipelines import loop_engine
 from pipelines.collection import publish, published_files, withdraw
 from pipelines.config import Engine, JobConfig
 from pipelines.dataset import TEXTS, count_objects, object_files
+from pipelines.errors import RequestError
 from pipelines.ledger import Status, committed, ledger_name, read_table
 from pipelines.merge_job import MergeParts, merge_job, one_by_one
 from pipelines.models import ModelRecipe
@@ -20,6 +22,7 @@ from pipelines.steps import CommitStep, ReadStep
 from pipelines.storage import Store
 from pipelines.tasks import ChunkDone, Pending, pending_chunks
 from pipelines.truth import PREFIX, Placement
+from tiling.storage import REMEDY
 
 RAY_MERGES = 16
 """Scenes times questions from which the merge is spread over Ray."""
@@ -94,16 +97,28 @@ def open_job(store: Store, config: JobConfig, *, overwrite: bool) -> Plan:
         GridError: the sizes make no grid.
         ModelError: a model is unknown.
     """
-    job = None if overwrite else read_job(store)
+    with _usable(store):
+        job = None if overwrite else read_job(store)
     plan = make_plan(config, frozen=frozen_scaling(job))
     if job is not None:
         check_same_job(store, plan, job)
         store.clear_temporary("")
         return plan
-    if overwrite:
-        clear_job(store)
-    write_plan(store, plan)
+    with _usable(store):
+        if overwrite:
+            clear_job(store)
+        write_plan(store, plan)
     return plan
+
+
+@contextmanager
+def _usable(store: Store) -> Iterator[None]:
+    """A block that first touches the output folder; a refusal there is a wrong request."""
+    try:
+        yield
+    except OSError as error:
+        what = "name a folder you may write to" if store.is_local else REMEDY
+        raise RequestError("out", f"{store.root} cannot be used as output folder ({error})", what) from error
 
 
 def finish(store: Store, plan: Plan, *, failed: int, listener: Listener = ignore) -> None:
@@ -133,13 +148,13 @@ def model_recipe(plan: Plan) -> ModelRecipe:
 
 def _chunk_events(store: Store, plan: Plan, pending: Sequence[Pending]) -> Iterator[ChunkDone]:
     read = ReadStep(plan.scaling, job_limits(plan.config))
+    recipe, commit = model_recipe(plan), CommitStep(store)
     if plan.config.engine is Engine.LOOP:
-        run = loop_engine.run_chunks
-    else:
-        from pipelines import ray_engine
+        return loop_engine.run_chunks(pending, read=read, recipe=recipe, commit=commit)
+    from pipelines import ray_engine
 
-        run = ray_engine.run_chunks
-    return run(plan, pending, read=read, recipe=model_recipe(plan), commit=CommitStep(store))
+    cluster = ray_engine.Cluster(plan.config.address, plan.config.workers)
+    return ray_engine.run_chunks(pending, read=read, recipe=recipe, commit=commit, cluster=cluster)
 
 
 def _merge_parts(plan: Plan) -> MergeParts:

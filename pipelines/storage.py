@@ -3,14 +3,20 @@
 import os
 import secrets
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import fsspec
+from botocore.exceptions import BotoCoreError, ClientError
 from fsspec.core import url_to_fs
 
+from tiling.storage import s3_endpoint
+
 TMP_MARK = ".tmp-"
+_PATIENCE = {"connect_timeout": 5, "read_timeout": 60, "retries": {"max_attempts": 3}}
+"""Of one request; the file system above it tries again by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +42,8 @@ class Store:
             OSError: the storage refuses.
         """
         if not self.is_local:
-            fs, path = self._remote(name)
-            fs.pipe_file(path, data)
+            with self._remote(name) as (fs, path):
+                fs.pipe_file(path, data)
             return
         final = Path(self.path(name))
         final.parent.mkdir(parents=True, exist_ok=True)
@@ -53,18 +59,26 @@ class Store:
 
         Raises:
             FileNotFoundError: it is not there.
+            OSError: the storage refuses.
         """
         if self.is_local:
             return Path(self.path(name)).read_bytes()
-        fs, path = self._remote(name)
-        return bytes(fs.cat_file(path))
+        with self._remote(name) as (fs, path):
+            return bytes(fs.cat_file(path))
 
     def exists(self, name: str) -> bool:
-        """Whether the file is there, asked afresh."""
+        """Whether the file is there, asked afresh.
+
+        Raises:
+            OSError: the storage does not answer.
+        """
         if self.is_local:
             return Path(self.path(name)).is_file()
-        fs, path = self._remote(name)
-        return bool(fs.isfile(path))
+        try:
+            with self._remote(name) as (fs, path):
+                return bool(fs.info(path)["type"] == "file")
+        except FileNotFoundError:
+            return False
 
     def names(self, folder: str) -> list[str]:
         """Relative names of all finished files below a folder, sorted; temporary files are not among them."""
@@ -76,17 +90,17 @@ class Store:
             if self.is_local:
                 Path(self.path(name)).unlink(missing_ok=True)
             elif self.exists(name):
-                fs, path = self._remote(name)
-                fs.rm_file(path)
+                with self._remote(name) as (fs, path):
+                    fs.rm_file(path)
 
     def remove_folder(self, folder: str) -> None:
         """Delete a folder with all that is in it; a folder that is not there is no error."""
         if self.is_local:
             shutil.rmtree(self.path(folder), ignore_errors=True)
             return
-        fs, path = self._remote(folder)
-        if fs.exists(path):
-            fs.rm(path, recursive=True)
+        with self._remote(folder) as (fs, path):
+            if fs.exists(path):
+                fs.rm(path, recursive=True)
 
     def clear_temporary(self, folder: str) -> None:
         """Delete what a killed writer left half written below a local folder; a PUT leaves nothing."""
@@ -99,10 +113,20 @@ class Store:
             return [
                 path.relative_to(root).as_posix() for path in (root / folder).rglob("*") if path.is_file()
             ]
-        fs, path = self._remote(folder)
-        base = self._remote("")[1].rstrip("/") + "/"
-        return [str(found).removeprefix(base) for found in fs.find(path)]
+        with self._remote("") as (fs, base):
+            below = f"{base.rstrip('/')}/{folder}".rstrip("/")
+            return [str(found).removeprefix(base.rstrip("/") + "/") for found in fs.find(below)]
 
-    def _remote(self, name: str) -> tuple[fsspec.AbstractFileSystem, str]:
-        fs, path = url_to_fs(self.path(name), use_listings_cache=False)
-        return fs, str(path)
+    @contextmanager
+    def _remote(self, name: str) -> Iterator[tuple[fsspec.AbstractFileSystem, str]]:
+        """File system and path of a name; what the S3 client raises in the block becomes OSError."""
+        address = self.path(name)
+        fs, path = url_to_fs(address, **(_s3_options() if address.startswith("s3://") else {}))
+        try:
+            yield fs, str(path)
+        except (BotoCoreError, ClientError) as error:
+            raise OSError(f"{address}: {error}") from error
+
+
+def _s3_options() -> dict[str, object]:
+    return {"use_listings_cache": False, "endpoint_url": s3_endpoint() or None, "config_kwargs": _PATIENCE}

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from pipelines.ledger import AnswerRow
-from pipelines.plan import ChunkRef, Plan
+from pipelines.plan import ChunkRef, Plan, PlannedScene
 from reasoner.query import Query
 from tiling.grid import Chunk
 from tiling.reading import ChunkImage
@@ -70,12 +70,27 @@ class ChunkDone:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """One chunk that has questions without a ledger file."""
+    """One chunk that has questions without a ledger file; small, and all a worker needs to do it."""
 
     ref: ChunkRef
     """The chunk."""
+    planned: PlannedScene
+    """Its scene."""
+    queries: tuple[Query, ...]
+    """All questions of the job."""
     open_ids: frozenset[str]
     """Ids of the questions without a ledger file."""
+
+    def task(self) -> ChunkTask:
+        """The chunk's task, with its tiles listed.
+
+        All questions are asked even where some are committed: what a model computes depends in its last bits
+        on what else is in the batch, and a resumed run must give the same bytes. A killed run leaves at most
+        one such chunk per worker.
+        """
+        chunk = self.planned.grid.chunk(self.ref.row, self.ref.col)
+        scene, work = self.planned.scene, self.planned.work
+        return ChunkTask(self.ref.chunk_id, scene, work, chunk, self.queries, self.open_ids)
 
 
 def pending_chunks(plan: Plan, done: Collection[tuple[str, str]]) -> list[Pending]:
@@ -89,17 +104,5 @@ def pending_chunks(plan: Plan, done: Collection[tuple[str, str]]) -> list[Pendin
     for ref in plan.chunks:
         open_ids = frozenset(query.id for query in plan.queries if (query.id, ref.chunk_id) not in done)
         if open_ids:
-            found.append(Pending(ref, open_ids))
+            found.append(Pending(ref, plan.scenes[ref.scene], plan.queries, open_ids))
     return found
-
-
-def task_of(plan: Plan, pending: Pending) -> ChunkTask:
-    """The task of a pending chunk, with its tiles listed.
-
-    All questions are asked even where some are committed: what a model computes depends in its last bits on
-    what else is in the batch, and a resumed run must give the same bytes. A killed run leaves at most one
-    such chunk per worker.
-    """
-    planned = plan.scenes[pending.ref.scene]
-    chunk = plan.chunk(pending.ref)
-    return ChunkTask(pending.ref.chunk_id, planned.scene, planned.work, chunk, plan.queries, pending.open_ids)

@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
@@ -11,13 +12,16 @@ import pytest
 
 from pipelines import ray_engine
 from pipelines.errors import RequestError
+from pipelines.ledger import Status
 from pipelines.merge_job import MergeStep, one_by_one
 from pipelines.plan_files import read_plan
+from pipelines.planning import job_limits, make_plan
 from pipelines.progress import Event
 from pipelines.ray_engine import choose_pool
-from pipelines.run_job import run_job
+from pipelines.run_job import model_recipe, run_job
+from pipelines.steps import CommitStep, ReadStep
 from pipelines.storage import Store
-from pipelines.tasks import ChunkDone
+from pipelines.tasks import ChunkDone, ChunkRead, ChunkTask, pending_chunks
 from tests.pipelines.conftest import MakeConfig, file_bytes
 
 
@@ -57,6 +61,56 @@ def test_ray_survives_the_loss_of_a_model_worker(
     assert killed
     assert report.failed == 0
     assert file_bytes(Path(config.out) / "objects") == file_bytes(whole / "objects")
+
+
+class Poison:
+    """Pixels that kill whatever process looks at them."""
+
+    @property
+    def failed(self) -> dict[str, str]:
+        os._exit(1)
+
+
+@dataclass(frozen=True)
+class PoisonedRead:
+    """Reads one chunk as poison and the others as they are."""
+
+    real: ReadStep
+    chunk_id: str
+
+    def __call__(self, task: ChunkTask) -> ChunkRead:
+        return ChunkRead(task, Poison(), "") if task.chunk_id == self.chunk_id else self.real(task)  # type: ignore[arg-type]
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_chunk_that_kills_its_workers_is_recorded_and_the_rest_is_done(
+    make_config: MakeConfig, ray_here: None
+) -> None:
+    config = make_config()
+    store = Store(config.out)
+    plan = make_plan(config)
+    pending = pending_chunks(plan, ())
+    read = PoisonedRead(ReadStep(None, job_limits(config)), pending[1].ref.chunk_id)
+    recipe, commit = model_recipe(plan), CommitStep(store)
+    events = list(
+        ray_engine.run_chunks(pending, read=read, recipe=recipe, commit=commit, cluster=ray_engine.Cluster())  # type: ignore[arg-type]
+    )
+    failed = {event.chunk_id for event in events if Status.FAILED in event.statuses}
+    assert len(events) == len(pending)
+    assert failed == {pending[1].ref.chunk_id}
+
+
+@pytest.mark.ray
+def test_a_step_that_raises_is_raised_here_as_itself(make_config: MakeConfig, ray_here: None) -> None:
+    config = make_config()
+    plan = make_plan(config)
+    gone = replace(model_recipe(plan), reasoner="oracle:nowhere/truth.parquet")
+    work = {"read": ReadStep(None, job_limits(config)), "commit": CommitStep(Store(config.out))}
+    with pytest.raises(RequestError, match="nowhere"):
+        list(
+            ray_engine.run_chunks(pending_chunks(plan, ()), recipe=gone, cluster=ray_engine.Cluster(), **work)
+        )  # type: ignore[arg-type]
 
 
 @pytest.mark.ray
