@@ -21,9 +21,10 @@ from pipelines.run_job import run_job
 from pipelines.storage import Store
 from reasoner.errors import ModelError, QueryError
 from tiling.errors import GridError, SceneError
-from training.errors import PracticeError
+from training.cli import app as train
+from training.errors import PracticeError, RecipeError
 
-WRONG_REQUEST = (RequestError, SceneError, GridError, QueryError, ModelError, PracticeError)
+WRONG_REQUEST = (RequestError, SceneError, GridError, QueryError, ModelError, PracticeError, RecipeError)
 DONE, OTHER, WRONG, INCOMPLETE = 0, 1, 2, 3
 """Exit codes."""
 
@@ -35,6 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
+app.add_typer(train, name="train")
 
 Out = Annotated[str, typer.Argument(help="output folder of a run")]
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object on stdout")]
@@ -112,6 +114,8 @@ def practice(
     size: Annotated[int, typer.Option(help="side of each, pixels")] = 1024,
     seed: Annotated[int, typer.Option(help="seed of the scenes")] = 0,
     empty: Annotated[int, typer.Option(help="so many of them hold no objects")] = 0,
+    crs: Annotated[list[str] | None, typer.Option(help="CRS of the scenes, in turn [EPSG:32631]")] = None,
+    collar: Annotated[bool, typer.Option("--collar", help="a tilted frame without data")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Write practice scenes with exact truth and questions.
@@ -120,7 +124,10 @@ def practice(
     """
     from training.practice import write_practice
 
-    write_practice(out, scenes=scenes, size_px=size, seed=seed, empty=empty)
+    systems = tuple(crs or ("EPSG:32631",))
+    write_practice(
+        out, scenes=scenes, size_px=size, seed=seed, empty=empty, crs=systems, nodata_collar=collar
+    )
     facts = {"scenes": f"{out}/scenes", "truth": f"{out}/truth.parquet", "questions": f"{out}/questions.json"}
     _say_facts("practice", facts, as_json=as_json)
 

@@ -109,9 +109,12 @@ def pick_device(device: str) -> str:
     """Return the torch device to use: the one given, or for `auto` a GPU where there is one."""
     import torch
 
-    if device != "auto":
-        return device
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cpu":
+        # Sums differ in their last bits with the number of threads: the same in every process that loads.
+        torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    return device
 
 
 def _is_served(name: str) -> bool:

@@ -5,14 +5,7 @@ import os
 from pathlib import Path
 from typing import Annotated
 
-import torch
 import typer
-
-from training.pool import draw_pool
-from training.recipe_files import read_segmenter, read_sft
-from training.segmenter import train_segmenter
-from training.sft import print_report, train_reasoner
-from training.shipping import halve
 
 app = typer.Typer(help="Train the nano models from a recipe.", no_args_is_help=True)
 
@@ -27,6 +20,13 @@ def sft(recipe: Recipe, out: Out, as_json: AsJson = False) -> None:
 
     Example: remotereasoner train sft training/recipes/nano-sft.yaml --out my-reasoner
     """
+    # Imported here: every other command would wait seconds for torch.
+    import torch
+
+    from training.pool import draw_pool
+    from training.recipe_files import read_sft
+    from training.sft import print_report, train_reasoner
+
     taught, pool, threads = read_sft(recipe)
     scenes = draw_pool(pool, workers=os.cpu_count() or 1)
     torch.set_num_threads(threads)
@@ -40,6 +40,13 @@ def segmenter(recipe: Recipe, out: Out, as_json: AsJson = False) -> None:
 
     Example: remotereasoner train segmenter training/recipes/nano-segmenter.yaml --out my-segmenter
     """
+    import torch
+
+    from training.pool import draw_pool
+    from training.recipe_files import read_segmenter
+    from training.segmenter import train_segmenter
+    from training.sft import print_report
+
     taught, pool, threads = read_segmenter(recipe)
     scenes = draw_pool(pool, workers=os.cpu_count() or 1)
     torch.set_num_threads(threads)
@@ -48,6 +55,8 @@ def segmenter(recipe: Recipe, out: Out, as_json: AsJson = False) -> None:
 
 
 def _finish(out: Path, steps: int, *, as_json: bool) -> None:
+    from training.shipping import halve
+
     halve(out)
     if as_json:
         typer.echo(json.dumps({"checkpoint": str(out), "steps": steps}))
