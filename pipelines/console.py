@@ -70,7 +70,7 @@ def say_demo(report: DemoReport) -> None:
         "DuckDB       SELECT query, count(*), sum(area_m2) "
         f"FROM read_parquet('{out}/objects/*/*/*.parquet', hive_partitioning=false) GROUP BY 1"
     )
-    say(f'next         remotereasoner run YOUR.tif --ask "find all the ships?" --out {out}-2')
+    say(f"next         {report.next}")
 
 
 @contextmanager

@@ -1,8 +1,10 @@
 """The demo: practice scenes, two questions, a run, a score against the truth, a map. Draws no scene."""
 
 import json
+import shutil
+import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -53,6 +55,8 @@ class DemoReport:
     """Addresses of the object files."""
     map: str
     """Address of the map."""
+    next: str
+    """A question not asked yet, and the scenes to ask it of, as a command."""
 
 
 def demo(make_scenes: MakeScenes, request: DemoRequest, *, listener: Listener = ignore) -> DemoReport:
@@ -67,19 +71,22 @@ def demo(make_scenes: MakeScenes, request: DemoRequest, *, listener: Listener = 
     if not (folder / "practice" / "truth.parquet").exists():
         make_scenes(str(folder / "practice"), request.seed)
     truth = str(folder / "practice" / "truth.parquet")
-    config = _config(request, folder, truth)
+    questions = _questions(folder / "practice")
+    config = _config(request, folder, questions[:N_QUESTIONS])
     report = run_job(config, listener=listener)
     store = Store(config.out)
     scores = {question.text: _score(store, question, truth) for question in config.ask}
     files = tuple(store.path(name) for name in object_files(store))
-    return DemoReport(report, scores, files, write_map(store, read_plan(store)))
+    asked = f'"{config.scenes[0]}" --ask "{questions[N_QUESTIONS]}"'
+    more = f"{_command()} run {asked} --out {folder / 'answers-2'}"
+    return DemoReport(report, scores, files, write_map(store, read_plan(store)), more)
 
 
-def _config(request: DemoRequest, folder: Path, truth: str) -> JobConfig:
-    model = f"{PREFIX}{truth}" if request.oracle else "nano"
+def _config(request: DemoRequest, folder: Path, questions: Sequence[str]) -> JobConfig:
+    model = f"{PREFIX}{folder / 'practice' / 'truth.parquet'}" if request.oracle else "nano"
     return JobConfig(
         scenes=(str(folder / "practice" / "scenes" / "*.tif"),),
-        ask=tuple(Question(text=text) for text in _questions(folder / "practice")),
+        ask=tuple(Question(text=text) for text in questions),
         out=str(folder / "answers"),
         reasoner=model,
         segmenter=model,
@@ -88,11 +95,18 @@ def _config(request: DemoRequest, folder: Path, truth: str) -> JobConfig:
     )
 
 
+def _command() -> str:
+    """The product's command as one can type it here: its name, or its path where that is not known."""
+    name = "remotereasoner"
+    return name if shutil.which(name) else sys.argv[0]
+
+
 def _questions(practice: Path) -> list[str]:
     texts = json.loads((practice / "questions.json").read_text(encoding="utf-8"))
     counts = Counter(geopandas.read_parquet(practice / "truth.parquet")["kind"])
-    commonest = sorted(counts, key=lambda kind: (-counts[kind], kind))[:N_QUESTIONS]
-    return [str(texts[kind]["ask"][0]) for kind in commonest]
+    commonest = sorted(counts, key=lambda kind: (-counts[kind], kind))
+    # The last questions of a kind do not name it: they are the ones that need reasoning.
+    return [str(texts[kind]["ask"][-1]) for kind in commonest]
 
 
 def _score(store: Store, question: Question, truth: str) -> Score:
