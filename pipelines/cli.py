@@ -13,7 +13,7 @@ from pipelines.config import Engine
 from pipelines.console import demo_facts, progress_bar, say, say_demo, say_json, say_table
 from pipelines.demo import DemoRequest
 from pipelines.demo import demo as run_demo
-from pipelines.errors import IncompleteError, RequestError
+from pipelines.errors import IncompleteError, RequestError, StorageError
 from pipelines.plan import Plan
 from pipelines.plan_files import read_plan
 from pipelines.planning import make_plan
@@ -24,7 +24,16 @@ from tiling.errors import GridError, SceneError
 from training.cli import app as train
 from training.errors import PracticeError, RecipeError
 
-WRONG_REQUEST = (RequestError, SceneError, GridError, QueryError, ModelError, PracticeError, RecipeError)
+WRONG_REQUEST = (
+    RequestError,
+    SceneError,
+    GridError,
+    QueryError,
+    ModelError,
+    PracticeError,
+    RecipeError,
+    StorageError,
+)
 DONE, OTHER, WRONG, INCOMPLETE = 0, 1, 2, 3
 """Exit codes."""
 

@@ -1,5 +1,7 @@
 """What can be wrong with a request, an output folder or a finished run."""
 
+from tiling.storage import REMEDY
+
 
 class RequestError(ValueError):
     """The request is wrong; raised before anything is written, shown by the command line, exit code 2."""
@@ -12,6 +14,19 @@ class RequestError(ValueError):
 
     def __str__(self) -> str:
         return f"{self.field}: {self.reason}; {self.remedy}"
+
+
+class StorageError(OSError):
+    """Object storage does not answer or refuses; raised by the store, the command line shows it."""
+
+    def __init__(self, address: str, reason: str) -> None:
+        super().__init__(address, reason)
+        self.address = address
+        self.reason = reason
+
+    def __str__(self) -> str:
+        remedy = REMEDY
+        return f"{self.address}: cannot be reached ({self.reason}); {remedy}"
 
 
 class IncompleteError(RuntimeError):

@@ -10,7 +10,7 @@ from pipelines import loop_engine
 from pipelines.collection import publish, published_files, withdraw
 from pipelines.config import Engine, JobConfig
 from pipelines.dataset import TEXTS, count_objects, object_files
-from pipelines.errors import RequestError
+from pipelines.errors import RequestError, StorageError
 from pipelines.ledger import Status, committed, ledger_name, read_table
 from pipelines.merge_job import MergeParts, merge_job, one_by_one
 from pipelines.models import ModelRecipe
@@ -22,7 +22,6 @@ from pipelines.steps import CommitStep, ReadStep
 from pipelines.storage import Store
 from pipelines.tasks import ChunkDone, Pending, pending_chunks
 from pipelines.truth import PREFIX, Placement
-from tiling.storage import REMEDY
 
 RAY_MERGES = 16
 """Scenes times questions from which the merge is spread over Ray."""
@@ -116,9 +115,11 @@ def _usable(store: Store) -> Iterator[None]:
     """A block that first touches the output folder; a refusal there is a wrong request."""
     try:
         yield
+    except StorageError:
+        raise
     except OSError as error:
-        what = "name a folder you may write to" if store.is_local else REMEDY
-        raise RequestError("out", f"{store.root} cannot be used as output folder ({error})", what) from error
+        reason = f"{store.root} cannot be used as output folder ({error})"
+        raise RequestError("out", reason, "name a folder you may write to") from error
 
 
 def finish(store: Store, plan: Plan, *, failed: int, listener: Listener = ignore) -> None:

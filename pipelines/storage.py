@@ -12,6 +12,7 @@ import fsspec
 from botocore.exceptions import BotoCoreError, ClientError
 from fsspec.core import url_to_fs
 
+from pipelines.errors import StorageError
 from tiling.storage import s3_endpoint
 
 TMP_MARK = ".tmp-"
@@ -119,13 +120,13 @@ class Store:
 
     @contextmanager
     def _remote(self, name: str) -> Iterator[tuple[fsspec.AbstractFileSystem, str]]:
-        """File system and path of a name; what the S3 client raises in the block becomes OSError."""
+        """File system and path of a name; what the S3 client raises in the block becomes StorageError."""
         address = self.path(name)
         fs, path = url_to_fs(address, **(_s3_options() if address.startswith("s3://") else {}))
         try:
             yield fs, str(path)
         except (BotoCoreError, ClientError) as error:
-            raise OSError(f"{address}: {error}") from error
+            raise StorageError(address, str(error)) from error
 
 
 def _s3_options() -> dict[str, object]:

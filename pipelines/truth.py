@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from io import BytesIO
 from itertools import chain
 
-import fsspec
 import geopandas
 import shapely
 
 from pipelines.errors import RequestError
+from pipelines.storage import Store
 from reasoner.query import Query
 from reasoner.view import View
 from tiling.placing import to_pixels
@@ -150,9 +150,9 @@ def _read_table(uri: str) -> geopandas.GeoDataFrame:
 
 
 def _read(uri: str) -> bytes:
+    folder, _, name = uri.rpartition("/")
     try:
-        with fsspec.open(uri, "rb") as handle:
-            return bytes(handle.read())
+        return Store(folder or ".").read(name)
     except OSError as error:
         raise _no_truth(uri, str(error)) from error
 
