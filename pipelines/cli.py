@@ -123,7 +123,9 @@ def practice(
     size: Annotated[int, typer.Option(help="side of each, pixels")] = 1024,
     seed: Annotated[int, typer.Option(help="seed of the scenes")] = 0,
     empty: Annotated[int, typer.Option(help="so many of them hold no objects")] = 0,
-    crs: Annotated[list[str] | None, typer.Option(help="CRS of the scenes, in turn [EPSG:32631]")] = None,
+    crs: Annotated[
+        list[str] | None, typer.Option(help="CRS of the scenes, in turn (default: EPSG:32631)")
+    ] = None,
     collar: Annotated[bool, typer.Option("--collar", help="a tilted frame without data")] = False,
     as_json: AsJson = False,
 ) -> None:

@@ -17,7 +17,7 @@ _Count = int | None
 
 
 _SAME_NAME = (
-    *("scenes", "out", "reasoner", "segmenter", "profile", "tile", "overlap", "chunk", "gsd"),
+    *("out", "reasoner", "segmenter", "profile", "tile", "overlap", "chunk", "gsd"),
     *("assume_crs", "seed", "device", "workers", "engine", "address"),
 )
 """Flags that stand in the request as they are given."""
@@ -27,9 +27,10 @@ _SAME_NAME = (
 class JobFlags:
     """Everything given on the command line of plan or run."""
 
-    scenes: Annotated[_Words, typer.Argument(help="files, folders, globs, s3:// addresses or STAC items")] = (
-        None
-    )
+    scenes: Annotated[
+        _Words,
+        typer.Argument(help="files, folders, globs, s3:// addresses, STAC items, or R=…,G=…,B=… files"),
+    ] = None
     ask: Annotated[_Words, typer.Option(help="a question in plain words; may be repeated")] = None
     caption: Annotated[bool, typer.Option("--caption", help="describe every tile in words")] = False
     vqa: Annotated[_Words, typer.Option(help="a question answered in words for every tile")] = None
@@ -40,20 +41,20 @@ class JobFlags:
     ] = None
     segmenter: Annotated[_Word, typer.Option(help="nano, null, oracle:TRUTH, folder or hub id")] = None
     profile: Annotated[_Word, typer.Option(help="model family, where the checkpoint does not tell")] = None
-    tile: Annotated[_Count, typer.Option(help="tile side, pixels [default: the reasoner's]")] = None
-    overlap: Annotated[_Count, typer.Option(help="overlap of tiles, pixels [default: a quarter tile]")] = None
-    chunk: Annotated[_Count, typer.Option(help="side of a chunk, pixels [default: 4096]")] = None
+    tile: Annotated[_Count, typer.Option(help="tile side, pixels (default: the reasoner's)")] = None
+    overlap: Annotated[_Count, typer.Option(help="overlap of tiles, pixels (default: a quarter tile)")] = None
+    chunk: Annotated[_Count, typer.Option(help="side of a chunk, pixels (default: 4096)")] = None
     gsd: Annotated[float | None, typer.Option(help="resample to this many metres per pixel")] = None
     bands: Annotated[_Word, typer.Option(help="band numbers for red, green, blue: 3,2,1")] = None
     assume_crs: Annotated[_Word, typer.Option(help="CRS of scenes that carry none: EPSG:32631")] = None
     scaling: Annotated[_Word, typer.Option(help="auto, or low:high of each band: 0:3000,0:3000,0:3000")] = (
         None
     )
-    seed: Annotated[_Count, typer.Option(help="seed of whatever draws [default: 0]")] = None
+    seed: Annotated[_Count, typer.Option(help="seed of whatever draws (default: 0)")] = None
     device: Annotated[_Word, typer.Option(help="auto, cpu or cuda")] = None
-    workers: Annotated[_Count, typer.Option(help="model actors [default: one a GPU, else by cores]")] = None
+    workers: Annotated[_Count, typer.Option(help="model actors (default: one a GPU, else by cores)")] = None
     engine: Annotated[_Word, typer.Option(help="ray or loop")] = None
-    address: Annotated[_Word, typer.Option(help="address of a Ray cluster [default: in process]")] = None
+    address: Annotated[_Word, typer.Option(help="address of a Ray cluster (default: in process)")] = None
     allow_driver: Annotated[_Words, typer.Option(help="a further GDAL driver, such as VRT")] = None
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace another job's output")] = False
     json: Annotated[bool, typer.Option("--json", help="print one JSON object on stdout")] = False
@@ -65,6 +66,7 @@ class JobFlags:
             RequestError: a field is unknown, missing or wrong.
         """
         fields: dict[str, object] = {name: getattr(self, name) for name in _SAME_NAME}
+        fields["scenes"] = [_scene(words) for words in self.scenes or ()] or None
         fields["ask"] = self._questions()
         fields["bands"] = _numbers(self.bands)
         fields["scaling"] = _ranges(self.scaling)
@@ -90,6 +92,14 @@ def with_job_flags(act: Callable[[JobFlags], None]) -> Callable[..., None]:
     command.__annotations__ = get_type_hints(JobFlags, include_extras=True)
     del command.__wrapped__
     return command
+
+
+def _scene(words: str) -> str | dict[str, str]:
+    """One scene: an address, or single-band files as R=red.tif,G=green.tif,B=blue.tif."""
+    pairs = [part.partition("=") for part in words.split(",")]
+    if not all(role in ("R", "G", "B") and sign for role, sign, _ in pairs):
+        return words
+    return {role: address for role, _, address in pairs}
 
 
 def _numbers(text: str | None) -> list[int] | None:
