@@ -78,6 +78,7 @@ _FRAGMENT = pa.struct(
         ("truncated", pa.bool_()),
         ("touches_scene_edge", pa.bool_()),
         ("edge_distance", pa.float64()),
+        ("core_share", pa.float64()),
         ("label", pa.string()),
         ("valid_fraction", pa.float64()),
     ]

@@ -25,6 +25,8 @@ class Fragment:
     """It touches an edge of the scene."""
     edge_distance: float
     """Smallest distance from the outline to its tile's inner edges, in tile pixels; 0 where truncated."""
+    core_share: float
+    """Share of its area in the core of its tile, the ground that is no other tile's, 0 to 1."""
     label: str
     """What the reasoner called it, empty where it named nothing."""
     valid_fraction: float

@@ -19,6 +19,10 @@ INSIDE_PX = 0.5
 SNAP_PX = 1 / 4096
 """Unions are made on a grid this fine: it closes the slits of rounding and moves nothing visibly."""
 
+MIN_CORE_SHARE = 0.5
+"""A sighting that nothing confirms counts only if so much of it is its own tile's ground: the tile whose
+ground it is saw more of it, and saw nothing."""
+
 MIN_HOLE_PX = 1.0
 """Smaller holes of a union are seams between its pieces, square pixels."""
 
@@ -57,8 +61,9 @@ def merge(fragments: Sequence[Fragment], *, transform: Transform, tau: float = 0
     Two fragments of different tiles match if what they share is at least `tau` of the lesser of their
     parts in the strip both tiles see. Whole sightings that match are one thing: the one farthest from its
     tile's edge stands for it, and what does not match that one is a thing of its own. A cut sighting inside
-    the tile of a whole one it matches is absorbed. What is left and matches is united. The order of the
-    fragments does not matter, nor do repetitions.
+    the tile of a whole one it matches is absorbed. A sighting that matches nothing and lies mostly on
+    another tile's ground is dropped. What is left and matches is united. The order of the fragments does not
+    matter, nor do repetitions.
 
     Args:
         fragments: All fragments of one scene and one question.
@@ -72,7 +77,7 @@ def merge(fragments: Sequence[Fragment], *, transform: Transform, tau: float = 0
         return []
     seen = _sightings(fragments, transform)
     pairs = matching_pairs(seen.geometry, seen.tiles, tau=tau)
-    absorbed = _absorbed(seen, pairs)
+    absorbed = _absorbed(seen, pairs) | _unconfirmed(seen, pairs)
     alive = ~(absorbed[pairs[0]] | absorbed[pairs[1]])
     labels = _components(len(seen.fragments), (pairs[0][alive], pairs[1][alive]))
     matched = set(zip(*(index.tolist() for index in pairs), strict=True))
@@ -114,6 +119,14 @@ def _absorbed(seen: _Sightings, pairs: Pairs) -> NDArray[np.bool_]:
         inside &= (bounds[part, 2:] <= seen.tiles[whole, 2:] + INSIDE_PX).all(axis=1)
         gone[part[inside & seen.truncated[part] & ~seen.truncated[whole]]] = True
     return gone
+
+
+def _unconfirmed(seen: _Sightings, pairs: Pairs) -> NDArray[np.bool_]:
+    """Which sightings match nothing and lie mostly outside their tile's core."""
+    lonely = np.ones(len(seen.fragments), dtype=bool)
+    lonely[np.concatenate(pairs)] = False
+    share = np.array([fragment.core_share for fragment in seen.fragments])
+    return np.asarray(lonely & (share < MIN_CORE_SHARE))
 
 
 def _components(count: int, pairs: Pairs) -> NDArray[np.int64]:

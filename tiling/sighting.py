@@ -61,10 +61,13 @@ def fragments_of(
             truncated=bool(to_tile <= TOUCH_PX),
             touches_scene_edge=bool(to_scene <= TOUCH_PX),
             edge_distance=0.0 if to_tile <= TOUCH_PX else float(to_tile),
+            core_share=float(share),
             label=label,
             valid_fraction=float(valid_fraction),
         )
-        for geometry, asked, to_tile, to_scene in zip(placed, boxes, inner, outer, strict=True)
+        for geometry, asked, to_tile, to_scene, share in zip(
+            placed, boxes, inner, outer, _core_shares(pieces, tile), strict=True
+        )
     ]
 
 
@@ -80,6 +83,13 @@ def _pieces(mask: NDArray[np.float32], tile: Tile, work: WorkGrid) -> NDArray[np
     areas = shapely.area(pieces)
     order = np.argsort(-areas, kind="stable")
     return pieces[order[areas[order] >= MIN_AREA_PX]]
+
+
+def _core_shares(pieces: NDArray[np.object_], tile: Tile) -> NDArray[np.float64]:
+    """Share (n,) of each piece's area that lies in the tile's core."""
+    core = tile.core
+    inside = shapely.intersection(pieces, shapely.box(core.x0, core.y0, core.x1, core.y1))
+    return np.asarray(shapely.area(inside) / shapely.area(pieces), dtype=np.float64)
 
 
 def _edge_distances(

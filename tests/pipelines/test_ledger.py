@@ -30,6 +30,7 @@ def rows(draw: st.DrawFn) -> AnswerRow:
         truncated=draw(st.booleans()),
         touches_scene_edge=draw(st.booleans()),
         edge_distance=draw(st.floats(0, 99)),
+        core_share=draw(st.floats(0, 1)),
         label=draw(words),
         valid_fraction=draw(st.floats(0, 1)),
     )

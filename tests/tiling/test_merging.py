@@ -194,3 +194,10 @@ def test_twenty_thousand_fragments_take_seconds() -> None:
     merged = merge(fragments, transform=PLACE)
     assert time.process_time() - start < 10
     assert len(merged) == len(truth)
+
+
+def test_a_sighting_that_nothing_confirms_counts_only_on_its_own_tiles_ground() -> None:
+    tiles = grid(224, 56)
+    own, foreign = at(tiles, 0, 0, 100, 100, 120, 120), at(tiles, 0, 0, 200, 100, 220, 120)
+    assert (own.core_share, foreign.core_share) == (1.0, 0.0)
+    assert [thing.members for thing in merge([own, foreign], transform=PLACE)] == [(own,)]

@@ -106,6 +106,8 @@ def fragment(
         truncated=distance <= 0.75,
         touches_scene_edge=min(x0, y0, grid.width - x1, grid.height - y1) <= 0.75,
         edge_distance=0.0 if distance <= 0.75 else distance,
+        core_share=piece.intersection(box(tile.core.x0, tile.core.y0, tile.core.x1, tile.core.y1)).area
+        / piece.area,
         label="thing",
         valid_fraction=1.0,
     )
