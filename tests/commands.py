@@ -1,0 +1,60 @@
+"""The command line as users meet it: in this process for speed, or in one of its own where that matters."""
+
+import io
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from unittest.mock import patch
+
+from pipelines import cli
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """How a command ended."""
+
+    code: int
+    """Exit code."""
+    out: str
+    """All of stdout."""
+    err: str
+    """All of stderr."""
+    seconds: float
+    """Wall time."""
+
+
+def command(*args: str) -> Said:
+    """Run a command in this process."""
+    out, err, began, code = io.StringIO(), io.StringIO(), time.perf_counter(), 0
+    with patch.object(sys, "argv", ["remotereasoner", *args]), redirect_stdout(out), redirect_stderr(err):
+        try:
+            cli.main()
+        except SystemExit as ended:
+            code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    return Said(code, out.getvalue(), err.getvalue(), time.perf_counter() - began)
+
+
+def outer_command(*args: str, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> Said:
+    """Run a command in a process of its own, with further environment variables."""
+    began = time.perf_counter()
+    done = subprocess.run(
+        [executable(), *args],
+        capture_output=True, text=True, check=False, cwd=cwd, env={**os.environ, **(env or {})},
+    )  # fmt: skip
+    return Said(done.returncode, done.stdout, done.stderr, time.perf_counter() - began)
+
+
+def executable() -> str:
+    """Path of the installed command."""
+    return str(Path(sys.executable).with_name("remotereasoner"))
+
+
+def tree(folder: Path) -> Mapping[str, bytes]:
+    """Bytes of every file below a folder, by relative name; empty where there is no folder."""
+    files: Sequence[Path] = [path for path in folder.rglob("*") if path.is_file()]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}

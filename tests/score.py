@@ -1,0 +1,73 @@
+"""Found against true things: one-to-one matches by descending overlap, duplicates and the bias of areas.
+
+Written apart from the product's own scoring, so that one error cannot hide in both.
+"""
+
+from dataclasses import dataclass
+
+import geopandas as gpd
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """How well found things are the true ones."""
+
+    found: int
+    """Found things."""
+    true: int
+    """True things."""
+    right: int
+    """Found things matched to a true one of their own."""
+    duplicates: int
+    """Found things whose true one is taken by a better match."""
+    area_bias: float
+    """Sum of found areas over sum of true areas of the matches, minus 1."""
+    worst_iou: float
+    """Smallest overlap of a match; 0 where there is none."""
+
+    @property
+    def is_exact(self) -> bool:
+        """Every thing found once, nothing else found, areas right within 1 %."""
+        return self.found == self.true == self.right and not self.duplicates and abs(self.area_bias) < 0.01
+
+
+def score(found: gpd.GeoDataFrame, true: gpd.GeoDataFrame, *, iou: float = 0.9) -> Score:
+    """Compare in an equal-area projection about the truth's centre.
+
+    Args:
+        found: polygons with a CRS.
+        true: polygons with a CRS, at least one.
+        iou: overlap from which two are the same.
+    """
+    west, south, east, north = true.to_crs("OGC:CRS84").total_bounds
+    flat = f"+proj=laea +lon_0={(west + east) / 2} +lat_0={(south + north) / 2} +units=m"
+    shapes, truths = (np.asarray(table.geometry.to_crs(flat)) for table in (found, true))
+    first, second = shapely.STRtree(truths).query(shapes, predicate="intersects")
+    shared = shapely.area(shapely.intersection(shapes[first], truths[second]))
+    overlap = shared / (shapely.area(shapes[first]) + shapely.area(truths[second]) - shared)
+    keep = overlap >= iou
+    return _matched(shapes, truths, (first[keep], second[keep], overlap[keep]))
+
+
+def _matched(
+    shapes: NDArray[np.object_],
+    truths: NDArray[np.object_],
+    pairs: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]],
+) -> Score:
+    taken: dict[int, int] = {}
+    used: set[int] = set()
+    seen: set[int] = set()
+    worst = 1.0 if len(pairs[0]) else 0.0
+    for index in np.argsort(-pairs[2], kind="stable"):
+        one, other = int(pairs[0][index]), int(pairs[1][index])
+        seen.add(one)
+        if one not in used and other not in taken:
+            used.add(one)
+            taken[other] = one
+            worst = float(pairs[2][index])
+    areas = shapely.area(shapes[list(taken.values())]).sum(), shapely.area(truths[list(taken)]).sum()
+    bias = float(areas[0] / areas[1] - 1) if taken else 0.0
+    return Score(len(shapes), len(truths), len(taken), len(seen - used), bias, worst)
