@@ -21,7 +21,7 @@ from pipelines.dataset import (
     write_texts,
 )
 from pipelines.errors import IncompleteError
-from pipelines.ledger import AnswerRow, committed, ledger_name, read_rows
+from pipelines.ledger import AnswerRow, Status, committed, ledger_name, read_rows
 from pipelines.plan import Plan
 from pipelines.storage import Store
 from pipelines.tasks import pending_chunks
@@ -62,7 +62,8 @@ class MergeStep:
         planned = self.plan.scenes[scene]
         rows = list(scene_rows(self.store, self.plan, scene, query))
         fragments = [fragment for row in rows for fragment in row.fragments]
-        merged = merge(fragments, transform=planned.work.transform)
+        silent = [row.window for row in rows if row.status in (Status.FAILED, Status.MALFORMED)]
+        merged = merge(fragments, transform=planned.work.transform, unanswered=silent)
         objects = scene_objects(merged, planned.scene, planned.work, query_id=query.id)
         thinking = {row.tile_id: row.thinking for row in rows}
         thoughts = [thinking[item.representative.tile_id] for item in merged]

@@ -12,6 +12,7 @@ from tiling.matching import Pairs, matching_pairs
 from tiling.placing import to_pixels, to_world
 from tiling.polygons import parts_of, valid_polygons
 from tiling.scene import Transform
+from tiling.window import Window
 
 INSIDE_PX = 0.5
 """A fragment lies inside a tile if it passes its edges by no more than this."""
@@ -55,7 +56,13 @@ class _Sightings:
     """Which are cut by their tile."""
 
 
-def merge(fragments: Sequence[Fragment], *, transform: Transform, tau: float = 0.5) -> list[Merged]:
+def merge(
+    fragments: Sequence[Fragment],
+    *,
+    transform: Transform,
+    tau: float = 0.5,
+    unanswered: Sequence[Window] = (),
+) -> list[Merged]:
     """Join what neighbouring tiles saw of the same things.
 
     Two fragments of different tiles match if what they share is at least `tau` of the lesser of their
@@ -69,6 +76,7 @@ def merge(fragments: Sequence[Fragment], *, transform: Transform, tau: float = 0
         fragments: All fragments of one scene and one question.
         transform: Pixel to world of the work grid they were seen on.
         tau: Share, 0 to 1.
+        unanswered: Tiles that gave no answer, work pixels: what they do not confirm is kept.
 
     Returns:
         The things, sorted from the top row of the grid down, then left to right.
@@ -77,7 +85,7 @@ def merge(fragments: Sequence[Fragment], *, transform: Transform, tau: float = 0
         return []
     seen = _sightings(fragments, transform)
     pairs = matching_pairs(seen.geometry, seen.tiles, tau=tau)
-    absorbed = _absorbed(seen, pairs) | _unconfirmed(seen, pairs)
+    absorbed = _absorbed(seen, pairs) | _unconfirmed(seen, pairs, unanswered)
     alive = ~(absorbed[pairs[0]] | absorbed[pairs[1]])
     labels = _components(len(seen.fragments), (pairs[0][alive], pairs[1][alive]))
     matched = set(zip(*(index.tolist() for index in pairs), strict=True))
@@ -121,12 +129,16 @@ def _absorbed(seen: _Sightings, pairs: Pairs) -> NDArray[np.bool_]:
     return gone
 
 
-def _unconfirmed(seen: _Sightings, pairs: Pairs) -> NDArray[np.bool_]:
-    """Which sightings match nothing and lie mostly outside their tile's core."""
+def _unconfirmed(seen: _Sightings, pairs: Pairs, unanswered: Sequence[Window]) -> NDArray[np.bool_]:
+    """Which sightings match nothing and lie mostly on the ground of other tiles, all of which spoke."""
     lonely = np.ones(len(seen.fragments), dtype=bool)
     lonely[np.concatenate(pairs)] = False
     share = np.array([fragment.core_share for fragment in seen.fragments])
-    return np.asarray(lonely & (share < MIN_CORE_SHARE))
+    lonely &= share < MIN_CORE_SHARE
+    silent = [shapely.box(window.x0, window.y0, window.x1, window.y1) for window in unanswered]
+    touching, _ = shapely.STRtree(silent).query(seen.geometry, predicate="intersects")
+    lonely[touching] = False
+    return lonely
 
 
 def _components(count: int, pairs: Pairs) -> NDArray[np.int64]:

@@ -201,3 +201,11 @@ def test_a_sighting_that_nothing_confirms_counts_only_on_its_own_tiles_ground() 
     own, foreign = at(tiles, 0, 0, 100, 100, 120, 120), at(tiles, 0, 0, 200, 100, 220, 120)
     assert (own.core_share, foreign.core_share) == (1.0, 0.0)
     assert [thing.members for thing in merge([own, foreign], transform=PLACE)] == [(own,)]
+
+
+def test_a_tile_that_gave_no_answer_denies_nothing() -> None:
+    tiles = grid(224, 56)
+    foreign = at(tiles, 0, 0, 200, 100, 220, 120)
+    assert merge([foreign], transform=PLACE) == []
+    silent = [tiles.tile(0, 1).window]
+    assert [thing.members for thing in merge([foreign], transform=PLACE, unanswered=silent)] == [(foreign,)]
