@@ -17,6 +17,7 @@ from transformers import (
     PreTrainedModel,
     ProcessorMixin,
 )
+from transformers.utils.logging import disable_progress_bar
 
 from reasoner.answer import Answer, Completion
 from reasoner.digest import weights_digest
@@ -122,6 +123,8 @@ def open_transformers_reasoner(
 
 
 def _loaded(folder: Path, *, exact: bool) -> tuple[Any, Any]:
+    # Its bar of weights would stand between the lines of a program that draws its own.
+    disable_progress_bar()  # type: ignore[no-untyped-call]
     processors: Any = AutoProcessor
     models: Any = AutoModelForImageTextToText
     try:
