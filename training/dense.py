@@ -1,4 +1,4 @@
-"""The dense helper task: every vision token says which kind lies over it and where that piece's box is.
+"""The dense auxiliary task: every vision token says which kind lies over it and where that piece's box is.
 
 Letters: B images, P image tokens, K kinds. A throw-away head; it teaches the tower to see places.
 """
