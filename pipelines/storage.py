@@ -13,11 +13,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 from fsspec.core import url_to_fs
 
 from pipelines.errors import StorageError
-from tiling.storage import s3_endpoint
+from tiling.storage import storage_options
 
 TMP_MARK = ".tmp-"
-_PATIENCE = {"connect_timeout": 5, "read_timeout": 60, "retries": {"max_attempts": 3}}
-"""Of one request; the file system above it tries again by itself."""
+ATTEMPTS = 3
+"""Of one request of the S3 client."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +122,8 @@ class Store:
     def _remote(self, name: str) -> Iterator[tuple[fsspec.AbstractFileSystem, str]]:
         """File system and path of a name; what the S3 client raises in the block becomes StorageError."""
         address = self.path(name)
-        fs, path = url_to_fs(address, **(_s3_options() if address.startswith("s3://") else {}))
+        fs, path = url_to_fs(address, **storage_options(address, attempts=ATTEMPTS))
         try:
             yield fs, str(path)
         except (BotoCoreError, ClientError) as error:
             raise StorageError(address, str(error)) from error
-
-
-def _s3_options() -> dict[str, object]:
-    return {"use_listings_cache": False, "endpoint_url": s3_endpoint() or None, "config_kwargs": _PATIENCE}

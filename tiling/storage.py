@@ -20,9 +20,6 @@ READ_AHEAD_BYTES = 1 << 16
 REMEDY = "check the address, the credentials and AWS_ENDPOINT_URL"
 """What a user of object storage can do."""
 
-CLIENT = {"connect_timeout": 5, "read_timeout": 60, "retries": {"max_attempts": 2}}
-"""Patience of the S3 client: an endpoint that is not there is said within seconds."""
-
 
 def is_local(uri: str) -> bool:
     """Whether an address is a path on this machine."""
@@ -59,7 +56,7 @@ def open_binary(uri: str) -> Iterator[BinaryIO]:
             with open(local_path(uri), "rb") as file:
                 yield file
         else:
-            fs, path = url_to_fs(uri, **_options(uri))
+            fs, path = url_to_fs(uri, **storage_options(uri))
             # Object stores are read ahead by 50 MB unless told otherwise.
             with fs.open(path, "rb", block_size=READ_AHEAD_BYTES) as file:
                 yield file
@@ -93,7 +90,7 @@ def _mark(uri: str) -> str:
         if is_local(uri):
             stat = os.stat(local_path(uri))
             return f"{stat.st_size}-{stat.st_mtime_ns}"
-        fs, path = url_to_fs(uri, **_options(uri))
+        fs, path = url_to_fs(uri, **storage_options(uri))
         info = fs.info(path)
     tag = info.get("ETag") or info.get("LastModified") or info.get("mtime") or ""
     return f"{info.get('size')}-{str(tag).strip(chr(34))}"
@@ -135,7 +132,7 @@ def _remote(pattern: str) -> list[str]:
     if protocol in ("http", "https"):
         return [pattern]
     with _storage(pattern):
-        fs, path = url_to_fs(pattern, **_options(pattern))
+        fs, path = url_to_fs(pattern, **storage_options(pattern))
         if any(mark in path for mark in "*?["):
             return [f"{protocol}://{name}" for name in sorted(fs.glob(path))]
         if fs.isfile(path):
@@ -157,11 +154,19 @@ def s3_endpoint() -> str:
     return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL", "")
 
 
-def _options(uri: str) -> dict[str, object]:
-    """Options of the file system behind an address; listings are not remembered between calls."""
+def storage_options(uri: str, *, attempts: int = 2) -> dict[str, object]:
+    """Options of the file system behind an address.
+
+    Listings are not remembered between calls, and an endpoint that is not there is said within seconds.
+
+    Args:
+        uri: The address.
+        attempts: Of one request of the S3 client; the file system above it tries again by itself.
+    """
     if not uri.startswith("s3://"):
         return {}
-    return {"use_listings_cache": False, "endpoint_url": s3_endpoint() or None, "config_kwargs": CLIENT}
+    client = {"connect_timeout": 5, "read_timeout": 60, "retries": {"max_attempts": attempts}}
+    return {"use_listings_cache": False, "endpoint_url": s3_endpoint() or None, "config_kwargs": client}
 
 
 @contextmanager

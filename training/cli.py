@@ -2,10 +2,15 @@
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from training.pool import PoolRecipe
+    from training.tiles import SceneRaster
 
 app = typer.Typer(help="Train the nano models from a recipe.", no_args_is_help=True)
 
@@ -21,16 +26,11 @@ def sft(recipe: Recipe, out: Out, as_json: AsJson = False) -> None:
     Example: remotereasoner train sft training/recipes/nano-sft.yaml --out my-reasoner
     """
     # Imported here: every other command would wait seconds for torch.
-    import torch
-
-    from training.pool import draw_pool
     from training.recipe_files import read_sft
     from training.sft import print_report, train_reasoner
 
     taught, pool, threads = read_sft(recipe)
-    scenes = draw_pool(pool, workers=os.cpu_count() or 1)
-    torch.set_num_threads(threads)
-    train_reasoner(taught, scenes, out=out, report=print_report())
+    train_reasoner(taught, _scenes(pool, threads), out=out, report=print_report())
     _finish(out, taught.steps, as_json=as_json)
 
 
@@ -40,18 +40,24 @@ def segmenter(recipe: Recipe, out: Out, as_json: AsJson = False) -> None:
 
     Example: remotereasoner train segmenter training/recipes/nano-segmenter.yaml --out my-segmenter
     """
-    import torch
-
-    from training.pool import draw_pool
     from training.recipe_files import read_segmenter
     from training.segmenter import train_segmenter
     from training.sft import print_report
 
     taught, pool, threads = read_segmenter(recipe)
+    train_segmenter(taught, _scenes(pool, threads), out=out, report=print_report())
+    _finish(out, taught.steps, as_json=as_json)
+
+
+def _scenes(pool: "PoolRecipe", threads: int) -> "Sequence[SceneRaster]":
+    """Draw the recipe's scenes on all cores, then leave the model its number of threads."""
+    import torch
+
+    from training.pool import draw_pool
+
     scenes = draw_pool(pool, workers=os.cpu_count() or 1)
     torch.set_num_threads(threads)
-    train_segmenter(taught, scenes, out=out, report=print_report())
-    _finish(out, taught.steps, as_json=as_json)
+    return scenes
 
 
 def _finish(out: Path, steps: int, *, as_json: bool) -> None:
