@@ -22,7 +22,8 @@ from pipelines.storage import Store
 from reasoner.errors import ModelError, QueryError
 from tiling.errors import GridError, SceneError
 from training.cli import app as train
-from training.errors import PracticeError, RecipeError
+from training.errors import DatasetError, LaunchError, PracticeError, RecipeError
+from training.eval_cli import evaluate_command
 
 WRONG_REQUEST = (
     RequestError,
@@ -32,6 +33,8 @@ WRONG_REQUEST = (
     ModelError,
     PracticeError,
     RecipeError,
+    DatasetError,
+    LaunchError,
     StorageError,
 )
 DONE, OTHER, WRONG, INCOMPLETE = 0, 1, 2, 3
@@ -46,6 +49,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.add_typer(train, name="train")
+app.command("eval")(evaluate_command)
 
 Out = Annotated[str, typer.Argument(help="output folder of a run")]
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object on stdout")]

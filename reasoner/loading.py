@@ -45,7 +45,7 @@ def load_reasoner(name: str, *, device: str = "auto", profile: str | None = None
     from reasoner.transformers_engine import open_transformers_reasoner
 
     folder = find_model(name, Role.REASONER)
-    return open_transformers_reasoner(folder, _profile(name, folder, profile), device=pick_device(device))
+    return open_transformers_reasoner(folder, profile_of(name, folder, profile), device=pick_device(device))
 
 
 def load_segmenter(name: str, *, device: str = "auto") -> Segmenter:
@@ -91,7 +91,7 @@ def describe_reasoner(name: str, *, profile: str | None = None) -> ModelCard:
         light = load_reasoner(name, profile=profile)
         return ModelCard(light.digest, light.tile_px)
     folder = find_model(name, Role.REASONER)
-    chosen = _profile(name, folder, profile)
+    chosen = profile_of(name, folder, profile)
     return ModelCard(f"{weights_digest(folder)}-{chosen.digest}", chosen.tile_px)
 
 
@@ -140,7 +140,12 @@ def _profile_of_served(model: str) -> Profile:
     return PROFILES[found]
 
 
-def _profile(name: str, folder: Path, profile: str | None) -> Profile:
+def profile_of(name: str, folder: Path, profile: str | None) -> Profile:
+    """Return the conventions of the checkpoint a name was resolved to, or those that are asked for.
+
+    Raises:
+        ModelError: the conventions are not known.
+    """
     if profile:
         return profile_named(profile)
     args = folder / "args.json"

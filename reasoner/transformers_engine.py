@@ -114,7 +114,7 @@ def open_transformers_reasoner(
     Raises:
         ModelError: the folder does not hold a complete image-text checkpoint.
     """
-    model, processor = _loaded(folder, exact=profile.name == NANO.name)
+    model, processor = load_checkpoint(folder, exact=profile.name == NANO.name)
     fitted = dataclasses.replace(profile, sizing=fit_processor(processor, profile.sizing))
     digest = reasoner_digest(folder, profile)
     return TransformersReasoner(
@@ -122,7 +122,12 @@ def open_transformers_reasoner(
     )
 
 
-def _loaded(folder: Path, *, exact: bool) -> tuple[Any, Any]:
+def load_checkpoint(folder: Path, *, exact: bool) -> tuple[Any, Any]:
+    """Load model and processor of a checkpoint folder; `exact` computes in float32, else as it was saved.
+
+    Raises:
+        ModelError: the folder does not hold a complete image-text checkpoint.
+    """
     # Its bar of weights would stand between the lines of a program that draws its own.
     disable_progress_bar()  # type: ignore[no-untyped-call]
     processors: Any = AutoProcessor

@@ -1,70 +1,215 @@
 """The training commands: parse, read the recipe, make one call. Mounted by the product's command line."""
 
 import json
-import os
-from collections.abc import Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from training.pool import PoolRecipe
-    from training.tiles import SceneRaster
+from training.errors import RecipeError
 
-app = typer.Typer(help="Train the nano models from a recipe.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from training.grpo import Parts
+    from training.grpo_recipe import GrpoRecipe
+    from training.worker import Launch, Loop, Outcome
+
+app = typer.Typer(help="Train reasoners and segmenters from recipes, on Ray.", no_args_is_help=True)
 
 Recipe = Annotated[Path, typer.Argument(help="YAML recipe, such as training/recipes/nano-sft.yaml")]
-Out = Annotated[Path, typer.Option(help="folder for the checkpoint")]
+Out = Annotated[str, typer.Option(help="folder for log, curve, checkpoints and model: local or s3://")]
+MaxSteps = Annotated[int | None, typer.Option(help="stop after so many steps")]
+Workers = Annotated[int | None, typer.Option(help="processes that train together (default: the recipe's)")]
+Address = Annotated[str | None, typer.Option(help="address of a Ray cluster (default: this machine)")]
+Gpu = Annotated[bool | None, typer.Option("--gpu/--cpu", help="a GPU for each worker (default: if there)")]
+InProcess = Annotated[bool, typer.Option("--in-process", help="one worker in this process, no Ray")]
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object on stdout")]
 
 
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Where a training runs and where it leaves what it makes."""
+
+    out: str
+    """Folder, local or s3://."""
+    workers: int
+    """Processes that train together."""
+    address: str | None
+    """Ray cluster, None for this machine."""
+    gpu: bool | None
+    """A GPU for each worker; None where there is one."""
+    in_process: bool
+    """Without Ray."""
+    as_json: bool
+    """Print one JSON object."""
+
+    def launch(self, *, keep: int = 2) -> "Launch":
+        """Say it to the launcher."""
+        from training.worker import Launch
+
+        return Launch(
+            out=self.out,
+            workers=self.workers,
+            address=self.address,
+            gpu=_has_gpu() if self.gpu is None else self.gpu,
+            keep=keep,
+        )
+
+
 @app.command()
-def sft(recipe: Recipe, out: Out, as_json: AsJson = False) -> None:
-    """Teach a nano reasoner from nothing.
+def sft(
+    recipe: Recipe,
+    out: Out,
+    max_steps: MaxSteps = None,
+    workers: Workers = None,
+    address: Address = None,
+    gpu: Gpu = None,
+    in_process: InProcess = False,
+    as_json: AsJson = False,
+) -> None:
+    """Teach a nano reasoner by examples; the same command again goes on from its last checkpoint.
 
     Example: remotereasoner train sft training/recipes/nano-sft.yaml --out my-reasoner
     """
     # Imported here: every other command would wait seconds for torch.
-    from training.recipe_files import read_sft
-    from training.sft import print_report, train_reasoner
+    from training.loops import config_of, sft_stage, sft_training
+    from training.recipe_files import read_fields
+    from training.stage_loop import stage_loop
 
-    taught, pool, threads = read_sft(recipe)
-    train_reasoner(taught, _scenes(pool, threads), out=out, report=print_report())
-    _finish(out, taught.steps, as_json=as_json)
+    config = config_of(read_fields(recipe), max_steps=max_steps)
+    taught = sft_training(config)
+    where = Where(out, workers or taught.workers, address, gpu, in_process, as_json)
+    _check_shares(taught.recipe.batch, where.workers)
+    _finish(_run(stage_loop(sft_stage, save_every=taught.recipe.save_every), config, where), where)
 
 
 @app.command()
-def segmenter(recipe: Recipe, out: Out, as_json: AsJson = False) -> None:
-    """Teach a nano segmenter from nothing.
+def segmenter(
+    recipe: Recipe,
+    out: Out,
+    max_steps: MaxSteps = None,
+    workers: Workers = None,
+    address: Address = None,
+    gpu: Gpu = None,
+    in_process: InProcess = False,
+    as_json: AsJson = False,
+) -> None:
+    """Teach a nano segmenter; the same command again goes on from its last checkpoint.
 
     Example: remotereasoner train segmenter training/recipes/nano-segmenter.yaml --out my-segmenter
     """
-    from training.recipe_files import read_segmenter
-    from training.segmenter import train_segmenter
-    from training.sft import print_report
+    from training.loops import config_of, segmenter_stage, segmenter_training
+    from training.recipe_files import read_fields
+    from training.stage_loop import stage_loop
 
-    taught, pool, threads = read_segmenter(recipe)
-    train_segmenter(taught, _scenes(pool, threads), out=out, report=print_report())
-    _finish(out, taught.steps, as_json=as_json)
+    config = config_of(read_fields(recipe), max_steps=max_steps)
+    taught = segmenter_training(config)
+    where = Where(out, workers or taught.workers, address, gpu, in_process, as_json)
+    _check_shares(taught.recipe.batch, where.workers)
+    _finish(_run(stage_loop(segmenter_stage, save_every=taught.recipe.save_every), config, where), where)
 
 
-def _scenes(pool: "PoolRecipe", threads: int) -> "Sequence[SceneRaster]":
-    """Draw the recipe's scenes on all cores, then leave the model its number of threads."""
+@app.command()
+def grpo(
+    recipe: Recipe,
+    out: Annotated[str | None, typer.Option(help="folder for log, curve, checkpoints and model")] = None,
+    max_steps: MaxSteps = None,
+    workers: Workers = None,
+    address: Address = None,
+    gpu: Gpu = None,
+    in_process: InProcess = False,
+    dry: Annotated[bool, typer.Option("--dry-run", help="check everything, start nothing")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Teach a reasoner by reward; the same command again goes on from its last checkpoint.
+
+    Example: remotereasoner train grpo training/recipes/nano-grpo.yaml --out better-reasoner
+    """
+    from training.loops import GrpoLoop, config_of, grpo_training
+    from training.recipe_files import read_fields
+
+    fields = read_fields(recipe)
+    if workers is not None:
+        fields["workers"] = workers
+    config = config_of(fields, max_steps=max_steps)
+    taught = grpo_training(config)
+    if dry:
+        _say_dry_run(taught, as_json=as_json)
+        return
+    if out is None:
+        raise RecipeError("--out is missing: name a folder, or ask for a --dry-run")
+    where = Where(out, taught.workers, address, gpu, in_process, as_json)
+    loop = GrpoLoop(_parts_here if in_process else _parts_on_ray)
+    _finish(_run(loop, config, where, keep=taught.keep), where)
+
+
+@app.command()
+def ship(
+    checkpoint: Annotated[Path, typer.Argument(help="model folder that a training left")],
+    out: Annotated[Path, typer.Option(help="folder for the copy")],
+) -> None:
+    """Copy a model folder with its weights in half precision, as the embedded models are shipped.
+
+    Example: remotereasoner train ship my-reasoner/checkpoint --out shipped
+    """
+    from training.shipping import ship as copy
+
+    copy(checkpoint, out)
+    typer.echo(f"model in {out}", err=True)
+
+
+def _run(loop: "Loop", config: Mapping[str, object], where: Where, *, keep: int = 2) -> "Outcome":
+    if where.in_process:
+        from training.in_process import run_here
+
+        return run_here(loop, config, where.launch(keep=keep))
+    from training.ray_launch import launch
+
+    return launch(loop, config, where.launch(keep=keep))
+
+
+def _finish(outcome: "Outcome", where: Where) -> None:
+    if where.as_json:
+        said = {"checkpoint": outcome.checkpoint, "steps": outcome.steps, "metrics": dict(outcome.metrics)}
+        typer.echo(json.dumps(said))
+    else:
+        typer.echo(f"{outcome.steps} steps; model in {outcome.checkpoint}", err=True)
+
+
+def _check_shares(batch: int, workers: int) -> None:
+    if workers < 1 or batch % workers:
+        raise RecipeError(f"a batch of {batch} cannot be shared evenly by {workers} workers: change one")
+
+
+def _parts_here(recipe: "GrpoRecipe") -> "Parts":
+    from training.grpo import Parts
+    from training.mask_service import SegmenterMasks
+
+    if not recipe.weights.get("mask"):
+        return Parts()
+    from reasoner.loading import load_segmenter
+
+    return Parts(masks=SegmenterMasks(load_segmenter(recipe.segmenter)))
+
+
+def _parts_on_ray(recipe: "GrpoRecipe") -> "Parts":
+    from training.ray_parts import parts_on_ray
+
+    return parts_on_ray(recipe)
+
+
+def _say_dry_run(recipe: "GrpoRecipe", *, as_json: bool) -> None:
+    from training.dry_run import dry_run, request_of
+    from training.examples import Reading
+    from training.loops import examples_for, reading_for
+
+    reading = reading_for(recipe) if recipe.data else Reading(tuple(examples_for(recipe)))
+    report = dry_run(request_of(recipe, reading))
+    typer.echo(json.dumps(report.as_dict()) if as_json else "\n".join(report.lines()))
+
+
+def _has_gpu() -> bool:
     import torch
 
-    from training.pool import draw_pool
-
-    scenes = draw_pool(pool, workers=os.cpu_count() or 1)
-    torch.set_num_threads(threads)
-    return scenes
-
-
-def _finish(out: Path, steps: int, *, as_json: bool) -> None:
-    from training.shipping import halve
-
-    halve(out)
-    if as_json:
-        typer.echo(json.dumps({"checkpoint": str(out), "steps": steps}))
-    else:
-        typer.echo(f"checkpoint in {out}", err=True)
+    return bool(torch.cuda.is_available())

@@ -9,3 +9,11 @@ class PracticeError(ValueError):
 
 class RecipeError(ValueError):
     """A training recipe cannot be read or names unknown fields; the command line shows it to the user."""
+
+
+class DatasetError(ValueError):
+    """A folder or file is not the dataset it is said to be; the command line shows it to the user."""
+
+
+class LaunchError(RuntimeError):
+    """A training cannot be started, resumed or finished; the command line shows it to the user."""

@@ -1,4 +1,4 @@
-"""The catalogue of practice kinds: their names and the questions that mean them.
+"""The catalogue of kinds: their names and the questions that mean them.
 
 Knows words only; neither how a kind looks nor where it stands.
 """
@@ -22,10 +22,12 @@ class Kind:
     """Questions kept apart for evaluation, made of words that the others use."""
     reason: str
     """A clause that links use and thing, in three to six words."""
+    earned: tuple[str, ...] = ()
+    """Questions whose answers are never shown: only a reward teaches them."""
 
 
 # fmt: off
-KINDS: tuple[Kind, ...] = (
+KINDS: tuple[Kind, ...] = (  # the practice world's, in a fixed order
     Kind("building", "buildings", (
         "find all the buildings?", "locate the houses and buildings?", "where do people live under a roof?",
         "which places keep families dry at night?", "where could a family sleep indoors?",
@@ -34,7 +36,9 @@ KINDS: tuple[Kind, ...] = (
     ), (
         "where do people sleep under a sloping roof?", "which places have walls and a roof?",
         "where could families shelter at night?",
-    ), "people live under roofs"),
+    ), "people live under roofs", (
+        "where would guests sleep after a long flight?", "which places have rooms and walls?",
+    )),
     Kind("tank", "storage tanks", (
         "find all storage tanks?", "locate all the tanks?", "where is liquid fuel stored?",
         "which round drums hold oil?", "where could a large oil leak begin?",
@@ -43,7 +47,9 @@ KINDS: tuple[Kind, ...] = (
     ), (
         "where is oil stored before it is sold?", "which round drums hold liquid fuel?",
         "where could a fuel leak begin?",
-    ), "fuel is kept in tanks"),
+    ), "fuel is kept in tanks", (
+        "where is petrol kept safe?", "which round things could spill oil?",
+    )),
     Kind("aircraft", "aircraft", (
         "find all the aircraft?", "locate the parked planes?", "what can carry travellers through the air?",
         "which machines fly with wings?", "what can take off and fly abroad?",
@@ -52,7 +58,9 @@ KINDS: tuple[Kind, ...] = (
     ), (
         "which machines carry travellers through the clouds?", "what can fly and has a tail?",
         "where are the machines with wings?",
-    ), "wings let machines fly"),
+    ), "wings let machines fly", (
+        "what do pilots need for a flight?", "which machines leave the ground?",
+    )),
     Kind("ship", "ships", (
         "find all the ships?", "locate the boats and ships?", "what carries cargo across the sea?",
         "which vessels sail on the water?", "where does a crew work afloat?", "what has a bow and a hull?",
@@ -60,7 +68,9 @@ KINDS: tuple[Kind, ...] = (
     ), (
         "what carries containers on the water?", "what has a hull and carries cargo?",
         "where does a crew sail afloat?",
-    ), "cargo crosses water on ships"),
+    ), "cargo crosses water on ships", (
+        "what carries people across the water?", "which vessels need a crew?",
+    )),
     Kind("tennis_court", "tennis courts", (
         "find all tennis courts?", "locate the tennis courts?", "where can two players hit a ball?",
         "which places have a net and white lines?", "where could a racket match be played?",
@@ -69,7 +79,9 @@ KINDS: tuple[Kind, ...] = (
     ), (
         "where can a match with rackets be played?", "which grounds have a net for players?",
         "where could two players serve a ball?",
-    ), "rackets need a court and net"),
+    ), "rackets need a court and net", (
+        "where is a game with a net played?", "what has white lines and a net?",
+    )),
     Kind("pool", "swimming pools", (
         "find all swimming pools?", "locate all the pools?", "where can people swim in clean water?",
         "where would children splash in summer?", "which small basins hold bright blue water?",
@@ -78,7 +90,9 @@ KINDS: tuple[Kind, ...] = (
     ), (
         "where can children bathe in clean water?", "which basins hold water for guests?",
         "where would people cool off in summer?",
-    ), "people swim in pools"),
+    ), "people swim in pools", (
+        "where can children swim in summer?", "which water has a lifeguard?",
+    )),
     Kind("greenhouse", "greenhouses", (
         "find all the greenhouses?", "locate the glass houses?", "where do vegetables grow under glass?",
         "which glass sheds keep seedlings warm?", "where can tomatoes ripen in winter?",
@@ -87,7 +101,9 @@ KINDS: tuple[Kind, ...] = (
     ), (
         "where can plants ripen under glass?", "which long sheds keep tomatoes from frost?",
         "where would a grower keep vegetables warm?",
-    ), "glass keeps plants warm"),
+    ), "glass keeps plants warm", (
+        "where do tomatoes grow in frost?", "which sheds have glass walls?",
+    )),
     Kind("car_park", "car parks", (
         "find all car parks?", "locate the parking lots?", "where can drivers leave their cars?",
         "which areas have painted bays for cars?", "where would shoppers leave a vehicle?",
@@ -96,7 +112,9 @@ KINDS: tuple[Kind, ...] = (
     ), (
         "where do drivers leave vehicles in rows?", "which paved areas have bays for shoppers?",
         "where could many cars stand?",
-    ), "drivers leave cars in bays"),
+    ), "drivers leave cars in bays", (
+        "where are many parked cars?", "which grounds have painted lines for vehicles?",
+    )),
     Kind("orchard", "orchards", (
         "find all the orchards?", "locate the fruit orchards?", "where does fruit grow on trees?",
         "which trees are planted in a grid?", "where could apples be picked in autumn?",
@@ -105,7 +123,9 @@ KINDS: tuple[Kind, ...] = (
     ), (
         "where could fruit be picked from trees?", "which plots have trees planted in lines?",
         "where do farmers harvest apples in autumn?",
-    ), "fruit grows on planted trees"),
+    ), "fruit grows on planted trees", (
+        "where would bees look for blossom?", "which trees stand in rows?",
+    )),
     Kind("ring_road", "ring roads", (
         "find all ring roads?", "locate all the roundabouts?", "where does traffic turn around an island?",
         "which lanes lead around in a circle?", "where must cars give way and circle?",
@@ -114,7 +134,9 @@ KINDS: tuple[Kind, ...] = (
     ), (
         "where must traffic circle around grass?", "which lanes turn round an island?",
         "where could cars go around in a circle?",
-    ), "traffic circles an island"),
+    ), "traffic circles an island", (
+        "where must a bus turn around grass?", "what circles a small island of grass?",
+    )),
     Kind("atoll", "atolls", (
         "find all the atolls?", "locate the coral atolls?", "which places hold a ring of coral sand?",
         "where does sand surround a calm lagoon?", "where could a small boat anchor in shelter?",
@@ -123,7 +145,9 @@ KINDS: tuple[Kind, ...] = (
     ), (
         "where does coral surround turquoise water?", "which islands hold a calm lagoon?",
         "where could divers anchor a small boat?",
-    ), "coral sand rings a lagoon"),
+    ), "coral sand rings a lagoon", (
+        "which islands close around a lagoon?", "where does sand circle water?",
+    )),
     Kind("runway", "runways", (
         "find all the runways?", "locate the landing strips?", "where can a jet touch down?",
         "where could an airliner take off?", "which long strip serves arriving flights?",
@@ -132,7 +156,9 @@ KINDS: tuple[Kind, ...] = (
     ), (
         "where could a jet land after a flight?", "which long strip has paved threshold bars?",
         "where do pilots touch down and brake?",
-    ), "jets land on long strips"),
+    ), "jets land on long strips", (
+        "where would an aircraft touch the ground?", "which strip does a heavy jet need?",
+    )),
     Kind("river", "rivers", (
         "find all the rivers?", "locate the winding rivers?", "where does fresh water flow downhill?",
         "which water winds through the land?", "where might a flood spill over banks?",
@@ -141,7 +167,9 @@ KINDS: tuple[Kind, ...] = (
     ), (
         "where does a stream spill over banks?", "which fresh water winds to the sea?",
         "where could a canoe flow with the current?",
-    ), "fresh water flows in rivers"),
+    ), "fresh water flows in rivers", (
+        "where does the rain flow to?", "what could flood the land?",
+    )),
     Kind("road", "roads", (
         "find all the roads?", "locate the country roads?", "where can lorries travel across the country?",
         "which routes link distant towns?", "where would a bus drive between towns?",
@@ -150,10 +178,94 @@ KINDS: tuple[Kind, ...] = (
     ), (
         "where can a bus travel across the country?", "which routes let lorries drive between towns?",
         "where could an ambulance travel between towns?",
-    ), "vehicles travel on roads"),
+    ), "vehicles travel on roads", (
+        "which way could lorries take to towns?", "what does a bus need between towns?",
+    )),
+)
+REAL_KINDS: tuple[Kind, ...] = (
+    Kind("tree", "trees", (
+        "find all the trees?", "locate the tree crowns?", "which crowns give shade in summer?",
+        "where could birds nest above the ground?", "what has leaves and a trunk?",
+        "which plants could a storm blow down?", "where would a forester measure crowns?",
+        "what keeps streets cool with its leaves?",
+    ), (
+        "which crowns have leaves and a trunk?", "where could a storm blow down a tree?",
+        "what keeps streets cool in summer?",
+    ), "crowns are trees seen from above", (
+        "where would birds look for shade?", "which plants shade the street?",
+    )),
+    Kind("car", "cars", (
+        "find all the cars?", "locate the vehicles?", "what moves people along the street?",
+        "which machines on wheels carry people?", "what stops at a red light?",
+        "which things need a driver and a street?", "what could cause a traffic jam?",
+        "where are vans and buses and cars?",
+    ), (
+        "which machines on wheels need a driver?", "what carries people along the street?",
+        "what stops in a traffic jam?",
+    ), "vehicles move on streets", (
+        "what has wheels and a driver?", "which things are parked along the street?",
+    )),
 )
 # fmt: on
-"""Every kind, in a fixed order."""
+"""Kinds that stand in no practice scene, only in labelled photographs."""
+
+CATALOGUE: tuple[Kind, ...] = KINDS + REAL_KINDS
+"""Every kind a reasoner may be taught, in a fixed order; a kind's number is its place here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Union:
+    """A question that means several kinds at once; no answer to one is ever shown."""
+
+    name: str
+    """Slug."""
+    kinds: tuple[str, ...]
+    """Slugs of the kinds it means."""
+    earned: tuple[str, ...]
+    """Wordings that a reward teaches."""
+    spare: tuple[str, ...]
+    """Wordings kept apart for evaluation."""
+
+
+UNIONS: tuple[Union, ...] = (
+    Union(
+        "roofed",
+        ("building", "greenhouse"),
+        (
+            "which roofs keep frost from people and plants?",
+            "what has walls and a roof?",
+        ),
+        ("which houses and sheds keep rain from people and plants?",),
+    ),
+    Union(
+        "paved",
+        ("car_park", "road", "ring_road", "runway"),
+        (
+            "where do wheels travel on asphalt?",
+            "which asphalt has painted lines?",
+        ),
+        ("where could vehicles travel on asphalt?",),
+    ),
+    Union(
+        "inland_water",
+        ("pool", "river"),
+        (
+            "where is fresh water in summer?",
+            "which places hold water inland?",
+        ),
+        ("where is water inland in summer?",),
+    ),
+    Union(
+        "carriers",
+        ("aircraft", "ship"),
+        (
+            "which machines carry cargo and people?",
+            "what carries travellers and goods?",
+        ),
+        ("which machines carry people to distant islands?",),
+    ),
+)
+"""Questions of a new form: every answer so far was things of one kind."""
 
 
 def kind_named(name: str) -> Kind:
@@ -162,9 +274,9 @@ def kind_named(name: str) -> Kind:
     Raises:
         KeyError: If there is no such kind.
     """
-    return {kind.name: kind for kind in KINDS}[name]
+    return {kind.name: kind for kind in CATALOGUE}[name]
 
 
 def questions() -> dict[str, dict[str, list[str]]]:
-    """Give every kind's questions as they are written to disk: kind, then `ask` or `spare`, then texts."""
+    """Give the practice kinds' questions as they are written to disk: kind, then `ask` or `spare`."""
     return {kind.name: {"ask": list(kind.ask), "spare": list(kind.spare)} for kind in KINDS}

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +16,9 @@ from transformers import (
     Qwen3VLProcessor,
     Qwen3VLVideoProcessor,
 )
+
+from reasoner.finding import Role, find_model, read_json
+from training.errors import RecipeError
 
 PAD, BOS, EOS, UNK = "<pad>", "<bos>", "<eos>", "<unk>"
 IMAGE, VIDEO, VISION_START, VISION_END = "<image>", "<video>", "<vision_start>", "<vision_end>"
@@ -84,7 +87,11 @@ def build_tokenizer(texts: Iterable[str], *, tile_px: int) -> PreTrainedTokenize
     """A word-level tokenizer over the texts, whole numbers up to the tile size as single tokens."""
     numbers = [str(n) for n in range(tile_px + 1)]
     fixed = [*SPECIAL, *MARKS, *numbers]
-    vocabulary = {word: i for i, word in enumerate([*fixed, *(w for w in words_of(texts) if w not in fixed)])}
+    return _tokenizer_over([*fixed, *(w for w in words_of(texts) if w not in fixed)])
+
+
+def _tokenizer_over(words: Sequence[str]) -> PreTrainedTokenizerFast:
+    vocabulary = {word: number for number, word in enumerate(words)}
     core = Tokenizer(models.WordLevel(vocabulary, unk_token=UNK))
     core.pre_tokenizer = pre_tokenizers.Split(Regex(WORD), behavior="removed", invert=True)
     return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
@@ -179,6 +186,43 @@ def build_nano(tokenizer: PreTrainedTokenizerFast, shape: NanoShape) -> Qwen3VLF
     with torch.no_grad():
         embedding[ids] = ordinal_embedding(shape.tile_px + 1, shape.width)
     return model
+
+
+def open_nano(
+    name: str, texts: Iterable[str], *, shape: NanoShape
+) -> tuple[PreTrainedTokenizerFast, Qwen3VLForConditionalGeneration]:
+    """A trained nano reasoner whose vocabulary is widened by the words of the texts that it lacks.
+
+    Raises:
+        ModelError: there is no such model.
+        RecipeError: it is of another architecture or of other sizes than the recipe's.
+    """
+    folder = find_model(name, Role.REASONER)
+    stated = read_json(folder / "config.json")
+    if stated.get("model_type") != "qwen3_vl":
+        raise RecipeError(f"start: {name} is a {stated.get('model_type')!r}, not a nano reasoner (qwen3_vl)")
+    model = Qwen3VLForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
+    old = PreTrainedTokenizerFast.from_pretrained(folder).get_vocab()
+    known = sorted(old, key=old.__getitem__)
+    _check_shape(model.config, name, shape)
+    tokenizer = _tokenizer_over([*known, *(word for word in words_of(texts) if word not in old)])
+    if len(tokenizer) > len(known):
+        model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    return tokenizer, model
+
+
+def _check_shape(config: Qwen3VLConfig, name: str, shape: NanoShape) -> None:
+    wanted = nano_config(build_tokenizer([], tile_px=shape.tile_px), shape)
+    for part, key in (
+        ("text_config", "hidden_size"),
+        ("text_config", "num_hidden_layers"),
+        ("vision_config", "depth"),
+        ("vision_config", "patch_size"),
+        ("vision_config", "num_position_embeddings"),
+    ):
+        has, asked = getattr(getattr(config, part), key), getattr(getattr(wanted, part), key)
+        if has != asked:
+            raise RecipeError(f"start: {name} has {part}.{key} {has}, the recipe's shape asks for {asked}")
 
 
 def ordinal_embedding(count: int, width: int) -> torch.Tensor:

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from training.parallel import World
+
 ADAM_SHARE = 0.375
 """AdamW's peak rate as a share of Muon's; 4e-3 and 1.5e-3 were measured side by side on the dense task."""
 
@@ -35,15 +37,26 @@ class Optimizers:
         if muon:
             self._all.append(torch.optim.Muon(muon, lr=lr, weight_decay=0.02, adjust_lr_fn="match_rms_adamw"))
 
-    def step(self, loss: torch.Tensor, *, factor: float) -> None:
-        """One step down the loss with every rate times `factor`, gradients clipped to norm 1."""
+    def step(self, loss: torch.Tensor, *, factor: float, world: World | None = None) -> None:
+        """One step down the loss of all workers, every rate times `factor`, gradients clipped to norm 1."""
         self._zero()
         loss.backward()  # type: ignore[no-untyped-call]
+        if world is not None:
+            world.average_gradients(p for g in self._groups() for p in g["params"])
         torch.nn.utils.clip_grad_norm_([p for g in self._groups() for p in g["params"]], 1.0)
         for group in self._groups():
             group["lr"] = group["base"] * factor
         for optimizer in self._all:
             optimizer.step()
+
+    def state(self) -> list[dict[str, Any]]:
+        """State of every optimiser, as torch saves it."""
+        return [optimizer.state_dict() for optimizer in self._all]
+
+    def load(self, states: Sequence[dict[str, Any]]) -> None:
+        """Stand again where a state was taken."""
+        for optimizer, state in zip(self._all, states, strict=True):
+            optimizer.load_state_dict(state)
 
     def _zero(self) -> None:
         for optimizer in self._all:

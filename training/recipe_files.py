@@ -1,14 +1,18 @@
 """Reads training recipes from YAML into their frozen types. Knows no training."""
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, is_dataclass
 from dataclasses import fields as dataclass_fields
-from dataclasses import is_dataclass
 from pathlib import Path
-from typing import TypeVar, get_type_hints
+from typing import Generic, TypeVar, get_args, get_type_hints
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from training.errors import RecipeError
+from training.grpo_recipe import GrpoRecipe
+from training.lessons import RealRecipe
 from training.pool import PoolRecipe
 from training.segmenter import SegmenterRecipe
 from training.sft import SftRecipe
@@ -16,39 +20,32 @@ from training.sft import SftRecipe
 R = TypeVar("R")
 
 
-def read_sft(path: Path) -> tuple[SftRecipe, PoolRecipe, int]:
-    """Recipe of the reasoner, its scenes and the number of threads.
+@dataclass(frozen=True, slots=True)
+class TileTraining(Generic[R]):
+    """A recipe that learns from tiles."""
+
+    recipe: R
+    """How the model is taught."""
+    pool: PoolRecipe
+    """The practice scenes."""
+    real: RealRecipe | None
+    """Labelled photographs beside them."""
+    threads: int
+    """Threads of each worker."""
+    workers: int
+    """Processes that train together."""
+
+
+Fields = Mapping[str, object]
+"""A recipe as it stands in its file: plain values."""
+
+
+def read_fields(path: Path) -> dict[str, object]:
+    """Fields of a recipe file, unchecked.
 
     Raises:
-        RecipeError: the file is missing, not YAML, or names unknown or wrong fields.
+        RecipeError: the file is missing or is no YAML mapping.
     """
-    return _read(path, SftRecipe)
-
-
-def read_segmenter(path: Path) -> tuple[SegmenterRecipe, PoolRecipe, int]:
-    """Recipe of the segmenter, its scenes and the number of threads.
-
-    Raises:
-        RecipeError: the file is missing, not YAML, or names unknown or wrong fields.
-    """
-    return _read(path, SegmenterRecipe)
-
-
-def _read(path: Path, kind: type[R]) -> tuple[R, PoolRecipe, int]:
-    fields = _fields(path)
-    try:
-        pool = _checked(PoolRecipe, fields.pop("pool", {}), "pool")
-        threads = TypeAdapter(int).validate_python(fields.pop("threads", 1))
-        return _checked(kind, fields, ""), pool, threads
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise RecipeError(f"recipe {path}: {where}: {first['msg']}") from error
-    except ValueError as error:
-        raise RecipeError(f"recipe {path}: {error}") from error
-
-
-def _fields(path: Path) -> dict[str, object]:
     try:
         fields = yaml.safe_load(path.read_text())
     except (OSError, yaml.YAMLError) as error:
@@ -58,6 +55,66 @@ def _fields(path: Path) -> dict[str, object]:
     return fields
 
 
+def sft_of(fields: Fields) -> TileTraining[SftRecipe]:
+    """Recipe of the reasoner and its tiles.
+
+    Raises:
+        RecipeError: a field is unknown or wrong.
+    """
+    return _with_tiles(fields, SftRecipe)
+
+
+def segmenter_of(fields: Fields) -> TileTraining[SegmenterRecipe]:
+    """Recipe of the segmenter and its tiles.
+
+    Raises:
+        RecipeError: a field is unknown or wrong.
+    """
+    return _with_tiles(fields, SegmenterRecipe)
+
+
+def grpo_of(fields: Fields) -> GrpoRecipe:
+    """Recipe of the policy optimisation.
+
+    Raises:
+        RecipeError: a field is unknown or wrong.
+    """
+    with _said():
+        return _checked(GrpoRecipe, dict(fields), "")
+
+
+def _with_tiles(fields: Fields, kind: type[R]) -> TileTraining[R]:
+    rest = dict(fields)
+    with _said():
+        pool = _checked(PoolRecipe, rest.pop("pool", {}), "pool.")
+        stated = rest.pop("real", None)
+        real = None if stated is None else _checked(RealRecipe, stated, "real.")
+        threads, workers = (_count(name, rest.pop(name, 1)) for name in ("threads", "workers"))
+        return TileTraining(_checked(kind, rest, ""), pool, real, threads, workers)
+
+
+def _count(name: str, value: object) -> int:
+    count = TypeAdapter(int).validate_python(value)
+    if count < 1:
+        raise ValueError(f"{name} {count}: must be at least 1")
+    return count
+
+
+@contextmanager
+def _said() -> Iterator[None]:
+    """Turn what a wrong recipe raises into one sentence."""
+    try:
+        yield
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise RecipeError(f"recipe: {where}: {first['msg'].removeprefix('Value error, ')}") from error
+    except RecipeError as error:
+        raise RecipeError(f"recipe: {error}") from error
+    except ValueError as error:
+        raise RecipeError(f"recipe: {error}") from error
+
+
 def _checked(kind: type[R], fields: object, where: str) -> R:
     """Validate one dataclass, unknown keys refused at every depth."""
     _refuse_unknown(kind, fields, where)
@@ -65,6 +122,7 @@ def _checked(kind: type[R], fields: object, where: str) -> R:
 
 
 def _refuse_unknown(kind: object, fields: object, where: str) -> None:
+    kind = next((each for each in get_args(kind) if is_dataclass(each)), kind)
     if not (isinstance(kind, type) and is_dataclass(kind) and isinstance(fields, dict)):
         return
     types = get_type_hints(kind)

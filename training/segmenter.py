@@ -3,8 +3,8 @@
 Letters: N boxes of one image, H rows, W columns.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +13,13 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from segment_anything.modeling import Sam
 
-from reasoner.sam_build import SamConfig, build_sam, save_sam
+from reasoner.finding import Role, find_model
+from reasoner.sam_build import SamConfig, build_sam, load_sam, save_sam
 from training.optim import Optimizers, schedule
-from training.sft import Report
-from training.tiles import SceneRaster, TrainingTile, random_tile
+from training.parallel import World, sample_rng
+from training.stage import State
+from training.tile_sources import TileSource
+from training.tiles import TrainingTile
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,8 @@ class SegmenterRecipe:
 
     seed: int = 0
     """Seed of weights, tiles and box noise."""
+    start: str = ""
+    """Model folder to go on from, or `nano` for the embedded one; empty to begin with random weights."""
     batch: int = 8
     """Images a step."""
     boxes: int = 5
@@ -36,46 +41,111 @@ class SegmenterRecipe:
     bf16: bool = True
     """Multiply in bfloat16; faster where the processor has the instructions."""
     noise: float = 0.08
-    """Spread of each box side's error, as a share of the box's size; 1.2 pixels are added."""
+    """Spread of each box side's error, as a share of the box's size."""
+    shake_px: float = 1.2
+    """Added to that spread, pixels."""
+    check_every: int = 100
+    """Steps between two looks at the validation tiles."""
     save_every: int = 500
     """Steps between checkpoints."""
     sam: SamConfig = field(default_factory=SamConfig)
     """Sizes of the model."""
 
 
-def train_segmenter(
-    recipe: SegmenterRecipe, scenes: Sequence[SceneRaster], *, out: Path, report: Report
-) -> None:
-    """Train a nano segmenter from nothing and leave a loadable folder at `out`."""
-    torch.manual_seed(recipe.seed)
-    rng = np.random.default_rng(recipe.seed)
-    sam = build_sam(recipe.sam)
-    optimizers = Optimizers([(1.0, sam.named_parameters())], lr=recipe.lr)
-    mean = np.zeros(2)
-    for step in range(recipe.steps):
-        with torch.autocast("cpu", torch.bfloat16, enabled=recipe.bf16):
-            loss, iou = segmenter_loss(sam, _filled(scenes, rng, recipe), rng, recipe)
-        optimizers.step(loss, factor=schedule(step, recipe.steps, floor=0.02))
-        now = np.array([float(loss.detach()), iou])
-        mean = now if step == 0 else 0.98 * mean + 0.02 * now
-        if step % 50 == 49:
-            report("segmenter", step + 1, {"loss": float(mean[0]), "iou": float(mean[1])})
-        if (step + 1) % recipe.save_every == 0 or step + 1 == recipe.steps:
-            save_sam(sam, recipe.sam, out)
+class SegmenterStage:
+    """Model and optimiser of a segmenter while it is taught; a `Stage` of the training loop."""
+
+    def __init__(
+        self,
+        recipe: SegmenterRecipe,
+        tiles: TileSource,
+        *,
+        checks: Mapping[str, TileSource],
+        world: World,
+        device: str = "cpu",
+    ) -> None:
+        """Take tiles to learn from, and by name tiles that are only looked at."""
+        torch.manual_seed(recipe.seed)
+        world.mine(recipe.batch)
+        self.recipe, self.source, self.world, self.device = recipe, tiles, world, device
+        self.sam = _opened(recipe).to(device)
+        self._optimizers = Optimizers([(1.0, self.sam.named_parameters())], lr=recipe.lr)
+        self.checks = {
+            name: [filled_tile(source, np.random.default_rng([2**20, slot])) for slot in range(48)]
+            for name, source in checks.items()
+        }
+
+    @property
+    def steps(self) -> int:
+        """Steps in all."""
+        return self.recipe.steps
+
+    def step(self, number: int) -> dict[str, float]:
+        """One step on noisy boxes of some things of each tile."""
+        recipe = self.recipe
+        rngs = [sample_rng(recipe.seed, number, slot) for slot in self.world.mine(recipe.batch)]
+        tiles = [filled_tile(self.source, rng) for rng in rngs]
+        with torch.autocast(self.device.split(":")[0], torch.bfloat16, enabled=recipe.bf16):
+            loss, iou = segmenter_loss(self.sam, tiles, rngs, recipe)
+        factor = schedule(number, recipe.steps, floor=0.02)
+        self._optimizers.step(loss, factor=factor, world=self.world)
+        said = {"loss": float(loss.detach()), "iou": iou, "images": float(recipe.batch)}
+        return {**self.world.mean(said), **self._checked(number)}
+
+    def state(self) -> State:
+        """Weights and optimiser."""
+        return {"model": self.sam.state_dict(), "optimizers": self._optimizers.state()}
+
+    def load(self, state: State) -> None:
+        """Stand again where a state was taken."""
+        self.sam.load_state_dict(state["model"])
+        self._optimizers.load(state["optimizers"])  # type: ignore[arg-type]
+
+    def save(self, folder: Path) -> None:
+        """Write a folder that the loader accepts."""
+        save_sam(self.sam, self.recipe.sam, folder)
+
+    def _checked(self, number: int) -> dict[str, float]:
+        """Mean IoU from true boxes on the validation tiles, now and then."""
+        if (number + 1) % self.recipe.check_every and number + 1 != self.recipe.steps:
+            return {}
+        return {f"check_{name}": self.check(tiles) for name, tiles in self.checks.items()}
+
+    @torch.no_grad()
+    def check(self, tiles: Sequence[TrainingTile]) -> float:
+        """Mean IoU over the tiles' things, prompted by their true boxes; nothing is learned."""
+        exact = replace(self.recipe, noise=0.0, shake_px=0.0, boxes=16)
+        ious = [segmenter_loss(self.sam, [tile], [np.random.default_rng(0)], exact)[1] for tile in tiles]
+        return float(np.mean(ious))
+
+
+def filled_tile(source: TileSource, rng: np.random.Generator) -> TrainingTile:
+    """A tile with at least one thing on it."""
+    while True:
+        tile = source.tile(rng)
+        if len(tile.kinds):
+            return tile
+
+
+def _opened(recipe: SegmenterRecipe) -> Sam:
+    if not recipe.start:
+        return build_sam(recipe.sam)
+    return load_sam(find_model(recipe.start, Role.SEGMENTER)).train()
 
 
 def segmenter_loss(
-    sam: Sam, tiles: Sequence[TrainingTile], rng: np.random.Generator, recipe: SegmenterRecipe
+    sam: Sam, tiles: Sequence[TrainingTile], rngs: Sequence[np.random.Generator], recipe: SegmenterRecipe
 ) -> tuple[torch.Tensor, float]:
     """Mean loss over the tiles' boxes and the mean IoU reached, as a number."""
     images = torch.from_numpy(np.stack([tile.pixels for tile in tiles])).permute(0, 3, 1, 2).float()
+    images = images.to(sam.device)
     features = sam.image_encoder((images - sam.pixel_mean) / sam.pixel_std)
     losses, ious = [], []
-    for feature, tile in zip(features, tiles, strict=True):
+    for feature, tile, rng in zip(features, tiles, rngs, strict=True):
         chosen = rng.permutation(len(tile.kinds))[: recipe.boxes]
-        truth = torch.from_numpy(np.stack([tile.pieces == i + 1 for i in chosen])).float()
-        boxes = noisy_boxes(tile.boxes[chosen], rng, noise=recipe.noise, tile_px=recipe.sam.image_size)
-        logits, quality = decode(sam, feature[None], torch.from_numpy(boxes).float())
+        truth = torch.from_numpy(np.stack([tile.pieces == i + 1 for i in chosen])).float().to(sam.device)
+        boxes = noisy_boxes(tile.boxes[chosen], rng, recipe)
+        logits, quality = decode(sam, feature[None], torch.from_numpy(boxes).float().to(sam.device))
         loss, iou = mask_loss(logits, truth, quality)
         losses.append(loss)
         ious.append(iou)
@@ -117,21 +187,12 @@ def mask_loss(
 
 
 def noisy_boxes(
-    boxes: NDArray[np.int32], rng: np.random.Generator, *, noise: float, tile_px: int
+    boxes: NDArray[np.int32], rng: np.random.Generator, recipe: SegmenterRecipe
 ) -> NDArray[np.float64]:
     """Boxes (N, 4) with each side moved by a normal error, clipped to the tile."""
     size = np.concatenate([boxes[:, 2:] - boxes[:, :2]] * 2, axis=1)
-    moved = boxes + rng.normal(0, 1, boxes.shape) * (noise * size + 1.2) * rng.uniform(0, 1, (len(boxes), 1))
+    spread = recipe.noise * size + recipe.shake_px
+    moved = boxes + rng.normal(0, 1, boxes.shape) * spread * rng.uniform(0, 1, (len(boxes), 1))
+    tile_px = recipe.sam.image_size
     low = np.clip(moved[:, :2], 0, tile_px - 2)
     return np.concatenate([low, np.clip(moved[:, 2:], low + 2, tile_px)], axis=1)
-
-
-def _filled(
-    scenes: Sequence[SceneRaster], rng: np.random.Generator, recipe: SegmenterRecipe
-) -> list[TrainingTile]:
-    tiles: list[TrainingTile] = []
-    while len(tiles) < recipe.batch:
-        tile = random_tile(scenes, rng, tile_px=recipe.sam.image_size)
-        if len(tile.kinds):
-            tiles.append(tile)
-    return tiles

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerFast
 
-from training.kinds import KINDS, Kind
+from training.kinds import CATALOGUE, KINDS, UNIONS, Kind
 from training.nano import BOS, EOS, IMAGE, VISION_END, VISION_START, NanoShape, token_id
 from training.tiles import TrainingTile
 
@@ -54,15 +54,15 @@ def locate_turn(kind: Kind, boxes: Sequence[Sequence[int]], question: str) -> Tu
 
 def caption_turn(tile: TrainingTile) -> Turn:
     """Caption of a tile: how many of what."""
-    counts = np.bincount(tile.kinds, minlength=len(KINDS))
-    parts = [f"{n} {KINDS[k].noun_plural}" for k, n in enumerate(counts) if n]
+    counts = np.bincount(tile.kinds, minlength=len(CATALOGUE))
+    parts = [f"{n} {CATALOGUE[k].noun_plural}" for k, n in enumerate(counts) if n]
     text = " and ".join(parts) if parts else "open ground"
     return Turn("caption :", f"<think> look for things </think> <answer> {text} </answer>")
 
 
 def count_turn(tile: TrainingTile, kind_number: int) -> Turn:
     """Question of how many there are of one kind."""
-    kind = KINDS[kind_number]
+    kind = CATALOGUE[kind_number]
     n = int((tile.kinds == kind_number).sum())
     answer = f"<think> {kind.reason} </think> <answer> {n} </answer>"
     return Turn(f"answer : how many {kind.noun_plural} are there?", answer)
@@ -71,26 +71,35 @@ def count_turn(tile: TrainingTile, kind_number: int) -> Turn:
 def all_texts() -> list[str]:
     """Every text the closed vocabulary must hold."""
     texts = ["locate : caption : answer : how many are there? look for things open ground and"]
-    for kind in KINDS:
-        texts += [kind.reason, kind.noun_plural, kind.name.replace("_", " "), *kind.ask, *kind.spare]
+    for kind in CATALOGUE:
+        texts += [
+            kind.reason,
+            kind.noun_plural,
+            kind.name.replace("_", " "),
+            *kind.ask,
+            *kind.spare,
+            *kind.earned,
+        ]
+    for union in UNIONS:
+        texts += [*union.earned, *union.spare]
     return texts
 
 
 def turns_of(tile: TrainingTile, rng: np.random.Generator, *, most: int = 6) -> list[Turn]:
     """Questions on what is there and what is not, in balance, now and then a caption or a count."""
-    present = rng.permutation(np.unique(tile.kinds))[: most - 1]
-    absent = rng.permutation(np.setdiff1d(np.arange(len(KINDS)), tile.kinds))
+    present = rng.permutation(np.intersect1d(tile.kinds, tile.known))[: most - 1]
+    absent = rng.permutation(np.setdiff1d(tile.known, tile.kinds))
     n_absent = max(1, min(most - len(present), round(len(present) * 0.8) or 2))
     turns = [_locate(tile, int(k), rng) for k in [*present, *absent[:n_absent]]]
-    if rng.random() < 0.15:
+    if rng.random() < 0.15 and len(tile.known) >= len(KINDS):
         turns.append(caption_turn(tile))
-    if rng.random() < 0.15:
-        turns.append(count_turn(tile, int(rng.integers(len(KINDS)))))
+    if rng.random() < 0.15 and tile.known:
+        turns.append(count_turn(tile, int(rng.choice(tile.known))))
     return turns
 
 
 def _locate(tile: TrainingTile, number: int, rng: np.random.Generator) -> Turn:
-    kind = KINDS[number]
+    kind = CATALOGUE[number]
     question = kind.ask[rng.integers(len(kind.ask))]
     return locate_turn(kind, tile.boxes[tile.kinds == number].tolist(), question)
 

@@ -3,9 +3,7 @@
 Letters: B images, S tokens, A answer tokens, V vocabulary.
 """
 
-import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,12 +13,13 @@ import torch.nn.functional as F
 from transformers import PreTrainedTokenizerFast, Qwen3VLForConditionalGeneration
 
 from training.dense import DenseHead, dense_targets
-from training.nano import NanoShape, build_nano, build_processor, build_tokenizer
+from training.nano import NanoShape, build_nano, build_processor, build_tokenizer, open_nano
 from training.optim import Optimizers, schedule
-from training.sequences import Batch, Packer, all_texts, patches, turns_of
-from training.tiles import SceneRaster, TrainingTile, random_tile
-
-Report = Callable[[str, int, dict[str, float]], None]
+from training.parallel import World, sample_rng
+from training.sequences import Batch, Packer, Turn, all_texts, patches, turns_of
+from training.stage import State
+from training.tile_sources import TileSource
+from training.tiles import TrainingTile
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +28,10 @@ class SftRecipe:
 
     seed: int = 0
     """Seed of weights, tiles and questions."""
+    start: str = ""
+    """Model folder to go on from, or `nano` for the embedded one; empty to begin with random weights."""
     batch: int = 32
-    """Images a step."""
+    """Images a step, over all workers."""
     dense_steps: int = 1500
     """Steps of the dense warm start."""
     steps: int = 5000
@@ -49,125 +50,199 @@ class SftRecipe:
     """Spread of the soft target over neighbouring numbers, pixels."""
     dense_weight: float = 0.3
     """Weight of the dense task while questions are trained."""
+    check_every: int = 100
+    """Steps between two looks at the validation tiles."""
     save_every: int = 500
     """Steps between checkpoints."""
     shape: NanoShape = field(default_factory=NanoShape)
     """Sizes of the model."""
 
 
-class NanoTrainer:
-    """Holds model, dense head and optimiser while they are trained."""
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """Tiles and what is said about them."""
 
-    def __init__(self, recipe: SftRecipe, scenes: Sequence[SceneRaster], *, report: Report) -> None:
+    tiles: Sequence[TrainingTile]
+    """B tiles."""
+    turns: Sequence[Sequence[Turn]]
+    """The questions and answers of each."""
+
+
+class NanoStage:
+    """Model, dense head and optimiser while they are taught; a `Stage` of the training loop."""
+
+    def __init__(
+        self,
+        recipe: SftRecipe,
+        tiles: TileSource,
+        *,
+        checks: Mapping[str, TileSource],
+        world: World,
+        device: str = "cpu",
+    ) -> None:
+        """Take tiles to learn from, and by name tiles that are only looked at."""
         torch.manual_seed(recipe.seed)
-        self.recipe, self.scenes, self.report = recipe, scenes, report
-        self.tokenizer: PreTrainedTokenizerFast = build_tokenizer(all_texts(), tile_px=recipe.shape.tile_px)
-        self.model: Qwen3VLForConditionalGeneration = build_nano(self.tokenizer, recipe.shape)
-        self.head = DenseHead(recipe.shape.width)
+        world.mine(recipe.batch)
+        self.recipe, self.source, self.world, self.device = recipe, tiles, world, device
+        self.tokenizer, self.model = _opened(recipe)
+        self.model.to(torch.device(device))  # type: ignore[arg-type]
+        self.head = DenseHead(recipe.shape.width).to(device)
         self.packer = Packer(self.tokenizer, recipe.shape)
-        self.soft = _soft_numbers(self.tokenizer, recipe)
-        self.rng = np.random.default_rng(recipe.seed)
+        self.soft = soft_numbers(self.tokenizer, recipe).to(device)
+        self.checks = {name: _fixed(source, recipe) for name, source in checks.items()}
         self._seen: list[torch.Tensor] = []
+        self._optimizers: tuple[str, Optimizers] | None = None
         visual = self.model.model.visual
         visual.register_forward_hook(lambda _m, _i, out: self._seen.append(out.pooler_output))
 
-    def tiles(self) -> list[TrainingTile]:
-        """One batch of random tiles."""
-        px = self.recipe.shape.tile_px
-        return [random_tile(self.scenes, self.rng, tile_px=px) for _ in range(self.recipe.batch)]
+    @property
+    def steps(self) -> int:
+        """Steps of both parts."""
+        return self.recipe.dense_steps + self.recipe.steps
 
-    def warm_start(self) -> None:
-        """Stage one: the vision tower alone learns kinds and boxes densely."""
-        visual = self.model.model.visual
-        named = [*visual.named_parameters(), *self.head.named_parameters()]
-        optimizers = Optimizers([(1.0, named)], lr=self.recipe.dense_lr)
-        for step in range(self.recipe.dense_steps):
-            tiles = self.tiles()
-            pixels, grids = patches([tile.pixels for tile in tiles], self.recipe.shape)
-            with self._precision():
-                visual(pixels, grid_thw=grids)
-                loss, tokens = self._dense_loss(tiles)
-            optimizers.step(loss, factor=schedule(step, self.recipe.dense_steps, floor=0.1))
-            if step % 50 == 49:
-                figures = self.head.figures(tokens, *dense_targets(tiles))
-                self.report("dense", step + 1, {"loss": float(loss.detach()), **figures})
-
-    def converse(self, out: Path) -> None:
-        """Stage two: questions and answers, the dense task kept beside them."""
+    def step(self, number: int) -> dict[str, float]:
+        """One step: the vision tower alone at first, then questions with the dense task beside them."""
         recipe = self.recipe
-        language = [*self.model.model.language_model.named_parameters(), *self.head.named_parameters()]
-        visual = list(self.model.model.visual.named_parameters())
-        optimizers = Optimizers([(1.0, language), (recipe.vision_share, visual)], lr=recipe.lr)
-        mean = 0.0
-        for step in range(recipe.steps):
-            tiles = self.tiles()
-            batch = self.packer.pack(tiles, [turns_of(tile, self.rng) for tile in tiles])
-            with self._precision():
-                words = self.answer_loss(batch)
-                dense, _ = self._dense_loss(tiles)
-            factor = schedule(step, recipe.steps, floor=0.02, hold=recipe.hold)
-            optimizers.step(words + recipe.dense_weight * dense, factor=factor)
-            mean = float(words.detach()) if step == 0 else 0.98 * mean + 0.02 * float(words.detach())
-            if step % 50 == 49:
-                self.report("sft", step + 1, {"loss": mean, "dense": float(dense.detach())})
-            if (step + 1) % recipe.save_every == 0 or step + 1 == recipe.steps:
-                self.save(out)
+        if number < recipe.dense_steps:
+            return self._dense_step(number)
+        return self._words_step(number, number - recipe.dense_steps)
 
-    def answer_loss(self, batch: Batch) -> torch.Tensor:
-        """Mean cross entropy over the answer tokens, numbers against softened targets."""
+    def state(self) -> State:
+        """Weights of model and head, and the optimiser of the part that runs."""
+        part, optimizers = self._optimizers or ("", None)
+        return {
+            "model": self.model.state_dict(),
+            "head": self.head.state_dict(),
+            "part": part,
+            "optimizers": [] if optimizers is None else optimizers.state(),
+        }
+
+    def load(self, state: State) -> None:
+        """Stand again where a state was taken."""
+        self.model.load_state_dict(state["model"])  # type: ignore[arg-type]
+        self.head.load_state_dict(state["head"])  # type: ignore[arg-type]
+        if state["part"]:
+            self._optimizer(str(state["part"])).load(state["optimizers"])  # type: ignore[arg-type]
+
+    def save(self, folder: Path) -> None:
+        """Write a folder that the loader accepts."""
+        self.model.save_pretrained(folder)
+        build_processor(self.tokenizer, self.recipe.shape).save_pretrained(folder)
+
+    def answer_loss(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Sum of the weighted cross entropies over the answer tokens, and the sum of their weights."""
         hidden = self.model.model(
-            input_ids=batch.input_ids,
-            pixel_values=batch.pixels,
-            image_grid_thw=batch.grids,
-            position_ids=batch.positions,
-            attention_mask=batch.attention,
+            input_ids=batch.input_ids.to(self.device),
+            pixel_values=batch.pixels.to(self.device),
+            image_grid_thw=batch.grids.to(self.device),
+            position_ids=batch.positions.to(self.device),
+            attention_mask=batch.attention.to(self.device),
             use_cache=False,
         ).last_hidden_state
-        asked = batch.labels >= 0
+        asked = (batch.labels >= 0).to(self.device)
         logp_av = F.log_softmax(self.model.lm_head(hidden[asked]).float(), dim=-1)
-        labels_a = batch.labels[asked]
+        labels_a = batch.labels.to(self.device)[asked]
         weight_a = 1.0 + (self.soft[labels_a].max(dim=-1).values < 1).float()
         loss_a = -(self.soft[labels_a] * logp_av).sum(-1)
-        return (loss_a * weight_a).sum() / weight_a.sum()
+        return (loss_a * weight_a).sum(), weight_a.sum()
 
-    def save(self, out: Path) -> None:
-        """Write a folder that the loader accepts."""
-        self.model.save_pretrained(out)
-        build_processor(self.tokenizer, self.recipe.shape).save_pretrained(out)
+    def _dense_step(self, number: int) -> dict[str, float]:
+        recipe = self.recipe
+        tiles = self._lesson(number).tiles
+        pixels, grids = patches([tile.pixels for tile in tiles], recipe.shape)
+        with self._precision():
+            self.model.model.visual(pixels.to(self.device), grid_thw=grids.to(self.device))
+            loss, tokens = self._dense_loss(tiles)
+        self._optimizer("dense").step(
+            loss, factor=schedule(number, recipe.dense_steps, floor=0.1), world=self.world
+        )
+        figures = self.head.figures(tokens, *self._dense_targets(tiles))
+        return self.world.mean({"dense": float(loss.detach()), **figures})
+
+    def _words_step(self, number: int, since: int) -> dict[str, float]:
+        recipe = self.recipe
+        lesson = self._lesson(number)
+        batch = self.packer.pack(lesson.tiles, lesson.turns)
+        with self._precision():
+            total, weight = self.answer_loss(batch)
+            dense, _ = self._dense_loss(lesson.tiles)
+        # The mean over the tokens of all workers, so that their number changes nothing.
+        words = total / self.world.mean({"weight": float(weight.detach())})["weight"]
+        factor = schedule(since, recipe.steps, floor=0.02, hold=recipe.hold)
+        self._optimizer("words").step(words + recipe.dense_weight * dense, factor=factor, world=self.world)
+        said = {"loss": float(words.detach()), "dense": float(dense.detach())}
+        said["tokens"] = float((batch.labels >= 0).sum()) * self.world.size
+        said["images"] = float(recipe.batch)
+        return {**self.world.mean(said), **self._checked(since)}
+
+    def _checked(self, since: int) -> dict[str, float]:
+        """Loss on the validation tiles, now and then."""
+        last = since + 1 == self.recipe.steps
+        if (since + 1) % self.recipe.check_every and not last:
+            return {}
+        return {f"check_{name}": self.check(lesson) for name, lesson in self.checks.items()}
+
+    @torch.no_grad()
+    def check(self, lesson: Lesson) -> float:
+        """Mean loss over the answer tokens of a lesson; nothing is learned."""
+        with self._precision():
+            total, weight = self.answer_loss(self.packer.pack(lesson.tiles, lesson.turns))
+        self._seen.clear()
+        return float(total / weight)
+
+    def _lesson(self, number: int) -> Lesson:
+        recipe = self.recipe
+        rngs = [sample_rng(recipe.seed, number, slot) for slot in self.world.mine(recipe.batch)]
+        tiles = [self.source.tile(rng) for rng in rngs]
+        return Lesson(tiles, [turns_of(tile, rng) for tile, rng in zip(tiles, rngs, strict=True)])
+
+    def _optimizer(self, part: str) -> Optimizers:
+        """Optimiser of a part; each part begins with a fresh one."""
+        if self._optimizers is None or self._optimizers[0] != part:
+            self._optimizers = (part, self._fresh(part))
+        return self._optimizers[1]
+
+    def _fresh(self, part: str) -> Optimizers:
+        visual, head = list(self.model.model.visual.named_parameters()), list(self.head.named_parameters())
+        if part == "dense":
+            return Optimizers([(1.0, [*visual, *head])], lr=self.recipe.dense_lr)
+        language = [*self.model.model.language_model.named_parameters(), *head]
+        return Optimizers([(1.0, language), (self.recipe.vision_share, visual)], lr=self.recipe.lr)
 
     def _precision(self) -> torch.autocast:
-        return torch.autocast("cpu", torch.bfloat16, enabled=self.recipe.bf16)
+        return torch.autocast(self.device.split(":")[0], torch.bfloat16, enabled=self.recipe.bf16)
+
+    def _dense_targets(self, tiles: Sequence[TrainingTile]) -> tuple[torch.Tensor, torch.Tensor]:
+        kinds, boxes = dense_targets(tiles)
+        return kinds.to(self.device), boxes.to(self.device)
 
     def _dense_loss(self, tiles: Sequence[TrainingTile]) -> tuple[torch.Tensor, torch.Tensor]:
         seen = self._seen.pop()
         self._seen.clear()
         flat = torch.cat(list(seen)) if isinstance(seen, (list, tuple)) else seen
         tokens_bp = flat.view(len(tiles), self.recipe.shape.image_tokens, -1)
-        return self.head.loss(tokens_bp, *dense_targets(tiles)), tokens_bp
+        return self.head.loss(tokens_bp, *self._dense_targets(tiles)), tokens_bp
 
 
-def train_reasoner(recipe: SftRecipe, scenes: Sequence[SceneRaster], *, out: Path, report: Report) -> None:
-    """Train a nano reasoner from nothing and leave a loadable folder at `out`."""
-    trainer = NanoTrainer(recipe, scenes, report=report)
-    trainer.warm_start()
-    trainer.converse(out)
-
-
-def print_report() -> Report:
-    """A listener that prints one line per report, with images per second left to the reader's division."""
-    start = time.monotonic()
-
-    def report(stage: str, step: int, figures: dict[str, float]) -> None:
-        shown = "  ".join(f"{name} {value:.4f}" for name, value in figures.items())
-        print(f"{stage} {step}  {shown}  {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)
-
-    return report
-
-
-def _soft_numbers(tokenizer: PreTrainedTokenizerFast, recipe: SftRecipe) -> torch.Tensor:
+def soft_numbers(tokenizer: PreTrainedTokenizerFast, recipe: SftRecipe) -> torch.Tensor:
+    """(V, V) target distribution of every token: itself, or for a number its neighbours too."""
     soft = torch.eye(len(tokenizer))
     ids = torch.tensor([tokenizer.convert_tokens_to_ids(str(n)) for n in range(recipe.shape.tile_px + 1)])
     away = torch.arange(len(ids))[:, None] - torch.arange(len(ids))[None]
     spread = torch.exp(-0.5 * (away / recipe.number_sigma) ** 2)
     soft[ids[:, None], ids[None]] = spread / spread.sum(1, keepdim=True)
     return soft
+
+
+def _opened(recipe: SftRecipe) -> tuple[PreTrainedTokenizerFast, Qwen3VLForConditionalGeneration]:
+    if recipe.start:
+        return open_nano(recipe.start, all_texts(), shape=recipe.shape)
+    tokenizer = build_tokenizer(all_texts(), tile_px=recipe.shape.tile_px)
+    return tokenizer, build_nano(tokenizer, recipe.shape)
+
+
+def _fixed(source: TileSource, recipe: SftRecipe, count: int = 48) -> Lesson:
+    """Tiles and questions that never change, whatever the recipe trains on."""
+    rngs = [np.random.default_rng([2**20, slot]) for slot in range(count)]
+    tiles = [source.tile(rng) for rng in rngs]
+    return Lesson(tiles, [turns_of(tile, rng) for tile, rng in zip(tiles, rngs, strict=True)])

@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from tiling.burning import burn
-from training.kinds import KINDS
+from training.kinds import CATALOGUE, KINDS
 from training.world import PracticeScene
 
 T = TypeVar("T", bound=np.generic)
-NAMES = tuple(kind.name for kind in KINDS)
+NAMES = tuple(kind.name for kind in CATALOGUE)
+PRACTICE_NUMBERS = tuple(range(len(KINDS)))
 MIN_PIECE_PX = 20
 
 
@@ -41,6 +42,8 @@ class TrainingTile:
     """(n,) kind number of each piece."""
     boxes: NDArray[np.int32]
     """(n, 4) x0, y0, x1, y1 half-open tile pixels."""
+    known: tuple[int, ...] = PRACTICE_NUMBERS
+    """Numbers of the kinds of which it is known whether they are here; only these may be asked for."""
 
 
 def scene_raster(scene: PracticeScene) -> SceneRaster:

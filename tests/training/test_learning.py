@@ -1,83 +1,127 @@
-"""Claim: both trainers lower their loss on a few tiles, write folders that load, and refuse bad recipes."""
+"""Claim: both stages of our own training learn, repeat themselves, go on from a state bit for bit, and save
+folders that load; any number of workers sees the same samples."""
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from reasoner.sam_build import EncoderConfig, SamConfig, load_sam
 from training.errors import RecipeError
-from training.nano import NanoShape
-from training.recipe_files import read_segmenter, read_sft
-from training.segmenter import SegmenterRecipe, train_segmenter
-from training.sequences import turns_of
-from training.sft import NanoTrainer, SftRecipe
+from training.nano import NanoShape, open_nano
+from training.parallel import World
+from training.segmenter import SegmenterRecipe, SegmenterStage
+from training.sequences import all_texts
+from training.sft import NanoStage, SftRecipe
+from training.stage import Stage, read_checkpoint, write_checkpoint
+from training.tile_sources import Mixture, PracticeTiles
 from training.tiles import scene_raster
 from training.world import draw_scene
 
-RECIPES = Path(__file__).parents[2] / "training" / "recipes"
+SHAPE = NanoShape(tile_px=64, width=48, text_layers=1, vision_layers=2, heads=2)
+REASONER = SftRecipe(batch=4, dense_steps=3, steps=27, lr=1e-2, check_every=10, shape=SHAPE, bf16=False)
+ENCODER = EncoderConfig(patch_size=8, embed_dim=32, depth=2, num_heads=2, global_attn_indexes=(1,))
+SEGMENTER = SegmenterRecipe(
+    batch=2, boxes=2, steps=50, check_every=25, bf16=False, sam=SamConfig(image_size=64, encoder=ENCODER)
+)
 
 
 @pytest.fixture(scope="module")
-def scenes():
+def tiles() -> PracticeTiles:
     torch.set_num_threads(1)
-    return [scene_raster(draw_scene(256, seed=3))]
+    return PracticeTiles([scene_raster(draw_scene(256, seed=3))], 64)
 
 
-def test_the_reasoner_learns_and_the_same_seed_gives_the_same_loss(scenes, tmp_path: Path):
-    shape = NanoShape(tile_px=64, width=48, text_layers=1, vision_layers=2, heads=2)
-    recipe = SftRecipe(batch=4, dense_steps=0, steps=30, lr=1e-2, save_every=30, shape=shape, bf16=False)
-    runs = []
-    for _ in range(2):
-        trainer = NanoTrainer(recipe, scenes, report=lambda *_: None)
-        tiles = trainer.tiles()
-        batch = trainer.packer.pack(tiles, [turns_of(tile, trainer.rng) for tile in tiles])
-        before = float(trainer.answer_loss(batch).detach())
-        trainer.converse(tmp_path / "reasoner")
-        runs.append((before, float(trainer.answer_loss(batch).detach())))
-    assert runs[0][1] < 0.8 * runs[0][0]
-    assert runs[0] == runs[1]
-    assert (tmp_path / "reasoner" / "model.safetensors").is_file()
+def reasoner(tiles: PracticeTiles, world: World | None = None) -> NanoStage:
+    return NanoStage(REASONER, tiles, checks={"held": tiles}, world=world or World())
 
 
-def test_the_segmenter_learns_and_its_folder_loads(scenes, tmp_path: Path):
-    encoder = EncoderConfig(patch_size=8, embed_dim=32, depth=2, num_heads=2, global_attn_indexes=(1,))
-    recipe = SegmenterRecipe(
-        batch=2, boxes=2, steps=50, save_every=50, bf16=False, sam=SamConfig(image_size=64, encoder=encoder)
-    )
-    losses: list[float] = []
-    train_segmenter(
-        recipe, scenes, out=tmp_path / "s", report=lambda _s, _n, figures: losses.append(figures["loss"])
-    )
-    assert losses
-    assert losses[-1] < 9
-    assert load_sam(tmp_path / "s").image_encoder.img_size == 64
+def segmenter(tiles: PracticeTiles) -> SegmenterStage:
+    return SegmenterStage(SEGMENTER, tiles, checks={"held": tiles}, world=World())
 
 
-def test_shipped_recipes_read():
-    reasoner, pool, threads = read_sft(RECIPES / "nano-sft.yaml")
-    segmenter, same_pool, _ = read_segmenter(RECIPES / "nano-segmenter.yaml")
-    assert reasoner.shape.tile_px == segmenter.sam.image_size == 128
-    assert pool == same_pool
-    assert threads >= 1
+def test_the_reasoner_learns_and_its_folder_loads(tiles: PracticeTiles, tmp_path: Path) -> None:
+    stage = reasoner(tiles)
+    before = stage.check(stage.checks["held"])
+    figures = [stage.step(number) for number in range(stage.steps)]
+    after = stage.check(stage.checks["held"])
+    assert after < 0.8 * before
+    assert "kind" in figures[0]
+    assert [number for number, each in enumerate(figures) if "check_held" in each] == [12, 22, 29]
+    stage.save(tmp_path / "model")
+    tokenizer, model = open_nano(str(tmp_path / "model"), all_texts(), shape=SHAPE)
+    assert len(tokenizer) == len(stage.tokenizer)
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, stage.model.state_dict()[name]), name
 
 
-@pytest.mark.parametrize(
-    ("text", "named"),
-    [
-        ("batchh: 3", "batchh"),
-        ("shape: {tile: 3}", "shape.tile"),
-        ("steps: many", "steps"),
-        ("[1]", "mapping"),
-    ],
-)
-def test_a_wrong_recipe_names_the_field(tmp_path: Path, text: str, named: str):
-    path = tmp_path / "recipe.yaml"
-    path.write_text(text)
-    with pytest.raises(RecipeError, match=named):
-        read_sft(path)
+def test_the_segmenter_learns_and_its_folder_loads(tiles: PracticeTiles, tmp_path: Path) -> None:
+    stage = segmenter(tiles)
+    losses = [stage.step(number)["loss"] for number in range(stage.steps)]
+    assert np.mean(losses[-8:]) < 0.7 * np.mean(losses[:8])
+    stage.save(tmp_path / "model")
+    assert load_sam(tmp_path / "model").image_encoder.img_size == 64
 
 
-def test_a_missing_recipe_is_a_recipe_error(tmp_path: Path):
-    with pytest.raises(RecipeError, match=r"nothing\.yaml"):
-        read_segmenter(tmp_path / "nothing.yaml")
+@pytest.mark.parametrize("make", [reasoner, segmenter])
+def test_a_resumed_stage_goes_on_bit_for_bit(make, tiles: PracticeTiles, tmp_path: Path) -> None:
+    whole: Stage = make(tiles)
+    figures = [dict(whole.step(number)) for number in range(6)]
+    half: Stage = make(tiles)
+    for number in range(4):
+        half.step(number)
+    write_checkpoint(half, tmp_path / "checkpoint")
+    again: Stage = make(tiles)
+    read_checkpoint(again, tmp_path / "checkpoint")
+    assert same(half.state()["model"], again.state()["model"])
+    assert [dict(again.step(number)) for number in (4, 5)] == figures[4:]
+    assert same(whole.state()["model"], again.state()["model"])
+
+
+def same(one: object, other: object) -> bool:
+    assert isinstance(one, dict)
+    assert isinstance(other, dict)
+    return all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+def test_two_workers_take_the_samples_of_one(tiles: PracticeTiles) -> None:
+    alone = reasoner(tiles)._lesson(5)
+    shared = [reasoner(tiles, World(rank, 2))._lesson(5) for rank in (0, 1)]
+    for slot, tile in enumerate(alone.tiles):
+        assert np.array_equal(tile.pixels, shared[slot % 2].tiles[slot // 2].pixels)
+        assert alone.turns[slot] == shared[slot % 2].turns[slot // 2]
+
+
+def test_a_batch_that_cannot_be_shared_is_refused(tiles: PracticeTiles) -> None:
+    with pytest.raises(ValueError, match="4 samples a step cannot be shared evenly by 3 workers"):
+        reasoner(tiles, World(0, 3))
+
+
+def test_a_wider_vocabulary_keeps_the_old_words_and_weights(tiles: PracticeTiles, tmp_path: Path) -> None:
+    stage = reasoner(tiles)
+    stage.save(tmp_path / "model")
+    tokenizer, model = open_nano(str(tmp_path / "model"), [*all_texts(), "xylophone quartz"], shape=SHAPE)
+    old = stage.tokenizer.get_vocab()
+    assert {word: tokenizer.get_vocab()[word] for word in old} == old
+    assert {"xylophone", "quartz"} <= set(tokenizer.get_vocab())
+    weights = model.get_input_embeddings().weight
+    assert torch.equal(weights[: len(old)], stage.model.get_input_embeddings().weight)
+    assert weights.shape[0] == len(tokenizer) == len(old) + 2
+
+
+def test_a_start_of_other_sizes_or_kind_is_refused(tiles: PracticeTiles, tmp_path: Path) -> None:
+    reasoner(tiles).save(tmp_path / "model")
+    with pytest.raises(RecipeError, match=r"text_config\.hidden_size 48, the recipe's shape asks for 96"):
+        open_nano(str(tmp_path / "model"), [], shape=NanoShape(tile_px=64, width=96))
+    (tmp_path / "model" / "config.json").write_text('{"model_type": "llama"}')
+    with pytest.raises(RecipeError, match="'llama', not a nano reasoner"):
+        open_nano(str(tmp_path / "model"), [], shape=SHAPE)
+
+
+def test_a_mixture_draws_by_its_shares(tiles: PracticeTiles) -> None:
+    empty = PracticeTiles([scene_raster(draw_scene(128, seed=4, empty=True))], 64)
+    mixed = Mixture(((1.0, empty), (3.0, tiles)))
+    drawn = [mixed.tile(np.random.default_rng(seed)).pixels for seed in range(20)]
+    assert len({each.tobytes() for each in drawn}) == 20
+    assert np.array_equal(mixed.tile(np.random.default_rng(3)).pixels, drawn[3])

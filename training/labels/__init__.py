@@ -1,0 +1,1 @@
+"""Readers of label formats, one a file: from annotations and images to labelled images."""

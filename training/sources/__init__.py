@@ -1,0 +1,1 @@
+"""Published datasets and practice folders, each read from its own layout into examples."""
