@@ -17,7 +17,7 @@ from benchmarks.measure import Aim, Row, divided, interleaved, timed
 from benchmarks.scenes import drawn
 from benchmarks.settings import Settings
 from tiling.outline import outlines
-from training.drawing import coverage
+from training.scenery.drawing import coverage
 
 NAME = "outlines"
 SIDES = (224, 896)

@@ -11,7 +11,7 @@ from rasterio.windows import Window as RasterWindow
 
 from benchmarks.settings import Settings
 from tiling.writing import write_cog
-from training.world import PracticeScene, draw_scene
+from training.scenery.world import PracticeScene, draw_scene
 
 SEED = 1
 BLOCK_PX = 512

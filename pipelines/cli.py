@@ -23,7 +23,7 @@ from reasoner.errors import ModelError, QueryError
 from tiling.errors import GridError, SceneError
 from training.cli import app as train
 from training.errors import DatasetError, LaunchError, PracticeError, RecipeError
-from training.eval_cli import evaluate_command
+from training.evaluation.eval_cli import evaluate_command
 
 WRONG_REQUEST = (
     RequestError,

@@ -13,7 +13,7 @@ from training.errors import RecipeError
 if TYPE_CHECKING:
     from training.grpo import Parts
     from training.grpo_recipe import GrpoRecipe
-    from training.worker import Launch, Loop, Outcome
+    from training.launching.worker import Launch, Loop, Outcome
 
 app = typer.Typer(help="Train reasoners and segmenters from recipes, on Ray.", no_args_is_help=True)
 
@@ -46,7 +46,7 @@ class Where:
 
     def launch(self, *, keep: int = 2) -> "Launch":
         """Say it to the launcher."""
-        from training.worker import Launch
+        from training.launching.worker import Launch
 
         return Launch(
             out=self.out,
@@ -73,9 +73,9 @@ def sft(
     Example: remotereasoner train sft training/recipes/nano-sft.yaml --out my-reasoner
     """
     # Imported here: every other command would wait seconds for torch.
+    from training.launching.stage_loop import stage_loop
     from training.loops import config_of, sft_stage, sft_training
     from training.recipe_files import read_fields
-    from training.stage_loop import stage_loop
 
     config = config_of(read_fields(recipe), max_steps=max_steps)
     taught = sft_training(config)
@@ -99,9 +99,9 @@ def segmenter(
 
     Example: remotereasoner train segmenter training/recipes/nano-segmenter.yaml --out my-segmenter
     """
+    from training.launching.stage_loop import stage_loop
     from training.loops import config_of, segmenter_stage, segmenter_training
     from training.recipe_files import read_fields
-    from training.stage_loop import stage_loop
 
     config = config_of(read_fields(recipe), max_steps=max_steps)
     taught = segmenter_training(config)
@@ -161,10 +161,10 @@ def ship(
 
 def _run(loop: "Loop", config: Mapping[str, object], where: Where, *, keep: int = 2) -> "Outcome":
     if where.in_process:
-        from training.in_process import run_here
+        from training.launching.in_process import run_here
 
         return run_here(loop, config, where.launch(keep=keep))
-    from training.ray_launch import launch
+    from training.launching.ray_launch import launch
 
     return launch(loop, config, where.launch(keep=keep))
 
@@ -194,15 +194,15 @@ def _parts_here(recipe: "GrpoRecipe") -> "Parts":
 
 
 def _parts_on_ray(recipe: "GrpoRecipe") -> "Parts":
-    from training.ray_parts import parts_on_ray
+    from training.launching.ray_parts import parts_on_ray
 
     return parts_on_ray(recipe)
 
 
 def _say_dry_run(recipe: "GrpoRecipe", *, as_json: bool) -> None:
-    from training.dry_run import dry_run, request_of
     from training.examples import Reading
     from training.loops import examples_for, reading_for
+    from training.sizing.dry_run import dry_run, request_of
 
     reading = reading_for(recipe) if recipe.data else Reading(tuple(examples_for(recipe)))
     report = dry_run(request_of(recipe, reading))

@@ -24,11 +24,11 @@ from reasoner.profiles import NANO, Profile
 from reasoner.transformers_engine import fit_processor, load_checkpoint, vision_token_ids
 from training.examples import Example
 from training.grpo_recipe import GrpoRecipe
+from training.launching.worker import Worker, save
 from training.lora import with_lora
 from training.mask_service import MaskMaker
 from training.rewarding import Rewarder, Writing
 from training.rewards import RewardWeights
-from training.worker import Worker, save
 
 MODEL, TRAINER = "model", "trainer"
 """Folders of a checkpoint: what inference loads, and what training goes on from."""

@@ -10,10 +10,10 @@ from typing import ClassVar, Literal
 
 from reasoner.errors import ModelError
 from reasoner.profiles import profile_named
-from training.batches import Batches, check_group, slice_size
 from training.errors import RecipeError
 from training.lessons import RealRecipe
-from training.pool import PoolRecipe
+from training.scenery.pool import PoolRecipe
+from training.sizing.batches import Batches, check_group, slice_size
 from training.tile_questions import QuestionMix
 
 REWARD_PARTS = ("format", "location", "quantity", "accuracy", "repetition", "mask", "text")

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from training.errors import RecipeError
-from training.labelled import LabelledImage, random_labelled_tile
-from training.pool import PoolRecipe, draw_pool
-from training.real_set import RealSet
-from training.real_sets import read_set, read_sets, split
+from training.labels.labelled import LabelledImage, random_labelled_tile
+from training.labels.real_set import RealSet
+from training.labels.real_sets import read_set, read_sets, split
+from training.scenery.pool import PoolRecipe, draw_pool
 from training.tile_sources import Mixture, PracticeTiles, TileSource
 from training.tiles import NAMES, TrainingTile
 

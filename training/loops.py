@@ -9,21 +9,21 @@ from pathlib import Path
 
 import torch
 
-from training.dry_run import conventions
 from training.errors import RecipeError
-from training.eval_data import DataChoice, Format, read_data
+from training.evaluation.eval_data import DataChoice, Format, read_data
+from training.evaluation.protocols import Protocol
 from training.examples import Example, Reading
 from training.grpo import Parts, teach
 from training.grpo_recipe import GrpoRecipe
+from training.launching.parallel import World
+from training.launching.stage import Stage
+from training.launching.worker import Worker
 from training.lessons import Lessons, gather
-from training.parallel import World
-from training.protocols import Protocol
 from training.recipe_files import Fields, TileTraining, grpo_of, segmenter_of, sft_of
 from training.segmenter import SegmenterRecipe, SegmenterStage
 from training.sft import NanoStage, SftRecipe
-from training.stage import Stage
+from training.sizing.dry_run import conventions
 from training.tile_questions import tile_examples
-from training.worker import Worker
 
 Config = Mapping[str, object]
 """`fields` and `max_steps`."""

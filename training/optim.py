@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from training.parallel import World
+from training.launching.parallel import World
 
 ADAM_SHARE = 0.375
 """AdamW's peak rate as a share of Muon's; 4e-3 and 1.5e-3 were measured side by side on the dense task."""

@@ -22,7 +22,7 @@ from tiling.scene import Transform
 from tiling.writing import write_cog
 from training.errors import PracticeError
 from training.kinds import questions
-from training.world import PracticeScene, draw_scene
+from training.scenery.world import PracticeScene, draw_scene
 
 PIXEL_M = 0.5
 GAP_M = 200.0

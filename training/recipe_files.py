@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from training.errors import RecipeError
 from training.grpo_recipe import GrpoRecipe
 from training.lessons import RealRecipe
-from training.pool import PoolRecipe
+from training.scenery.pool import PoolRecipe
 from training.segmenter import SegmenterRecipe
 from training.sft import SftRecipe
 

@@ -15,9 +15,9 @@ from segment_anything.modeling import Sam
 
 from reasoner.finding import Role, find_model
 from reasoner.sam_build import SamConfig, build_sam, load_sam, save_sam
+from training.launching.parallel import World, sample_rng
+from training.launching.stage import State
 from training.optim import Optimizers, schedule
-from training.parallel import World, sample_rng
-from training.stage import State
 from training.tile_sources import TileSource
 from training.tiles import TrainingTile
 

@@ -13,11 +13,11 @@ import torch.nn.functional as F
 from transformers import PreTrainedTokenizerFast, Qwen3VLForConditionalGeneration
 
 from training.dense import DenseHead, dense_targets
+from training.launching.parallel import World, sample_rng
+from training.launching.stage import State
 from training.nano import NanoShape, build_nano, build_processor, build_tokenizer, open_nano
 from training.optim import Optimizers, schedule
-from training.parallel import World, sample_rng
 from training.sequences import Batch, Packer, Turn, all_texts, patches, turns_of
-from training.stage import State
 from training.tile_sources import TileSource
 from training.tiles import TrainingTile
 

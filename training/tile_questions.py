@@ -13,7 +13,7 @@ from reasoner.query import Query
 from training.errors import RecipeError
 from training.examples import ArrayPicture, Example
 from training.kinds import CATALOGUE, UNIONS, Kind
-from training.parallel import sample_rng
+from training.launching.parallel import sample_rng
 from training.tile_sources import TileSource
 from training.tiles import NAMES, TrainingTile
 

@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from tiling.burning import burn
 from training.kinds import CATALOGUE, KINDS
-from training.world import PracticeScene
+from training.scenery.world import PracticeScene
 
 T = TypeVar("T", bound=np.generic)
 NAMES = tuple(kind.name for kind in CATALOGUE)

@@ -22,10 +22,10 @@ from tests.reasoner.checkpoints import save_qwen2_5, save_qwen3
 from training.examples import ArrayPicture, ArrayShapes, Example
 from training.grpo import MODEL, TRAINER, Parts, Policy, as_dataset, build_trainer, open_policy, teach
 from training.grpo_recipe import DataRecipe, GrpoRecipe, LoraRecipe
-from training.parallel import World
+from training.launching.parallel import World
+from training.launching.worker import Worker
 from training.rewarding import Rewarder, Writing
 from training.rewards import RewardWeights
-from training.worker import Worker
 
 
 @pytest.fixture(scope="module")

@@ -9,15 +9,15 @@ import torch
 
 from reasoner.sam_build import EncoderConfig, SamConfig, load_sam
 from training.errors import RecipeError
+from training.launching.parallel import World
+from training.launching.stage import Stage, read_checkpoint, write_checkpoint
 from training.nano import NanoShape, open_nano
-from training.parallel import World
+from training.scenery.world import draw_scene
 from training.segmenter import SegmenterRecipe, SegmenterStage
 from training.sequences import all_texts
 from training.sft import NanoStage, SftRecipe
-from training.stage import Stage, read_checkpoint, write_checkpoint
 from training.tile_sources import Mixture, PracticeTiles
 from training.tiles import scene_raster
-from training.world import draw_scene
 
 SHAPE = NanoShape(tile_px=64, width=48, text_layers=1, vision_layers=2, heads=2)
 REASONER = SftRecipe(batch=4, dense_steps=3, steps=27, lr=1e-2, check_every=10, shape=SHAPE, bf16=False)

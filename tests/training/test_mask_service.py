@@ -97,7 +97,7 @@ def ray_here() -> Iterator[None]:
 def test_an_actor_called_by_two_processes_gives_the_masks_of_this_process(work, ray_here):
     import ray
 
-    from training.ray_masks import MaskActorOptions, RayMasks, start_masks
+    from training.launching.ray_masks import MaskActorOptions, RayMasks, start_masks
 
     pixels, boxes = work
     here = SegmenterMasks(load_segmenter("nano", device="cpu")).union_masks(pixels, boxes)
@@ -122,7 +122,7 @@ def test_an_actor_called_by_two_processes_gives_the_masks_of_this_process(work, 
 
 def test_no_ray_is_said_in_words(monkeypatch):
     monkeypatch.setattr("ray.is_initialized", lambda: False)
-    from training.ray_masks import MaskActorOptions, start_masks
+    from training.launching.ray_masks import MaskActorOptions, start_masks
 
     with pytest.raises(LaunchError, match="no Ray runs here"):
         start_masks(MaskActorOptions("nano"))

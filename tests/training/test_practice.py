@@ -18,11 +18,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from training.drawing import Sketch, coverage, paint, place
 from training.errors import PracticeError
 from training.kinds import KINDS, kind_named
 from training.practice import write_practice
-from training.world import PracticeScene, draw_scene
+from training.scenery.drawing import Sketch, coverage, paint, place
+from training.scenery.world import PracticeScene, draw_scene
 
 SEA = ("ship", "atoll")
 

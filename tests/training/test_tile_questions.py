@@ -6,12 +6,12 @@ import pytest
 
 from training.errors import RecipeError
 from training.kinds import CATALOGUE, KINDS, UNIONS
-from training.parallel import sample_rng
+from training.launching.parallel import sample_rng
+from training.scenery.world import draw_scene
 from training.sequences import all_texts, turns_of
 from training.tile_questions import QuestionMix, tile_examples
 from training.tile_sources import PracticeTiles
 from training.tiles import NAMES, scene_raster
-from training.world import draw_scene
 
 
 @pytest.fixture(scope="module")

@@ -5,10 +5,11 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reasoner.sam_build import SamConfig
 from training.dense import dense_targets
-from training.segmenter import noisy_boxes
+from training.scenery.world import PracticeScene, Thing, draw_scene
+from training.segmenter import SegmenterRecipe, noisy_boxes
 from training.tiles import NAMES, cut, random_tile, scene_raster
-from training.world import PracticeScene, Thing, draw_scene
 
 TANK, ROAD = NAMES.index("tank"), NAMES.index("road")
 
@@ -63,7 +64,7 @@ def test_noisy_boxes_stay_inside_and_open(seed: int):
     rng = np.random.default_rng(seed)
     low = rng.integers(0, 120, (6, 2))
     boxes = np.concatenate([low, low + rng.integers(3, 8, (6, 2))], axis=1).astype(np.int32)
-    moved = noisy_boxes(boxes, rng, noise=0.5, tile_px=128)
+    moved = noisy_boxes(boxes, rng, SegmenterRecipe(noise=0.5, sam=SamConfig(image_size=128)))
     assert (moved >= 0).all()
     assert (moved <= 128).all()
     assert (moved[:, 2:] > moved[:, :2]).all()

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from training.parallel import World, sample_rng
-from training.stage import State
+from training.launching.parallel import World, sample_rng
+from training.launching.stage import State
 
 
 class Toy:

@@ -1,1 +1,1 @@
-"""Readers of label formats, one a file: from annotations and images to labelled images."""
+"""Labelled images: one reader per label format, and the tiles and examples cut from what they read."""

@@ -12,12 +12,12 @@ import shapely
 from tiling.polygons import parts_of, valid_polygons
 from training.errors import DatasetError
 from training.examples import Problem
-from training.labelled_image import LabelledImage, LabelReading
 from training.labels.gathering import Gathering
 from training.labels.images import Channels, load_image
+from training.labels.labelled_image import LabelledImage, LabelReading
 from training.labels.masks import hull, outline_of
 from training.labels.naming import Naming
-from training.rle import decode_rle
+from training.sources.rle import decode_rle
 
 MAX_BYTES = 512_000_000
 """Largest annotation file that is read."""

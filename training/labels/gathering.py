@@ -8,8 +8,8 @@ import shapely
 from numpy.typing import NDArray
 
 from training.examples import Problem
-from training.labelled_image import LabelledImage
 from training.labels.images import LoadedImage
+from training.labels.labelled_image import LabelledImage
 from training.labels.naming import Naming
 
 SLACK_PX = 1.0

@@ -20,9 +20,9 @@ from tiling.polygons import parts_of, valid_polygons
 from tiling.scene import Scene
 from training.errors import DatasetError
 from training.examples import Problem
-from training.labelled_image import LabelledImage, LabelReading
 from training.labels.gathering import Gathering
 from training.labels.images import load_scene
+from training.labels.labelled_image import LabelledImage, LabelReading
 from training.labels.naming import Naming
 
 

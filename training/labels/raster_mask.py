@@ -19,9 +19,9 @@ from tiling.raw import Area, read_values
 from tiling.scene import Scene
 from training.errors import DatasetError
 from training.examples import Problem
-from training.labelled_image import LabelReading
 from training.labels.gathering import Gathering
 from training.labels.images import load_scene
+from training.labels.labelled_image import LabelReading
 from training.labels.masks import outline_of
 from training.labels.naming import Naming
 

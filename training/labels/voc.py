@@ -6,9 +6,9 @@ from xml.etree import ElementTree
 
 from training.errors import DatasetError
 from training.examples import Problem
-from training.labelled_image import LabelledImage, LabelReading
 from training.labels.gathering import Gathering
 from training.labels.images import load_image
+from training.labels.labelled_image import LabelledImage, LabelReading
 from training.labels.naming import Naming
 
 MAX_BYTES = 16_000_000

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from training.errors import DatasetError
 from training.examples import Problem
-from training.labelled_image import LabelledImage, LabelReading
 from training.labels.gathering import Gathering
 from training.labels.images import load_image
+from training.labels.labelled_image import LabelledImage, LabelReading
 from training.labels.naming import Naming
 
 

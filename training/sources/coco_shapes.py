@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from tiling.burning import burn
 from training.errors import DatasetError
-from training.rle import decode_rle
 from training.sources.choices import Parts
 from training.sources.errors import UnusableError
 from training.sources.images import split_mask
+from training.sources.rle import decode_rle
 
 FAR = 1e7
 """Coordinates from here on, in pixels, and what is no number, belong to no image."""

@@ -1,0 +1,122 @@
+"""Reads the examples that an evaluation asks about, of any format. Knows no model."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import numpy as np
+
+from reasoner.query import Task
+from training.errors import DatasetError
+from training.evaluation.protocols import Protocol
+from training.examples import Example, Problem, Reading
+
+REAL_SETS = Path(__file__).parents[1] / "recipes" / "real-sets.yaml"
+"""The sets of labelled images that are known by name."""
+
+
+class Format(StrEnum):
+    """Layouts that can be evaluated on."""
+
+    PRACTICE = "practice"
+    """A folder written by `practice`."""
+    EARTHREASON = "earthreason"
+    """EarthReason as published."""
+    RRSISD = "rrsisd"
+    """RRSIS-D as published."""
+    REFSEGRS = "refsegrs"
+    """RefSegRS as published."""
+    RISBENCH = "risbench"
+    """RISBench as published."""
+    REAL = "real"
+    """A folder of sets of labelled images, or a YAML file that names them."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataChoice:
+    """Which examples are asked about."""
+
+    root: Path
+    """The dataset's folder; for `real` a folder of sets, or a YAML file beside them."""
+    format: Format = Format.PRACTICE
+    """Its layout."""
+    split: str = "test"
+    """`train`, `val` or `test`; real sets have one held part, which both of the last two mean."""
+    limit: int | None = None
+    """At most so many examples, drawn by the seed."""
+    seed: int = 0
+    """Of the draw."""
+    spare: bool = False
+    """Ask in the wordings that training never sees, where there are such."""
+    boxes_only: bool = False
+    """Leave captions and questions answered in words out."""
+
+    def __post_init__(self) -> None:
+        if self.limit is not None and self.limit < 1:
+            raise DatasetError(f"limit is {self.limit}: give 1 or more")
+
+
+def read_data(data: DataChoice, *, protocol: Protocol, tile_px: int) -> Reading:
+    """Read the examples.
+
+    Args:
+        data: which.
+        protocol: decides how many wordings of a question are asked.
+        tile_px: side of the tiles cut from scenes and labelled images, pixels.
+
+    Raises:
+        DatasetError: the folder is not laid out so, the split is unknown, or nothing can be asked.
+    """
+    reading = _real(data, tile_px) if data.format is Format.REAL else _published(data, protocol, tile_px)
+    if not reading.examples:
+        counts = ", ".join(f"{count} × {what}" for what, count in reading.counts.items())
+        raise DatasetError(f"{data.root} holds nothing to ask about in {data.split!r}: {counts or 'empty'}")
+    return reading
+
+
+def _published(data: DataChoice, protocol: Protocol, tile_px: int) -> Reading:
+    from training.sources.choices import Choices, Phrasing
+    from training.sources.open import read_examples
+
+    choices = Choices(
+        questions=protocol.policy.questions,
+        phrasing=Phrasing.SPARE if data.spare else Phrasing.ASK,
+        tasks=(Task.LOCATE,) if data.boxes_only else tuple(Task),
+        tile_px=tile_px,
+    )
+    return read_examples(
+        data.format.value, data.root, split=data.split, limit=data.limit, seed=data.seed, choices=choices
+    )
+
+
+def _real(data: DataChoice, tile_px: int) -> Reading:
+    from training.kinds import CATALOGUE
+    from training.labels.labelled import examples_of
+    from training.labels.real_sets import read_set, read_sets, split
+
+    if data.split not in ("train", "val", "test"):
+        raise DatasetError(f"split {data.split!r} is unknown: give train, val or test")
+    named = data.root.suffix in (".yaml", ".yml")
+    root = data.root.parent if named else data.root
+    questions = {kind.name: kind.spare if data.spare else kind.ask for kind in CATALOGUE}
+    examples: list[Example] = []
+    problems: list[Problem] = []
+    for real in read_sets(data.root if named else REAL_SETS, root=root):
+        if not named and not real.root.is_dir():
+            problems.append(Problem(str(real.root), real.name, "a known set is not there"))
+            continue
+        labels = read_set(real)
+        problems += labels.problems
+        for image in split(labels.images)[0 if data.split == "train" else 1]:
+            examples += examples_of(
+                image, scale=real.scale, tile_px=tile_px, questions=questions, source=real.name
+            )
+    return Reading(_drawn(examples, data), tuple(problems))
+
+
+def _drawn(examples: list[Example], data: DataChoice) -> tuple[Example, ...]:
+    """At most `limit` of them, in their order."""
+    if data.limit is None or data.limit >= len(examples):
+        return tuple(examples)
+    kept = np.random.default_rng(data.seed).permutation(len(examples))[: data.limit]
+    return tuple(examples[index] for index in sorted(kept.tolist()))

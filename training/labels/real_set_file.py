@@ -1,0 +1,99 @@
+"""Reads a file that names sets of labelled images. Opens no image."""
+
+from collections.abc import Mapping
+from dataclasses import MISSING, fields
+from pathlib import Path
+
+import yaml
+
+from training.errors import DatasetError, RecipeError
+from training.labels.real_set import Area, RealSet
+
+GIVEN = {field.name for field in fields(RealSet)} - {"name"}
+NEEDED = {f.name for f in fields(RealSet) if f.default is MISSING and f.default_factory is MISSING} - {"name"}
+LISTS = ("absent", "partial", "channels", "bands", "values")
+NUMBERS = ("scale", "size_px")
+
+
+def read_sets(path: Path, *, root: Path) -> tuple[RealSet, ...]:
+    """Sets named in a YAML file, in its order.
+
+    Args:
+        path: The file: a mapping from a set's name to its fields.
+        root: Folder that relative roots start from.
+
+    Raises:
+        RecipeError: The file cannot be read, or a set lacks a field, has an unknown one or a wrong value.
+    """
+    try:
+        content = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise RecipeError(f"{path}: cannot be read as YAML: {error}") from error
+    if not isinstance(content, dict) or not content:
+        raise RecipeError(f"{path}: needs a mapping from names of sets to their fields")
+    try:
+        return tuple(_set(str(name), entry, root) for name, entry in content.items())
+    except (DatasetError, TypeError, ValueError) as error:
+        raise RecipeError(f"{path}: {error}") from error
+
+
+def _set(name: str, entry: object, root: Path) -> RealSet:
+    if not isinstance(entry, dict):
+        raise ValueError(f"{name}: needs fields")
+    _check_keys(name, set(entry), needed=NEEDED, known=GIVEN)
+    taken = {key: _value(f"{name}.{key}", key, value, root) for key, value in entry.items()}
+    real = RealSet(name=name, **taken)  # type: ignore[arg-type]
+    real.naming  # noqa: B018  a naming that cannot be made is refused here, not when images are read
+    return real
+
+
+def _check_keys(where: str, keys: set[object], *, needed: set[str], known: set[str]) -> None:
+    if unknown := sorted(str(key) for key in keys - known):
+        raise ValueError(f"{where}: unknown key {unknown[0]}: one of {', '.join(sorted(known))} is meant")
+    if missing := sorted(needed - keys):
+        raise ValueError(f"{where}: {missing[0]} is missing")
+
+
+def _value(where: str, key: str, value: object, root: Path) -> object:
+    if key == "root":
+        return root / _text(where, value)
+    if key in NUMBERS:
+        return _number(where, value)
+    if key in LISTS:
+        return _items(where, value, int if key in ("bands", "values") else str)
+    if key == "areas":
+        if not isinstance(value, list):
+            raise ValueError(f"{where}: needs a list of areas, not {value!r}")
+        return tuple(_area(f"{where}.{number}", area) for number, area in enumerate(value))
+    if key == "kinds":
+        if not isinstance(value, dict):
+            raise ValueError(f"{where}: needs a mapping from labels to kinds, not {value!r}")
+        return {str(label).lower(): _text(f"{where}.{label}", kind) for label, kind in value.items()}
+    return _text(where, value)
+
+
+def _text(where: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{where}: needs a text, not {value!r}")
+    return value
+
+
+def _number(where: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{where}: needs a number, not {value!r}")
+    return float(value)
+
+
+def _items(where: str, value: object, kind: type) -> tuple[object, ...]:
+    if not isinstance(value, list) or not all(type(item) is kind for item in value):
+        raise ValueError(f"{where}: needs a list of {kind.__name__}, not {value!r}")
+    return tuple(value)
+
+
+def _area(where: str, value: object) -> Area:
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{where}: needs name, x0, y0, x1, y1, not {value!r}")
+    names = {field.name for field in fields(Area)}
+    _check_keys(where, set(value), needed=names, known=names)
+    x0, y0, x1, y1 = _items(where, [value[key] for key in ("x0", "y0", "x1", "y1")], int)
+    return Area(_text(where, value["name"]), x0, y0, x1, y1)  # type: ignore[arg-type]

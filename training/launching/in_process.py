@@ -1,0 +1,55 @@
+"""A training loop in this very process, with the log, checkpoints and result of a launched one."""
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+from training.errors import LaunchError
+from training.launching.checkpoints import (
+    at_hand,
+    copy_folder,
+    folder_name,
+    folders,
+    joined,
+    newest,
+    point_at,
+    remove_folder,
+)
+from training.launching.finishing import claim, finish, finished
+from training.launching.parallel import World
+from training.launching.reporter import Reporter
+from training.launching.worker import Launch, Loop, Outcome, Worker
+
+
+def run_here(loop: Loop, config: Mapping[str, object], launch: Launch) -> Outcome:
+    """Train to the end, from the last checkpoint at `out` on; an end that was reached is not repeated.
+
+    Raises:
+        LaunchError: more than one worker is asked for, or storage refuses.
+    """
+    if launch.workers != 1:
+        raise LaunchError(f"{launch.workers} workers in one process: give 1, or launch on Ray")
+    done = finished(config, launch)
+    if done is not None:
+        return done
+    claim(launch)
+    with ExitStack() as stack:
+        start = newest(launch.out, launch.name)
+        resume = stack.enter_context(at_hand(start.uri)) if start else None
+        reporter = Reporter(World(), launch.out, _Keep(launch))
+        stack.callback(reporter.close)
+        loop(Worker(World(), resume, reporter.report, start.step if start else 0), config)
+    return finish(config, launch)
+
+
+class _Keep:
+    """Copies checkpoints to where they are kept, names the newest, and removes the oldest."""
+
+    def __init__(self, launch: Launch) -> None:
+        self._root, self._keep = joined(launch.out, launch.name), launch.keep
+
+    def __call__(self, step: int, figures: Mapping[str, float], folder: Path) -> None:
+        copy_folder(str(folder), joined(self._root, folder_name(step)))
+        point_at(self._root, step)
+        for old in [name for name in folders(self._root) if name <= folder_name(step)][: -self._keep]:
+            remove_folder(joined(self._root, old))
