@@ -75,12 +75,13 @@ def sft(
     # Imported here: every other command would wait seconds for torch.
     from training.launching.stage_loop import stage_loop
     from training.loops import config_of, sft_stage, sft_training
+    from training.prechecks import check_sft
     from training.recipe_files import read_fields
 
     config = config_of(read_fields(recipe), max_steps=max_steps)
     taught = sft_training(config)
-    where = Where(out, workers or taught.workers, address, gpu, in_process, as_json)
-    _check_shares(taught.recipe.batch, where.workers)
+    where = Where(out, _counted(workers, taught.workers), address, gpu, in_process, as_json)
+    check_sft(taught, workers=where.workers)
     _finish(_run(stage_loop(sft_stage, save_every=taught.recipe.save_every), config, where), where)
 
 
@@ -101,12 +102,13 @@ def segmenter(
     """
     from training.launching.stage_loop import stage_loop
     from training.loops import config_of, segmenter_stage, segmenter_training
+    from training.prechecks import check_segmenter
     from training.recipe_files import read_fields
 
     config = config_of(read_fields(recipe), max_steps=max_steps)
     taught = segmenter_training(config)
-    where = Where(out, workers or taught.workers, address, gpu, in_process, as_json)
-    _check_shares(taught.recipe.batch, where.workers)
+    where = Where(out, _counted(workers, taught.workers), address, gpu, in_process, as_json)
+    check_segmenter(taught, workers=where.workers)
     _finish(_run(stage_loop(segmenter_stage, save_every=taught.recipe.save_every), config, where), where)
 
 
@@ -127,6 +129,7 @@ def grpo(
     Example: remotereasoner train grpo training/recipes/nano-grpo.yaml --out better-reasoner
     """
     from training.loops import GrpoLoop, config_of, grpo_training
+    from training.prechecks import check_grpo
     from training.recipe_files import read_fields
 
     fields = read_fields(recipe)
@@ -139,6 +142,7 @@ def grpo(
         return
     if out is None:
         raise RecipeError("--out is missing: name a folder, or ask for a --dry-run")
+    check_grpo(taught)
     where = Where(out, taught.workers, address, gpu, in_process, as_json)
     loop = GrpoLoop(_parts_here if in_process else _parts_on_ray)
     _finish(_run(loop, config, where, keep=taught.keep), where)
@@ -177,9 +181,9 @@ def _finish(outcome: "Outcome", where: Where) -> None:
         typer.echo(f"{outcome.steps} steps; model in {outcome.checkpoint}", err=True)
 
 
-def _check_shares(batch: int, workers: int) -> None:
-    if workers < 1 or batch % workers:
-        raise RecipeError(f"a batch of {batch} cannot be shared evenly by {workers} workers: change one")
+def _counted(asked: int | None, stated: int) -> int:
+    """Processes asked for, or else the recipe's."""
+    return stated if asked is None else asked
 
 
 def _parts_here(recipe: "GrpoRecipe") -> "Parts":

@@ -48,8 +48,9 @@ def read_fields(path: Path) -> dict[str, object]:
     """
     try:
         fields = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise RecipeError(f"recipe {path}: {error}") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        said = " ".join(str(error).split())
+        raise RecipeError(f"recipe {path}: cannot be read as YAML: {said}") from error
     if not isinstance(fields, dict):
         raise RecipeError(f"recipe {path}: a mapping of fields is needed")
     return fields
@@ -89,15 +90,20 @@ def _with_tiles(fields: Fields, kind: type[R]) -> TileTraining[R]:
         pool = _checked(PoolRecipe, rest.pop("pool", {}), "pool.")
         stated = rest.pop("real", None)
         real = None if stated is None else _checked(RealRecipe, stated, "real.")
-        threads, workers = (_count(name, rest.pop(name, 1)) for name in ("threads", "workers"))
-        return TileTraining(_checked(kind, rest, ""), pool, real, threads, workers)
+        threads, workers = (_valid(int, rest.pop(name, 1), name) for name in ("threads", "workers"))
+        recipe = _checked(kind, rest, "")
+    for name, count in (("threads", threads), ("workers", workers), *_counts(recipe)):
+        if count < 1:
+            raise RecipeError(f"recipe: {name} {count}: must be at least 1")
+    return TileTraining(recipe, pool, real, threads, workers)
 
 
-def _count(name: str, value: object) -> int:
-    count = TypeAdapter(int).validate_python(value)
-    if count < 1:
-        raise ValueError(f"{name} {count}: must be at least 1")
-    return count
+COUNTS = ("batch", "steps", "boxes", "check_every", "save_every")
+"""Fields of a tile recipe that nothing can be taught with below 1."""
+
+
+def _counts(recipe: object) -> list[tuple[str, int]]:
+    return [(name, getattr(recipe, name)) for name in COUNTS if hasattr(recipe, name)]
 
 
 @contextmanager
@@ -105,12 +111,6 @@ def _said() -> Iterator[None]:
     """Turn what a wrong recipe raises into one sentence."""
     try:
         yield
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise RecipeError(f"recipe: {where}: {first['msg'].removeprefix('Value error, ')}") from error
-    except RecipeError as error:
-        raise RecipeError(f"recipe: {error}") from error
     except ValueError as error:
         raise RecipeError(f"recipe: {error}") from error
 
@@ -118,7 +118,17 @@ def _said() -> Iterator[None]:
 def _checked(kind: type[R], fields: object, where: str) -> R:
     """Validate one dataclass, unknown keys refused at every depth."""
     _refuse_unknown(kind, fields, where)
-    return TypeAdapter(kind).validate_python(fields)
+    return _valid(kind, fields, where)
+
+
+def _valid(kind: type[R], value: object, where: str) -> R:
+    try:
+        return TypeAdapter(kind).validate_python(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = where + ".".join(str(part) for part in first["loc"])
+        said = first["msg"].removeprefix("Value error, ")
+        raise ValueError(f"{field}: {said}" if field else said) from error
 
 
 def _refuse_unknown(kind: object, fields: object, where: str) -> None:
