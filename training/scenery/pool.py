@@ -1,5 +1,6 @@
 """Draws the practice scenes a recipe trains on and keeps them on disk. Knows no model."""
 
+import ast
 import hashlib
 import json
 import os
@@ -15,8 +16,9 @@ import numpy as np
 from training.scenery.world import draw_scene
 from training.tiles import NAMES, SceneRaster, scene_raster
 
+IMPORTS = (ast.Import, ast.ImportFrom)
 PAINTERS = ("drawing", "ground", "layout", "shapes", "strips", "world")
-"""The files that decide how a scene looks: a change in one of them draws the scenes anew."""
+"""The files that decide how a scene looks: a change in what they do draws the scenes anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +59,14 @@ def _cache() -> Path:
 def _digest(recipe: PoolRecipe) -> str:
     said = hashlib.sha256(json.dumps([asdict(recipe), NAMES], sort_keys=True).encode())
     for name in PAINTERS:
-        said.update((Path(__file__).parent / f"{name}.py").read_bytes())
+        said.update(_deeds(Path(__file__).parent / f"{name}.py").encode())
     return said.hexdigest()[:16]
+
+
+def _deeds(source: Path) -> str:
+    """What a source file does: its statements without imports, comments and layout."""
+    kept = [node for node in ast.parse(source.read_text("utf-8")).body if not isinstance(node, IMPORTS)]
+    return "\n".join(ast.unparse(node) for node in kept)
 
 
 def _draw(recipe: PoolRecipe, number: int, folder: Path) -> None:

@@ -1,0 +1,75 @@
+"""Claim: the real stages learn on Ray as they do here: one worker or two give one loss curve, and a reward
+that looks at masks is paid by an actor beside the worker."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from reasoner.loading import load_reasoner
+from tests.reasoner.checkpoints import save_qwen3
+from tests.training.tiny import GRPO, SFT
+from training.launching.in_process import run_here
+from training.launching.metrics_log import read_log
+from training.launching.ray_launch import launch
+from training.launching.ray_parts import parts_on_ray
+from training.launching.stage_loop import stage_loop
+from training.launching.worker import Launch
+from training.loops import GrpoLoop, config_of, sft_stage
+
+pytestmark = pytest.mark.ray
+
+SFT_LOOP = stage_loop(sft_stage, save_every=4)
+SFT_STEPS = 6
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ray_here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """One Ray for all tests; the practice scenes lie in a folder of its own."""
+    import ray
+
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.3")
+        patch.setenv("RAY_CHDIR_TO_TRIAL_DIR", "0")
+        ray.init(
+            address="local", include_dashboard=False, num_cpus=2, log_to_driver=False, logging_level="ERROR"
+        )
+        yield
+        ray.shutdown()
+
+
+def losses(out: Path, name: str) -> list[float]:
+    """A figure of every step, which are all there once."""
+    rows = read_log(out / "log")
+    assert [row.step for row in rows] == list(range(1, len(rows) + 1))
+    return [row.figures[name] for row in rows if name in row.figures]
+
+
+def test_one_worker_and_two_give_the_loss_curve_of_one_process(tmp_path: Path) -> None:
+    config = config_of(SFT, max_steps=None)
+    run_here(SFT_LOOP, config, Launch(out=str(tmp_path / "here")))
+    for workers in (1, 2):
+        out = tmp_path / str(workers)
+        outcome = launch(SFT_LOOP, config, Launch(out=str(out), workers=workers))
+        assert outcome.steps == SFT_STEPS
+        for name, count in (("dense", SFT_STEPS), ("loss", SFT_STEPS - SFT["dense_steps"])):
+            expected = losses(tmp_path / "here", name)
+            assert len(expected) == count
+            assert losses(out, name) == pytest.approx(expected, abs=1e-3)
+        assert load_reasoner(outcome.checkpoint, device="cpu").tile_px == 64
+
+
+def test_grpo_with_masks_of_an_actor_finishes_and_its_checkpoint_loads(tmp_path: Path) -> None:
+    model = save_qwen3(tmp_path / "model")
+    fields = {**GRPO, "model": str(model), "max_steps": 2}
+    fields["weights"] = {"format": 1.0, "repetition": 1.0, "mask": 0.5}
+    outcome = launch(
+        GrpoLoop(parts_on_ray), config_of(fields, max_steps=None), Launch(out=str(tmp_path / "out"))
+    )
+    assert outcome.steps == 2
+    assert all(0 <= reward <= 1 for reward in losses(tmp_path / "out", "reward"))
+    assert "reward_mask" in outcome.metrics
+    assert load_reasoner(outcome.checkpoint, device="cpu")
