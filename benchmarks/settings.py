@@ -24,6 +24,14 @@ class Settings:
     """Side of the practice scene that is repeated, pixels."""
     memory_engine: str = "ray"
     """Engine of the runs whose memory is watched."""
+    sft_steps: int = 14
+    """Supervised steps of a run, the first three not counted."""
+    grpo_steps: int = 5
+    """Steps of policy optimisation, the first and the last not counted."""
+    group: int = 8
+    """Completions of a question, and questions of a step of policy optimisation."""
+    batch: int = 32
+    """Images of a supervised step."""
 
     @property
     def large_px(self) -> int:
@@ -37,5 +45,6 @@ def quick(out: Path) -> Settings:
     Only one run starts Ray: the memory of the plain loop is watched instead.
     """
     return Settings(
-        out, size_px=1200, times_larger=2, repeats=1, chunk_px=1000, pattern_px=256, memory_engine="loop"
-    )
+        out, size_px=1200, times_larger=2, repeats=1, chunk_px=1000, pattern_px=256, memory_engine="loop",
+        sft_steps=5, grpo_steps=3, group=2, batch=4,
+    )  # fmt: skip

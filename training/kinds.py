@@ -227,44 +227,26 @@ class Union:
     """Wordings kept apart for evaluation."""
 
 
+# fmt: off
 UNIONS: tuple[Union, ...] = (
-    Union(
-        "roofed",
-        ("building", "greenhouse"),
-        (
-            "which roofs keep frost from people and plants?",
-            "what has walls and a roof?",
-        ),
-        ("which houses and sheds keep rain from people and plants?",),
-    ),
-    Union(
-        "paved",
-        ("car_park", "road", "ring_road", "runway"),
-        (
-            "where do wheels travel on asphalt?",
-            "which asphalt has painted lines?",
-        ),
-        ("where could vehicles travel on asphalt?",),
-    ),
-    Union(
-        "inland_water",
-        ("pool", "river"),
-        (
-            "where is fresh water in summer?",
-            "which places hold water inland?",
-        ),
-        ("where is water inland in summer?",),
-    ),
-    Union(
-        "carriers",
-        ("aircraft", "ship"),
-        (
-            "which machines carry cargo and people?",
-            "what carries travellers and goods?",
-        ),
-        ("which machines carry people to distant islands?",),
-    ),
+    Union("roofed", ("building", "greenhouse"), (
+        "which roofs keep frost from people and plants?", "what has walls and a roof?",
+        "where do roofs shelter people and vegetables?", "which buildings and sheds have a roof?",
+    ), ("which houses and sheds keep rain from people and plants?",)),
+    Union("paved", ("car_park", "road", "ring_road", "runway"), (
+        "where do wheels travel on asphalt?", "which asphalt has painted lines?",
+        "which paved areas carry vehicles?", "where do cars and lorries travel and stand?",
+    ), ("where could vehicles travel on asphalt?",)),
+    Union("inland_water", ("pool", "river"), (
+        "where is fresh water in summer?", "which places hold water inland?",
+        "what holds fresh water on land?", "where could people swim inland?",
+    ), ("where is water inland in summer?",)),
+    Union("carriers", ("aircraft", "ship"), (
+        "which machines carry cargo and people?", "what carries travellers and goods?",
+        "which machines move people and containers?", "what could carry cargo to islands?",
+    ), ("which machines carry people to distant islands?",)),
 )
+# fmt: on
 """Questions of a new form: every answer so far was things of one kind."""
 
 

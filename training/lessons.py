@@ -104,13 +104,30 @@ def gather(pool: PoolRecipe, real: RealRecipe | None, *, tile_px: int, workers: 
         return Lessons(practice, check)
     learn: list[tuple[float, TileSource]] = []
     for each in chosen_sets(real):
-        seen, held = _images(each, outlined=real.outlined)
+        seen, held = _images(each)
         learn.append((real.weights.get(each.name, 1.0), LabelledTiles(seen, each.scale, tile_px, real.aimed)))
         check[each.name] = LabelledTiles(held, each.scale, tile_px, real.aimed)
     if not learn:
         raise RecipeError("real: no set is left to learn from: give one a weight above 0")
     mixed = Mixture(((1 - real.share, practice), (real.share, Mixture(tuple(learn)))))
     return Lessons(mixed, check)
+
+
+def held_out(pool: PoolRecipe, real: RealRecipe | None, *, tile_px: int) -> TileSource:
+    """Tiles to judge by: a pool nobody trained on, and the validation part of the labelled images.
+
+    Raises:
+        DatasetError: a set is not where or what the recipe says.
+        RecipeError: the file of sets cannot be read.
+    """
+    practice = PracticeTiles(draw_pool(pool, workers=1), tile_px)
+    if real is None:
+        return practice
+    parts = [
+        (real.weights.get(each.name, 1.0), LabelledTiles(_images(each)[1], each.scale, tile_px, real.aimed))
+        for each in chosen_sets(real)
+    ]
+    return Mixture(((1 - real.share, practice), (real.share, Mixture(tuple(parts)))))
 
 
 def chosen_sets(real: RealRecipe) -> list[RealSet]:
@@ -132,10 +149,8 @@ OUTLINED = ("coco", "polygons", "raster_mask")
 """Formats whose things have outlines."""
 
 
-def _images(real: RealSet, *, outlined: bool) -> tuple[list[LabelledImage], list[LabelledImage]]:
+def _images(real: RealSet) -> tuple[list[LabelledImage], list[LabelledImage]]:
     """Images to learn from and to check on, without those whose labels miss things."""
     parts = split(read_set(real).images)
     seen, held = ([one for one in part if one.complete] for part in parts)
-    if outlined:
-        seen, held = ([one for one in part if len(one.boxes)] for part in (seen, held))
     return seen, held

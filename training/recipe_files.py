@@ -11,7 +11,7 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from training.errors import RecipeError
-from training.grpo_recipe import GrpoRecipe
+from training.grpo_recipe import GrpoRecipe, TileRecipe
 from training.lessons import RealRecipe
 from training.scenery.pool import PoolRecipe
 from training.segmenter import SegmenterRecipe
@@ -82,6 +82,16 @@ def grpo_of(fields: Fields) -> GrpoRecipe:
     """
     with _said():
         return _checked(GrpoRecipe, dict(fields), "")
+
+
+def tiles_of(fields: Fields) -> TileRecipe:
+    """Random tiles and the questions about them, as a recipe's `tiles` states them.
+
+    Raises:
+        RecipeError: a field is unknown or wrong.
+    """
+    with _said():
+        return _checked(TileRecipe, dict(fields), "")
 
 
 def _with_tiles(fields: Fields, kind: type[R]) -> TileTraining[R]:

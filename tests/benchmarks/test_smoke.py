@@ -43,6 +43,16 @@ def test_memory_and_overhead_have_all_rows(tmp_path: Path) -> None:
     assert 0.02 < small < 1  # a Python process with its libraries takes more than 60 MB
 
 
+@pytest.mark.ray
+def test_training_has_all_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    rows = {str(row["what"]): row for row in results(tmp_path, "training")["training"]}
+    assert len(rows) >= 6
+    (share,) = (float(str(row["ratio"])) for what, row in rows.items() if what.startswith("GRPO: share"))
+    assert 0 < share < 1
+    assert [row["aim"] for what, row in rows.items() if "Ray" in what] == ["<= 1.05"]
+
+
 def test_rounds_begin_with_another_variant_and_stop_with_the_budget() -> None:
     order: list[str] = []
     variants = {name: lambda name=name: order.append(name) for name in "abc"}

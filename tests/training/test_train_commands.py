@@ -71,9 +71,8 @@ def test_sft_leaves_a_reasoner_that_answers_and_is_not_trained_twice(tmp_path: P
     assert result["metrics"]["loss"] > 0
     assert list((own_cache / "remotereasoner" / "pools").iterdir())
     reasoner = load_reasoner(result["checkpoint"], device="cpu")
-    assert reasoner.tile_px == 64
     ((completion,),) = reasoner.generate([VIEW], [Query("find all ships")])
-    assert completion.tokens > 0
+    assert completion.n_tokens > 0
     before = tree(out)
     assert train("sft", recipe, out, "--max-steps", "3") == result
     assert tree(out) == before

@@ -16,7 +16,7 @@ from training.evaluation.protocols import Protocol
 if TYPE_CHECKING:
     from training.evaluation.evaluating import Listener
 
-_DATA = "folder of the dataset; for real also a YAML file that names the sets beside it"
+_DATA = "folder of the dataset; for real also a YAML file of sets, for tiles one of questions"
 _MODEL = "nano, a folder, a hub id, http://host:port/v1#model, or truth for the true boxes"
 _MASKS = "nano, a folder, a .pth file, a hub id, or none for boxes alone"
 
@@ -30,6 +30,7 @@ def evaluate_command(
     profile: Annotated[str | None, typer.Option(help="conventions of the reasoner")] = None,
     protocol: Annotated[Protocol, typer.Option(help="whose reading of the figures")] = Protocol.SEGEARTH,
     limit: Annotated[int | None, typer.Option(help="at most so many examples")] = None,
+    tiles: Annotated[int | None, typer.Option(help="so many random tiles of a practice folder")] = None,
     seed: Annotated[int, typer.Option(help="of draws and intervals")] = 0,
     spare: Annotated[bool, typer.Option("--spare", help="ask in wordings that training never sees")] = False,
     boxes_only: Annotated[
@@ -46,7 +47,7 @@ def evaluate_command(
     # Imported here: every other command would wait for scipy, shapely and pandas.
     from training.evaluation.eval_job import EvalRequest, run_eval
 
-    choice = DataChoice(data, data_format, split, limit, seed, spare, boxes_only)
+    choice = DataChoice(data, data_format, split, limit, seed, spare, boxes_only, tiles)
     request = EvalRequest(choice, reasoner, segmenter, profile, protocol, seed, out, compare)
     with _bar() as listener:
         report = run_eval(request, listener=listener)

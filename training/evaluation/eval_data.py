@@ -28,6 +28,8 @@ class Format(StrEnum):
     """RefSegRS as published."""
     RISBENCH = "risbench"
     """RISBench as published."""
+    TILES = "tiles"
+    """A YAML file with the `tiles` of a recipe: questions of every form about ground kept for checking."""
     REAL = "real"
     """A folder of sets of labelled images, or a YAML file that names them."""
 
@@ -37,7 +39,7 @@ class DataChoice:
     """Which examples are asked about."""
 
     root: Path
-    """The dataset's folder; for `real` a folder of sets, or a YAML file beside them."""
+    """Its folder; for `real` also a YAML file beside the sets, for `tiles` a YAML file."""
     format: Format = Format.PRACTICE
     """Its layout."""
     split: str = "test"
@@ -50,10 +52,16 @@ class DataChoice:
     """Ask in the wordings that training never sees, where there are such."""
     boxes_only: bool = False
     """Leave captions and questions answered in words out."""
+    tiles: int | None = None
+    """So many tiles at random places of a practice folder; None takes the grid that covers its scenes."""
 
     def __post_init__(self) -> None:
         if self.limit is not None and self.limit < 1:
             raise DatasetError(f"limit is {self.limit}: give 1 or more")
+        if self.tiles is not None and (self.tiles < 1 or self.format is not Format.PRACTICE):
+            raise DatasetError(
+                f"tiles is {self.tiles}: give 1 or more, and a practice folder to cut them from"
+            )
 
 
 def read_data(data: DataChoice, *, protocol: Protocol, tile_px: int) -> Reading:
@@ -67,7 +75,12 @@ def read_data(data: DataChoice, *, protocol: Protocol, tile_px: int) -> Reading:
     Raises:
         DatasetError: the folder is not laid out so, the split is unknown, or nothing can be asked.
     """
-    reading = _real(data, tile_px) if data.format is Format.REAL else _published(data, protocol, tile_px)
+    if data.format is Format.REAL:
+        reading = _real(data, tile_px)
+    elif data.format is Format.TILES:
+        reading = _tiles(data, tile_px)
+    else:
+        reading = _published(data, protocol, tile_px)
     if not reading.examples:
         counts = ", ".join(f"{count} × {what}" for what, count in reading.counts.items())
         raise DatasetError(f"{data.root} holds nothing to ask about in {data.split!r}: {counts or 'empty'}")
@@ -82,6 +95,7 @@ def _published(data: DataChoice, protocol: Protocol, tile_px: int) -> Reading:
         questions=protocol.policy.questions,
         phrasing=Phrasing.SPARE if data.spare else Phrasing.ASK,
         tasks=(Task.LOCATE,) if data.boxes_only else tuple(Task),
+        tiles=data.tiles,
         tile_px=tile_px,
     )
     return read_examples(
@@ -112,6 +126,19 @@ def _real(data: DataChoice, tile_px: int) -> Reading:
                 image, scale=real.scale, tile_px=tile_px, questions=questions, source=real.name
             )
     return Reading(_drawn(examples, data), tuple(problems))
+
+
+def _tiles(data: DataChoice, tile_px: int) -> Reading:
+    from training.lessons import held_out
+    from training.recipe_files import read_fields, tiles_of
+    from training.tile_questions import tile_examples
+
+    if data.split == "train":
+        raise DatasetError(f"{data.root} is asked about ground kept for checking: give val or test")
+    tiles = tiles_of(read_fields(data.root))
+    source = held_out(tiles.pool, tiles.real, tile_px=tile_px)
+    asked = tile_examples(source, tiles.questions, count=tiles.count, seed=data.seed, name="tiles")
+    return Reading(_drawn(list(asked), data))
 
 
 def _drawn(examples: list[Example], data: DataChoice) -> tuple[Example, ...]:

@@ -1,5 +1,6 @@
 """A loop out of anything that goes step by step: built, resumed, driven, reported."""
 
+import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,9 @@ from training.launching.worker import Worker, save
 
 MakeStage = Callable[[Mapping[str, object], World], Stage]
 """Builds the stage of one process from the settings, the same weights on all."""
+
+MAX_SAID = 120
+"""Most that is told of why a checkpoint does not fit, characters: torch names every weight."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,7 @@ def _stand(stage: Stage, folder: Path) -> None:
     try:
         read_checkpoint(stage, folder)
     except (RuntimeError, LookupError, ValueError, OSError) as error:
-        said = " ".join(str(error).split())
+        said = textwrap.shorten(str(error), MAX_SAID, placeholder=" …")
         raise LaunchError(
             f"the checkpoint {folder} does not fit this recipe ({said}): start in a new out"
         ) from error
