@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-import torch
 import torch.distributed as dist
 from datasets import Dataset
 from PIL import Image
@@ -89,7 +88,9 @@ def teach(recipe: GrpoRecipe, examples: Sequence[Example], *, worker: Worker, pa
     recipe.steps(len(examples))  # refuses too few examples before anything is loaded
     policy = open_policy(recipe, worker.resume)
     with tempfile.TemporaryDirectory(prefix="remotereasoner-grpo-") as private:
-        trainer = build_trainer(policy, recipe, examples, out=Path(private), masks=parts.masks)
+        trainer = build_trainer(
+            policy, recipe, examples, out=Path(private), masks=parts.masks, device=worker.world.device
+        )
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(_Reporting(worker, policy, recipe))
         trainer = parts.prepare(trainer)
@@ -103,6 +104,7 @@ def build_trainer(
     *,
     out: Path,
     masks: MaskMaker | None = None,
+    device: str = "cpu",
 ) -> GRPOTrainer:
     """Put policy, reward and data into TRL's trainer; its files go to `out`, which no other rank may use."""
     processor: Any = policy.processor
@@ -122,7 +124,9 @@ def build_trainer(
     return GRPOTrainer(
         model=policy.model,
         reward_funcs=[cast(Any, rewarder)],
-        args=trainer_arguments(recipe, policy, steps=recipe.steps(len(examples)), out=out),
+        args=trainer_arguments(
+            recipe, policy, steps=recipe.steps(len(examples)), out=out, on_gpu=device != "cpu"
+        ),
         train_dataset=as_dataset(examples, policy.profile),
         processing_class=processor,
     )
@@ -142,9 +146,10 @@ def as_dataset(examples: Sequence[Example], profile: Profile) -> Dataset:
     return Dataset.from_dict({"number": list(range(len(examples)))}).with_transform(row)
 
 
-def trainer_arguments(recipe: GrpoRecipe, policy: Policy, *, steps: int, out: Path) -> GRPOConfig:
+def trainer_arguments(
+    recipe: GrpoRecipe, policy: Policy, *, steps: int, out: Path, on_gpu: bool
+) -> GRPOConfig:
     """Say the recipe in TRL's words, `steps` being how many there are in all."""
-    on_gpu = torch.cuda.is_available()
     return GRPOConfig(
         output_dir=str(out),
         seed=recipe.seed,

@@ -70,14 +70,16 @@ def sft_stage(config: Config, world: World) -> Stage:
     """Build the reasoner's training for one worker."""
     training = sft_training(config)
     lessons = _lessons(training, training.recipe.shape.tile_px)
-    return NanoStage(training.recipe, lessons.learn, checks=lessons.check, world=world, device=device())
+    return NanoStage(training.recipe, lessons.learn, checks=lessons.check, world=world, device=world.device)
 
 
 def segmenter_stage(config: Config, world: World) -> Stage:
     """Build the segmenter's training for one worker."""
     training = segmenter_training(config)
     lessons = _lessons(training, training.recipe.sam.image_size)
-    return SegmenterStage(training.recipe, lessons.learn, checks=lessons.check, world=world, device=device())
+    return SegmenterStage(
+        training.recipe, lessons.learn, checks=lessons.check, world=world, device=world.device
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +124,6 @@ def reading_for(recipe: GrpoRecipe) -> Reading:
         spare=data.phrasing == "spare",
     )
     return read_data(choice, protocol=Protocol.SEGEARTH, tile_px=_tile_px(recipe))
-
-
-def device() -> str:
-    """Where a worker computes: its GPU where it has one."""
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _lessons(training: TileTraining[SftRecipe] | TileTraining[SegmenterRecipe], tile_px: int) -> Lessons:

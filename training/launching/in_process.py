@@ -36,9 +36,10 @@ def run_here(loop: Loop, config: Mapping[str, object], launch: Launch) -> Outcom
     with ExitStack() as stack:
         start = newest(launch.out, launch.name)
         resume = stack.enter_context(at_hand(start.uri)) if start else None
-        reporter = Reporter(World(), launch.out, _Keep(launch))
+        world = World(device=launch.device)
+        reporter = Reporter(world, launch.out, _Keep(launch))
         stack.callback(reporter.close)
-        loop(Worker(World(), resume, reporter.report, start.step if start else 0), config)
+        loop(Worker(world, resume, reporter.report, start.step if start else 0), config)
     return finish(config, launch)
 
 

@@ -20,6 +20,8 @@ class World:
     """Number of this process, from 0."""
     size: int = 1
     """How many there are."""
+    device: str = "cpu"
+    """Where this one computes: cpu or cuda."""
 
     def mine(self, count: int) -> range:
         """Samples of a step that this process takes.
@@ -53,7 +55,7 @@ class World:
         if self.size == 1:
             return figures
         names = sorted(figures)
-        values = torch.tensor([figures[name] for name in names], dtype=torch.float64)
+        values = torch.tensor([figures[name] for name in names], dtype=torch.float64, device=self.device)
         dist.all_reduce(values)
         return dict(zip(names, (values / self.size).tolist(), strict=True))
 

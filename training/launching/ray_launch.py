@@ -91,7 +91,7 @@ def prepared(trainer: Trainer) -> Trainer:
 def _work(loop: Loop, config: Mapping[str, object], launch: Launch) -> None:
     """Run the loop in one worker."""
     context = _train.get_context()
-    world = World(context.get_world_rank(), context.get_world_size())
+    world = World(context.get_world_rank(), context.get_world_size(), launch.device)
     last = newest(launch.out, launch.name)
     with ExitStack() as stack:
         resume = Path(stack.enter_context(_stored(last).as_directory())) if last else None

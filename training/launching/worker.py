@@ -54,6 +54,11 @@ class Launch:
     name: str = "train"
     """Folder below `out` that holds the checkpoints."""
 
+    @property
+    def device(self) -> str:
+        """Where each process computes, in torch's word."""
+        return "cuda" if self.gpu else "cpu"
+
     def __post_init__(self) -> None:
         for wrong, said in (
             (not self.out, "out is empty: name a folder or an s3:// address"),
