@@ -32,15 +32,31 @@ class DenseHead(nn.Module):
             raw: torch.Tensor = self.linear(self.norm(tokens_bp.float()))
         return raw
 
-    def loss(self, tokens_bp: torch.Tensor, kinds_bp: torch.Tensor, boxes_bp: torch.Tensor) -> torch.Tensor:
-        """Cross entropy of the kind plus three times the L1 distance of the box, in one number."""
+    def loss(
+        self,
+        tokens_bp: torch.Tensor,
+        kinds_bp: torch.Tensor,
+        boxes_bp: torch.Tensor,
+        *,
+        foreground: float | None = None,
+    ) -> torch.Tensor:
+        """Mean cross entropy of the kind plus six times the mean L1 distance of the foreground's box sides.
+
+        Args:
+            tokens_bp: (B, P, width) vision tokens.
+            kinds_bp: (B, P) int64, 0 for ground.
+            boxes_bp: (B, P, 4) tile fractions.
+            foreground: Number of foreground tokens the distance is divided by; None takes those given.
+                Several workers give their mean number, so that together they weigh every token alike.
+        """
         y = self(tokens_bp)
         split = len(NAMES) + 1
         kind = F.cross_entropy(y[..., :split].flatten(0, 1), kinds_bp.flatten())
-        foreground = kinds_bp > 0
-        if not bool(foreground.any()):
-            return kind
-        return kind + 6 * F.l1_loss(y[..., split:][foreground], boxes_bp[foreground])
+        shown = kinds_bp > 0
+        count = float(shown.sum()) if foreground is None else foreground
+        away = (y[..., split:][shown] - boxes_bp[shown]).abs().sum() / 4
+        whole: torch.Tensor = kind + 6 * away / max(count, 1.0)
+        return whole
 
     @torch.no_grad()
     def figures(

@@ -1,7 +1,7 @@
 """Puts together the tiles a recipe learns from and those it is only checked on. Knows no model."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -68,7 +68,8 @@ class LabelledTiles:
             image, rng, scale=self.scale, tile_px=self.tile_px, numbers=NUMBERS, around=around
         )
         known = tuple(NUMBERS[name] for name in (*image.complete, *image.absent) if name in NUMBERS)
-        return TrainingTile(tile.pixels, tile.pieces, tile.kinds, tile.boxes, known)
+        outlined = all(outline is not None for outline in image.outlines)
+        return replace(tile, known=known, outlined=outlined)
 
     def _image(self, rng: np.random.Generator, *, filled: bool) -> LabelledImage:
         """Choose an image; where a filled one is wanted, the more things it has the likelier."""

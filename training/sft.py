@@ -221,7 +221,9 @@ class NanoStage:
         self._seen.clear()
         flat = torch.cat(list(seen)) if isinstance(seen, (list, tuple)) else seen
         tokens_bp = flat.view(len(tiles), self.recipe.shape.image_tokens, -1)
-        return self.head.loss(tokens_bp, *self._dense_targets(tiles)), tokens_bp
+        kinds, boxes = self._dense_targets(tiles)
+        shown = self.world.mean({"shown": float((kinds > 0).sum())})["shown"]
+        return self.head.loss(tokens_bp, kinds, boxes, foreground=shown), tokens_bp
 
 
 def soft_numbers(tokenizer: PreTrainedTokenizerFast, recipe: SftRecipe) -> torch.Tensor:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from reasoner.query import Query
 from training.errors import RecipeError
-from training.examples import ArrayPicture, Example
+from training.examples import ArrayPicture, ArrayShapes, Example
 from training.kinds import CATALOGUE, UNIONS, Kind
 from training.launching.parallel import sample_rng
 from training.tile_sources import TileSource
@@ -93,8 +93,14 @@ def _as_example(tile: TrainingTile, asked: _Asked, id: str, *, source: str) -> E
         size=(side, side),
         boxes=tile.boxes[asked.targets].astype(np.float64).reshape(-1, 4),
         picture=ArrayPicture(tile.pixels),
+        shapes=_shapes(tile, asked.targets) if tile.outlined else None,
         kind=asked.name,
     )
+
+
+def _shapes(tile: TrainingTile, targets: NDArray[np.bool_]) -> ArrayShapes:
+    numbers = np.flatnonzero(targets) + 1
+    return ArrayShapes(np.asarray(tile.pieces[None] == numbers[:, None, None]))
 
 
 def _ask(tile: TrainingTile, form: str, rng: np.random.Generator, *, filled: bool) -> _Asked | None:

@@ -44,6 +44,8 @@ class TrainingTile:
     """(n, 4) x0, y0, x1, y1 half-open tile pixels."""
     known: tuple[int, ...] = PRACTICE_NUMBERS
     """Numbers of the kinds of which it is known whether they are here; only these may be asked for."""
+    outlined: bool = True
+    """The pieces are true outlines; else they are drawn from boxes."""
 
 
 def scene_raster(scene: PracticeScene) -> SceneRaster:

@@ -47,7 +47,11 @@ def test_targets_are_the_things_of_the_kinds_meant(tiles: PracticeTiles) -> None
         numbers = [NAMES.index(name) for name in meant[each.query.text]]
         if tile is not None:
             seen += 1
-            assert np.array_equal(each.boxes, tile.boxes[np.isin(tile.kinds, numbers)])
+            wanted = np.isin(tile.kinds, numbers)
+            assert np.array_equal(each.boxes, tile.boxes[wanted])
+            assert each.shapes is not None
+            union = np.isin(tile.pieces, np.flatnonzero(wanted) + 1)
+            assert np.array_equal(each.shapes.masks().any(axis=0), union)
     assert seen > 5
 
 

@@ -1,5 +1,4 @@
-"""Claim: each training command turns a recipe into a folder that the loader takes, does nothing twice, and
-refuses a wrong recipe in one sentence before anything is started or written."""
+"""Claim: training commands leave folders that load, do nothing twice and refuse wrong recipes in one line."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping

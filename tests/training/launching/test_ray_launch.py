@@ -36,7 +36,7 @@ def ray_here() -> Iterator[None]:
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a run in this process left."""
     out = tmp_path_factory.mktemp("here")
-    run_here(LOOP, {"steps": STEPS}, Launch(out=str(out)))
+    run_here(LOOP, {"steps": STEPS}, Launch(out=str(out), keep=9))
     return out
 
 
@@ -86,7 +86,7 @@ def test_a_worker_that_dies_goes_on_from_the_checkpoint_bit_for_bit(
     said = capfd.readouterr().err
     assert said.count("worker 0 failed: its process died") == 1
     assert "step 1  loss" in said
-    assert same_state(tmp_path / "resumed-0.pt", tmp_path / "train/checkpoint_000000004/state.pt")
+    assert same_state(tmp_path / "resumed-0.pt", undisturbed / "train/checkpoint_000000004/state.pt")
     assert torch.equal(weights(outcome.checkpoint), weights(f"{undisturbed}/checkpoint"))
     assert losses(tmp_path) == losses(undisturbed)
 

@@ -58,7 +58,8 @@ def test_one_worker_and_two_give_the_loss_curve_of_one_process(tmp_path: Path) -
         for name, count in (("dense", SFT_STEPS), ("loss", SFT_STEPS - SFT["dense_steps"])):
             expected = losses(tmp_path / "here", name)
             assert len(expected) == count
-            assert losses(out, name) == pytest.approx(expected, abs=1e-3)
+            # Sums in another order differ in their last bits, which the optimiser carries on.
+            assert losses(out, name) == pytest.approx(expected, rel=2e-3)
         assert load_reasoner(outcome.checkpoint, device="cpu")
 
 
