@@ -38,6 +38,7 @@ KINDS: tuple[Kind, ...] = (  # the practice world's, in a fixed order
         "where could families shelter at night?",
     ), "people live under roofs", (
         "where would guests sleep after a long flight?", "which places have rooms and walls?",
+        "which roofs do people live under?",
     )),
     Kind("tank", "storage tanks", (
         "find all storage tanks?", "locate all the tanks?", "where is liquid fuel stored?",
@@ -49,6 +50,8 @@ KINDS: tuple[Kind, ...] = (  # the practice world's, in a fixed order
         "where could a fuel leak begin?",
     ), "fuel is kept in tanks", (
         "where is petrol kept safe?", "which round things could spill oil?",
+        "which drums are filled with petrol?", "where would liquid be sold from?",
+        "which round drums are white?", "what do lorries fill up from?",
     )),
     Kind("aircraft", "aircraft", (
         "find all the aircraft?", "locate the parked planes?", "what can carry travellers through the air?",
@@ -60,6 +63,7 @@ KINDS: tuple[Kind, ...] = (  # the practice world's, in a fixed order
         "where are the machines with wings?",
     ), "wings let machines fly", (
         "what do pilots need for a flight?", "which machines leave the ground?",
+        "which machines have wings?",
     )),
     Kind("ship", "ships", (
         "find all the ships?", "locate the boats and ships?", "what carries cargo across the sea?",
@@ -70,6 +74,8 @@ KINDS: tuple[Kind, ...] = (  # the practice world's, in a fixed order
         "where does a crew sail afloat?",
     ), "cargo crosses water on ships", (
         "what carries people across the water?", "which vessels need a crew?",
+        "what has a bow and carries people?", "where would cargo be afloat?",
+        "which vessels leave harbours?", "which machines sail on the sea?",
     )),
     Kind("tennis_court", "tennis courts", (
         "find all tennis courts?", "locate the tennis courts?", "where can two players hit a ball?",
@@ -81,6 +87,8 @@ KINDS: tuple[Kind, ...] = (  # the practice world's, in a fixed order
         "where could two players serve a ball?",
     ), "rackets need a court and net", (
         "where is a game with a net played?", "what has white lines and a net?",
+        "which grounds have white lines and players?", "where would rackets be of use?",
+        "where is a ball hit over a net?",
     )),
     Kind("pool", "swimming pools", (
         "find all swimming pools?", "locate all the pools?", "where can people swim in clean water?",
@@ -103,6 +111,8 @@ KINDS: tuple[Kind, ...] = (  # the practice world's, in a fixed order
         "where would a grower keep vegetables warm?",
     ), "glass keeps plants warm", (
         "where do tomatoes grow in frost?", "which sheds have glass walls?",
+        "which glass roofs keep vegetables?", "where are seedlings warm in winter?",
+        "which long sheds are of glass?", "where would tomatoes be picked?",
     )),
     Kind("car_park", "car parks", (
         "find all car parks?", "locate the parking lots?", "where can drivers leave their cars?",
@@ -158,6 +168,8 @@ KINDS: tuple[Kind, ...] = (  # the practice world's, in a fixed order
         "where do pilots touch down and brake?",
     ), "jets land on long strips", (
         "where would an aircraft touch the ground?", "which strip does a heavy jet need?",
+        "where does an airliner brake?", "which paved strip is for flights?",
+        "where do planes touch the land?", "what has threshold bars?",
     )),
     Kind("river", "rivers", (
         "find all the rivers?", "locate the winding rivers?", "where does fresh water flow downhill?",
@@ -180,6 +192,8 @@ KINDS: tuple[Kind, ...] = (  # the practice world's, in a fixed order
         "where could an ambulance travel between towns?",
     ), "vehicles travel on roads", (
         "which way could lorries take to towns?", "what does a bus need between towns?",
+        "where would goods be on the way to towns?", "which ways have a centre line?",
+        "which long route could a lorry take?", "where does a lorry hurry to towns?",
     )),
 )
 REAL_KINDS: tuple[Kind, ...] = (
