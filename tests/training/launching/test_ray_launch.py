@@ -63,6 +63,7 @@ def losses(out: Path) -> list[float]:
 
 
 @pytest.mark.ray
+@pytest.mark.slow
 def test_two_workers_give_the_loss_curve_of_one_process(
     tmp_path: Path, undisturbed: Path, ray_here: None
 ) -> None:
@@ -107,6 +108,7 @@ def test_one_death_too_many_ends_in_a_sentence_and_the_same_call_goes_on(
 
 
 @pytest.mark.ray
+@pytest.mark.slow
 def test_a_sum_that_cannot_be_shared_out_ends_at_once_in_one_sentence(tmp_path: Path, ray_here: None) -> None:
     with pytest.raises(LaunchError) as caught:
         launch(LOOP, {"steps": 2, "samples": 3}, Launch(out=str(tmp_path), workers=2, max_failures=50))
