@@ -44,6 +44,7 @@ def test_memory_and_overhead_have_all_rows(tmp_path: Path) -> None:
 
 
 @pytest.mark.ray
+@pytest.mark.slow
 def test_training_has_all_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     rows = {str(row["what"]): row for row in results(tmp_path, "training")["training"]}
