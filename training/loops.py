@@ -70,16 +70,14 @@ def sft_stage(config: Config, world: World) -> Stage:
     """Build the reasoner's training for one worker."""
     training = sft_training(config)
     lessons = _lessons(training, training.recipe.shape.tile_px)
-    return NanoStage(training.recipe, lessons.learn, checks=lessons.check, world=world, device=world.device)
+    return NanoStage(training.recipe, lessons.learn, checks=lessons.check, world=world)
 
 
 def segmenter_stage(config: Config, world: World) -> Stage:
     """Build the segmenter's training for one worker."""
     training = segmenter_training(config)
     lessons = _lessons(training, training.recipe.sam.image_size)
-    return SegmenterStage(
-        training.recipe, lessons.learn, checks=lessons.check, world=world, device=world.device
-    )
+    return SegmenterStage(training.recipe, lessons.learn, checks=lessons.check, world=world)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +120,7 @@ def reading_for(recipe: GrpoRecipe) -> Reading:
         limit=data.limit,
         seed=recipe.seed,
         spare=data.phrasing == "spare",
+        tiles=data.tiles,
     )
     return read_data(choice, protocol=Protocol.SEGEARTH, tile_px=_tile_px(recipe))
 

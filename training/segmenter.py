@@ -62,13 +62,12 @@ class SegmenterStage:
         *,
         checks: Mapping[str, TileSource],
         world: World,
-        device: str = "cpu",
     ) -> None:
         """Take tiles to learn from, and by name tiles that are only looked at."""
         torch.manual_seed(recipe.seed)
         world.mine(recipe.batch)
-        self.recipe, self.source, self.world, self.device = recipe, tiles, world, device
-        self.sam = _opened(recipe).to(device)
+        self.recipe, self.source, self.world, self.device = recipe, tiles, world, world.device
+        self.sam = _opened(recipe).to(self.device)
         self._optimizers = Optimizers([(1.0, self.sam.named_parameters())], lr=recipe.lr)
         self.checks = {
             name: [filled_tile(source, np.random.default_rng([2**20, slot])) for slot in range(48)]

@@ -78,17 +78,16 @@ class NanoStage:
         *,
         checks: Mapping[str, TileSource],
         world: World,
-        device: str = "cpu",
     ) -> None:
         """Take tiles to learn from, and by name tiles that are only looked at."""
         torch.manual_seed(recipe.seed)
         world.mine(recipe.batch)
-        self.recipe, self.source, self.world, self.device = recipe, tiles, world, device
+        self.recipe, self.source, self.world, self.device = recipe, tiles, world, world.device
         self.tokenizer, self.model = _opened(recipe)
-        self.model.to(torch.device(device))  # type: ignore[arg-type]
-        self.head = DenseHead(recipe.shape.width).to(device)
+        self.model.to(torch.device(self.device))  # type: ignore[arg-type]
+        self.head = DenseHead(recipe.shape.width).to(self.device)
         self.packer = Packer(self.tokenizer, recipe.shape)
-        self.soft = soft_numbers(self.tokenizer, recipe).to(device)
+        self.soft = soft_numbers(self.tokenizer, recipe).to(self.device)
         self.checks = {name: _fixed(source, recipe) for name, source in checks.items()}
         self._seen: list[torch.Tensor] = []
         self._optimizers: tuple[str, Optimizers] | None = None
