@@ -9,12 +9,12 @@ import numpy as np
 from training.errors import RecipeError
 from training.labels.labelled import LabelledImage, random_labelled_tile
 from training.labels.real_set import RealSet
+from training.labels.real_set_file import SHIPPED
 from training.labels.real_sets import read_set, read_sets, split
 from training.scenery.pool import PoolRecipe, draw_pool
 from training.tile_sources import Mixture, PracticeTiles, TileSource
 from training.tiles import NAMES, TrainingTile
 
-SHIPPED_SETS = Path(__file__).parent / "recipes" / "real-sets.yaml"
 NUMBERS = {name: number for number, name in enumerate(NAMES)}
 CHECK_SCENES = 4
 """So many of a pool's last scenes are kept for checking."""
@@ -55,7 +55,6 @@ class LabelledTiles:
     """Tile pixels per image pixel."""
     tile_px: int
     """Side of a tile, pixels."""
-
     aimed: float = 0.0
     """Share of the tiles laid over a labelled thing, so that sparse images do not teach silence alone."""
 
@@ -89,6 +88,16 @@ class Lessons:
     """Tiles of other ground, by the name of their source."""
 
 
+def check_pool(pool: PoolRecipe) -> None:
+    """Refuse a pool that leaves nothing to learn from.
+
+    Raises:
+        RecipeError: it is too small to keep scenes for checking.
+    """
+    if pool.scenes <= CHECK_SCENES:
+        raise RecipeError(f"pool.scenes {pool.scenes}: give more than the {CHECK_SCENES} kept for checking")
+
+
 def gather(pool: PoolRecipe, real: RealRecipe | None, *, tile_px: int, workers: int) -> Lessons:
     """Draw or map the practice scenes and read the labelled images.
 
@@ -96,9 +105,8 @@ def gather(pool: PoolRecipe, real: RealRecipe | None, *, tile_px: int, workers: 
         DatasetError: a set is not where or what the recipe says.
         RecipeError: the file of sets cannot be read, or the pool is too small to keep scenes for checking.
     """
+    check_pool(pool)
     scenes = draw_pool(pool, workers=workers)
-    if len(scenes) <= CHECK_SCENES:
-        raise RecipeError(f"pool.scenes {len(scenes)}: give more than the {CHECK_SCENES} kept for checking")
     practice = PracticeTiles(scenes[:-CHECK_SCENES], tile_px)
     check: dict[str, TileSource] = {"practice": PracticeTiles(scenes[-CHECK_SCENES:], tile_px)}
     if real is None:
@@ -137,7 +145,7 @@ def chosen_sets(real: RealRecipe) -> list[RealSet]:
     Raises:
         RecipeError: the file cannot be read, or a weight names no set of it.
     """
-    sets = read_sets(Path(real.sets) if real.sets else SHIPPED_SETS, root=Path(real.root))
+    sets = read_sets(Path(real.sets) if real.sets else SHIPPED, root=Path(real.root))
     names = [each.name for each in sets]
     unknown = sorted(set(real.weights) - set(names))
     if unknown:

@@ -9,7 +9,7 @@ from reasoner.sam_build import SamConfig, read_config
 from training.errors import RecipeError
 from training.grpo_recipe import GrpoRecipe
 from training.labels.real_sets import read_set
-from training.lessons import CHECK_SCENES, RealRecipe, chosen_sets
+from training.lessons import RealRecipe, check_pool, chosen_sets
 from training.loops import reading_for
 from training.nano import open_nano
 from training.recipe_files import TileTraining
@@ -72,8 +72,7 @@ def _check_shares(batch: int, workers: int) -> None:
 
 
 def _check_tiles(pool: PoolRecipe, real: RealRecipe | None) -> None:
-    if pool.scenes <= CHECK_SCENES:
-        raise RecipeError(f"pool.scenes {pool.scenes}: give more than the {CHECK_SCENES} kept for checking")
+    check_pool(pool)
     for each in chosen_sets(real) if real is not None else ():
         read_set(each)
 

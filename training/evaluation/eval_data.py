@@ -11,9 +11,6 @@ from training.errors import DatasetError
 from training.evaluation.protocols import Protocol
 from training.examples import Example, Problem, Reading
 
-REAL_SETS = Path(__file__).parents[1] / "recipes" / "real-sets.yaml"
-"""The sets of labelled images that are known by name."""
-
 
 class Format(StrEnum):
     """Layouts that can be evaluated on."""
@@ -106,6 +103,7 @@ def _published(data: DataChoice, protocol: Protocol, tile_px: int) -> Reading:
 def _real(data: DataChoice, tile_px: int) -> Reading:
     from training.kinds import CATALOGUE
     from training.labels.labelled import examples_of
+    from training.labels.real_set_file import SHIPPED
     from training.labels.real_sets import read_set, read_sets, split
 
     if data.split not in ("train", "val", "test"):
@@ -115,7 +113,7 @@ def _real(data: DataChoice, tile_px: int) -> Reading:
     questions = {kind.name: kind.spare if data.spare else kind.ask for kind in CATALOGUE}
     examples: list[Example] = []
     problems: list[Problem] = []
-    for real in read_sets(data.root if named else REAL_SETS, root=root):
+    for real in read_sets(data.root if named else SHIPPED, root=root):
         if not named and not real.root.is_dir():
             problems.append(Problem(str(real.root), real.name, "a known set is not there"))
             continue

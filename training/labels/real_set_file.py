@@ -9,6 +9,8 @@ import yaml
 from training.errors import DatasetError, RecipeError
 from training.labels.real_set import Area, RealSet
 
+SHIPPED = Path(__file__).parents[1] / "recipes" / "real-sets.yaml"
+"""The sets that are known by name."""
 GIVEN = {field.name for field in fields(RealSet)} - {"name"}
 NEEDED = {f.name for f in fields(RealSet) if f.default is MISSING and f.default_factory is MISSING} - {"name"}
 LISTS = ("absent", "partial", "channels", "bands", "values")
