@@ -89,6 +89,9 @@ KINDS: tuple[Kind, ...] = (  # the practice world's, in a fixed order
         "where is a game with a net played?", "what has white lines and a net?",
         "which grounds have white lines and players?", "where would rackets be of use?",
         "where is a ball hit over a net?",
+        "where would players hit a ball?", "which places suit a match with a ball?",
+        "where do two players need a net?", "where would a coach teach a match?",
+        "which grounds are for rackets?", "where is a ball of use to two players?",
     )),
     Kind("pool", "swimming pools", (
         "find all swimming pools?", "locate all the pools?", "where can people swim in clean water?",
@@ -113,6 +116,9 @@ KINDS: tuple[Kind, ...] = (  # the practice world's, in a fixed order
         "where do tomatoes grow in frost?", "which sheds have glass walls?",
         "which glass roofs keep vegetables?", "where are seedlings warm in winter?",
         "which long sheds are of glass?", "where would tomatoes be picked?",
+        "where does glass keep seedlings?", "which sheds hold vegetables in winter?",
+        "where does a grower need sunlight?", "where are tomatoes kept under a roof?",
+        "which sheds would a grower need?", "where are plants under glass in frost?",
     )),
     Kind("car_park", "car parks", (
         "find all car parks?", "locate the parking lots?", "where can drivers leave their cars?",
@@ -170,6 +176,9 @@ KINDS: tuple[Kind, ...] = (  # the practice world's, in a fixed order
         "where would an aircraft touch the ground?", "which strip does a heavy jet need?",
         "where does an airliner brake?", "which paved strip is for flights?",
         "where do planes touch the land?", "what has threshold bars?",
+        "where does a flight touch down?", "which strip would pilots look for?",
+        "where could pilots brake a jet?", "which long strip is of asphalt?",
+        "where does a flight take off?", "where would a jet leave the land?",
     )),
     Kind("river", "rivers", (
         "find all the rivers?", "locate the winding rivers?", "where does fresh water flow downhill?",
