@@ -8,16 +8,20 @@ from typing import Annotated
 import typer
 
 from pipelines import checking
-from pipelines.cli_flags import JobFlags, with_job_flags
+from pipelines.calibrating import calibrate
+from pipelines.calibration import read_calibration, write_calibration
+from pipelines.cli_flags import BenchFlags, JobFlags, PlanFlags, with_job_flags
 from pipelines.config import Engine
 from pipelines.console import demo_facts, progress_bar, say, say_demo, say_json, say_table
 from pipelines.demo import DemoRequest
 from pipelines.demo import demo as run_demo
 from pipelines.errors import IncompleteError, RequestError, StorageError
+from pipelines.estimate import estimate
 from pipelines.plan import Plan
 from pipelines.plan_files import read_plan
-from pipelines.planning import make_plan
-from pipelines.run_job import run_job
+from pipelines.planning import job_limits, make_plan
+from pipelines.run_job import model_recipe, run_job
+from pipelines.steps import ReadStep
 from pipelines.storage import Store
 from reasoner.errors import ModelError, QueryError
 from tiling.errors import GridError, SceneError
@@ -57,13 +61,34 @@ AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object on s
 
 @app.command()
 @with_job_flags
-def plan(flags: JobFlags) -> None:
-    """Say what a run would do, and write nothing.
+def plan(flags: PlanFlags) -> None:
+    """Say what a run would do and, with a calibration, what it would cost; write nothing.
 
     Example: [bold]remotereasoner plan 'images/*.tif' --ask "Where are ships?"[/bold]
     """
+    calibration = read_calibration(flags.calibration) if flags.calibration else None
+    if flags.price is not None and calibration is None:
+        raise RequestError("price", "a price needs hours to multiply", "give --calibration too (see bench)")
     made = make_plan(flags.config(needs_out=False))
-    _say_facts("plan", _plan_facts(made), as_json=flags.json)
+    facts = _plan_facts(made)
+    if calibration is not None:
+        facts |= asdict(estimate(made, calibration, price=flags.price, workers=flags.workers))
+    _say_facts("plan", facts, as_json=flags.json)
+
+
+@app.command()
+@with_job_flags
+def bench(flags: BenchFlags) -> None:
+    """Time models, reads and commits on sample scenes, for the estimates of plan.
+
+    Example: [bold]remotereasoner bench 'images/*.tif' --ask "Where are ships?" --out calibration.json[/bold]
+    """
+    config = flags.config()
+    made = make_plan(config)
+    read = ReadStep(made.scaling, job_limits(config))
+    found = calibrate(made, read=read, recipe=model_recipe(made), answers=flags.answers)
+    write_calibration(config.out, found)
+    _say_facts("calibration", {**asdict(found), "out": config.out}, as_json=flags.json)
 
 
 @app.command()

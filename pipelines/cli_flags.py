@@ -4,7 +4,7 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, get_type_hints
+from typing import Annotated, TypeVar, get_type_hints
 
 import typer
 
@@ -81,15 +81,34 @@ class JobFlags:
         return located + ([{"task": "caption"}] if self.caption else []) + answered
 
 
-def with_job_flags(act: Callable[[JobFlags], None]) -> Callable[..., None]:
-    """Make a command of a function that takes all the flags as one value."""
+@dataclass(frozen=True, slots=True)
+class PlanFlags(JobFlags):
+    """Everything given on the command line of plan."""
+
+    calibration: Annotated[_Word, typer.Option(help="what a tile takes, as bench wrote it")] = None
+    price: Annotated[float | None, typer.Option(help="price of one hour of one worker's machine")] = None
+
+
+@dataclass(frozen=True, slots=True)
+class BenchFlags(JobFlags):
+    """Everything given on the command line of bench; out is the calibration file."""
+
+    answers: Annotated[int, typer.Option(help="tiles times questions to time at least")] = 200
+
+
+_Flags = TypeVar("_Flags", bound=JobFlags)
+
+
+def with_job_flags(act: Callable[[_Flags], None]) -> Callable[..., None]:
+    """Make a command of a function that takes all the flags as one value of the type it names."""
+    kind = get_type_hints(act)["flags"]
 
     @functools.wraps(act)
     def command(**values: object) -> None:
-        act(JobFlags(**values))  # type: ignore[arg-type]
+        act(kind(**values))
 
-    command.__signature__ = inspect.signature(JobFlags).replace(return_annotation=None)  # type: ignore[attr-defined]
-    command.__annotations__ = get_type_hints(JobFlags, include_extras=True)
+    command.__signature__ = inspect.signature(kind).replace(return_annotation=None)  # type: ignore[attr-defined]
+    command.__annotations__ = get_type_hints(kind, include_extras=True)
     del command.__wrapped__
     return command
 

@@ -35,7 +35,7 @@ def say_table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]
     for index, name in enumerate(header):
         table.add_column(name, justify="left" if index == 0 else "right", overflow="fold")
     for row in rows:
-        table.add_row(*(str(value) for value in row))
+        table.add_row(*(f"{value:.6g}" if isinstance(value, float) else str(value) for value in row))
     STDERR.print(table)
 
 

@@ -94,7 +94,7 @@ class Plan:
     @property
     def read_bytes(self) -> int:
         """Decoded bytes to read, all chunks with their halos."""
-        return sum(self._chunk_bytes(ref) for ref in self.chunks)
+        return sum(self.chunk_bytes(ref) for ref in self.chunks)
 
     def chunks_of(self, scene: int) -> tuple[ChunkRef, ...]:
         """Chunks of one scene, by row and column.
@@ -110,7 +110,8 @@ class Plan:
         """The chunk with its tiles."""
         return self.scenes[ref.scene].grid.chunk(ref.row, ref.col)
 
-    def _chunk_bytes(self, ref: ChunkRef) -> int:
+    def chunk_bytes(self, ref: ChunkRef) -> int:
+        """Decoded bytes to read for one chunk with its halo."""
         planned = self.scenes[ref.scene]
         native = ref.window.width * ref.window.height / planned.work.scale**2
         return round(native * len(planned.scene.bands) * _item_bytes(planned.scene.dtype))

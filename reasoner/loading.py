@@ -4,6 +4,7 @@ Knows which engine runs what. Loads torch only when an engine needs it.
 """
 
 import os
+import platform
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -115,6 +116,15 @@ def pick_device(device: str) -> str:
         # Sums differ in their last bits with the number of threads: the same in every process that loads.
         torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     return device
+
+
+def device_name(device: str) -> str:
+    """What a torch device is, in words: a GPU's product name, or the processor and its threads."""
+    import torch
+
+    if pick_device(device).startswith("cuda"):
+        return str(torch.cuda.get_device_name(device if ":" in device else None))
+    return f"{platform.machine()} CPU, threads: {torch.get_num_threads()}"
 
 
 def _is_served(name: str) -> bool:
