@@ -39,6 +39,14 @@ def say_table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]
     STDERR.print(table)
 
 
+def say_facts(title: str, facts: Mapping[str, object], *, as_json: bool) -> None:
+    """What a command found, as one JSON object or as a table."""
+    if as_json:
+        say_json(facts)
+    else:
+        say_table(title, ("what", "value"), list(facts.items()))
+
+
 def demo_facts(report: DemoReport) -> dict[str, object]:
     """The demo's report as JSON values."""
     scores = {

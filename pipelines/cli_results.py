@@ -1,0 +1,50 @@
+"""The commands about a result that is there: make one call, print. Knows no file of a run."""
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from pipelines import checking
+from pipelines.console import say, say_facts, say_json
+from pipelines.exit_codes import INCOMPLETE
+from pipelines.plan_files import read_plan
+from pipelines.storage import Store
+
+Out = Annotated[str, typer.Argument(help="output folder of a run")]
+AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object on stdout")]
+
+
+def status_command(out: Out, as_json: AsJson = False) -> None:
+    """Say how far a run is.
+
+    Example: [bold]remotereasoner status answers[/bold]
+    """
+    say_facts("status", asdict(checking.status(Store(out))), as_json=as_json)
+
+
+def check_command(out: Out, as_json: AsJson = False) -> None:
+    """Prove that a result is whole: every planned tile has its row, every file can be read.
+
+    Example: [bold]remotereasoner check answers --json[/bold]
+    """
+    report = checking.check(Store(out))
+    if as_json:
+        say_json(asdict(report))
+    else:
+        for problem in report.problems:
+            say(problem)
+        say(f"complete: {report.complete}, valid: {report.valid}, problems: {len(report.problems)}")
+    if not (report.complete and report.valid):
+        raise typer.Exit(INCOMPLETE)
+
+
+def show_command(out: Out, as_json: AsJson = False) -> None:
+    """Write map.html: imagery and objects in one file that opens without a network.
+
+    Example: [bold]remotereasoner show answers[/bold]
+    """
+    from pipelines.map_page import write_map
+
+    store = Store(out)
+    say_facts("map", {"map": write_map(store, read_plan(store))}, as_json=as_json)
