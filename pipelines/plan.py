@@ -14,7 +14,7 @@ from tiling.scene import Scene
 from tiling.window import Window
 from tiling.work import WorkGrid
 
-RULES_VERSION = "1"
+RULES_VERSION = "2"
 """Raised when grid, outline, merge or ledger rules change so that old answers no longer fit."""
 
 
