@@ -82,7 +82,7 @@ def _without_islands(pieces: NDArray[np.object_], tile: Tile, work: WorkGrid) ->
         return pieces
     areas = shapely.area(pieces)
     to_tile, _ = _edge_distances(shapely.bounds(pieces), tile.window, work)
-    return pieces[(areas >= ISLAND_SHARE * areas.max()) | (to_tile <= TOUCH_PX)]
+    return np.asarray(pieces[(areas >= ISLAND_SHARE * areas.max()) | (to_tile <= TOUCH_PX)])
 
 
 def _pieces(mask: NDArray[np.float32], tile: Tile, work: WorkGrid) -> NDArray[np.object_]:
