@@ -16,6 +16,10 @@ class RequestError(ValueError):
         return f"{self.field}: {self.reason}; {self.remedy}"
 
 
+class UnreadableError(RequestError):
+    """A file of a result is broken, or was replaced while it was read; a question is asked anew first."""
+
+
 class StorageError(OSError):
     """Object storage does not answer or refuses; raised by the store, the command line shows it."""
 
