@@ -1,5 +1,6 @@
 """The objects of a result as one file for other tools, in batches of rows. Knows no cell."""
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ import pyarrow.parquet as pq
 import pyogrio
 from pyogrio.errors import DataSourceError
 
-from pipelines.dataset import OBJECTS
+from pipelines.dataset import GEOMETRIES, OBJECTS
 from pipelines.errors import RequestError
 from pipelines.geoparquet import ROW_GROUP
 from pipelines.query_engine import again, open_dataset, plain_errors, select, view_files
@@ -34,6 +35,13 @@ LISTS = ("tile_ids", "scene_ids")
 """Columns that become words with a space between them where a format knows no lists."""
 
 _PARQUET = f"FORMAT parquet, COMPRESSION zstd, GEOPARQUET_VERSION 'V2', ROW_GROUP_SIZE {ROW_GROUP}"
+_EMPTY_GEO = json.dumps(
+    {
+        "version": "2.0.0",
+        "primary_column": GEOMETRIES[0],
+        "columns": {name: {"encoding": "WKB", "geometry_types": []} for name in GEOMETRIES},
+    }
+)
 
 
 class Shape(StrEnum):
@@ -160,7 +168,12 @@ def _write_parquet(rows: duckdb.DuckDBPyRelation, path: Path) -> int:
     target = str(path).replace("'", "''")
     with plain_errors():
         rows.query("chosen", f"COPY chosen TO '{target}' ({_PARQUET})")
-    return int(pq.read_metadata(path).num_rows)
+        count = int(pq.read_metadata(path).num_rows)
+        if not count:  # DuckDB describes the geometries only where it has met one
+            rows.query(
+                "chosen", f"COPY chosen TO '{target}' ({_PARQUET}, KV_METADATA {{geo: '{_EMPTY_GEO}'}})"
+            )
+    return count
 
 
 def _write_layer(rows: duckdb.DuckDBPyRelation, path: Path, request: ExportRequest, kind: Format) -> int:

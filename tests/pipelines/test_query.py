@@ -16,7 +16,6 @@ from pipelines.collection import NAME
 from pipelines.dataset import OBJECT_SCHEMA, TEXT_SCHEMA
 from pipelines.ledger import SCHEMA
 from pipelines.run_job import run_job
-from pipelines.storage import Store
 from tests.commands import command
 from tests.pipelines.conftest import ATOLLS, SHIPS, MakeConfig, file_bytes
 from tests.tiling.bucket import bucket_server
