@@ -4,14 +4,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import BytesIO
-from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import shapely
 
 from pipelines.cells import EMPTY_CELL, cell_bounds, quadkeys
-from pipelines.geoparquet import BBOX, Bounds, geoparquet_bytes, hilbert_order
+from pipelines.geoparquet import BBOX, Bounds, Shapes, encoded_table, geoparquet_bytes, hilbert_order
 from pipelines.ledger import AnswerRow
 from pipelines.storage import Store
 from reasoner.query import Query
@@ -106,17 +106,17 @@ def cell_rows(part: pa.Table, cell: str) -> pa.Table:
 
 def write_cell(store: Store, query_id: str, cell: str, rows: pa.Table) -> str:
     """Write one cell's objects in Hilbert order, atomically; the file's name."""
-    columns = _decoded(rows.drop_columns([_CELL]), GEOMETRIES)
-    order = hilbert_order(columns["geometry"], cell_bounds(cell), [str(item) for item in columns["id"]])
-    return _write_objects(
-        store, object_name(query_id, cell), {k: [v[i] for i in order] for k, v in columns.items()}
-    )
+    shapes = {name: shapely.from_wkb(rows.column(name).to_numpy()) for name in GEOMETRIES}
+    order = hilbert_order(shapes["geometry"], cell_bounds(cell), rows.column("id").to_pylist())
+    ordered = {name: values[order] for name, values in shapes.items()}
+    return _write_objects(store, object_name(query_id, cell), rows.drop_columns([_CELL]).take(order), ordered)
 
 
 def write_empty(store: Store, query_id: str) -> str:
     """Write the valid empty file of a question that found nothing; the file's name."""
-    columns: dict[str, list[object]] = {field.name: [] for field in PART_SCHEMA if field.name != _CELL}
-    return _write_objects(store, object_name(query_id, EMPTY_CELL), columns)
+    nothing = {name: np.empty(0, dtype=object) for name in GEOMETRIES}
+    rows = PART_SCHEMA.empty_table().drop_columns([_CELL])
+    return _write_objects(store, object_name(query_id, EMPTY_CELL), rows, nothing)
 
 
 def object_name(query_id: str, cell: str) -> str:
@@ -182,11 +182,6 @@ def _instant(text: str | None) -> datetime | None:
     return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
-def _decoded(rows: pa.Table, geometries: Sequence[str]) -> dict[str, list[Any]]:
-    columns: dict[str, list[Any]] = rows.to_pydict()
-    return columns | {name: shapely.from_wkb(columns[name]).tolist() for name in geometries}
-
-
-def _write_objects(store: Store, name: str, columns: dict[str, list[object]]) -> str:
-    store.write(name, geoparquet_bytes(columns, OBJECT_SCHEMA, COVERINGS))
+def _write_objects(store: Store, name: str, rows: pa.Table, shapes: Shapes) -> str:
+    store.write(name, encoded_table(rows, shapes, schema=OBJECT_SCHEMA, coverings=COVERINGS))
     return name
