@@ -13,6 +13,8 @@ import shapely
 from pipelines.cells import EMPTY_CELL, cell_bounds, quadkeys
 from pipelines.geoparquet import BBOX, Bounds, Shapes, encoded_table, geoparquet_bytes, hilbert_order
 from pipelines.ledger import AnswerRow
+from pipelines.stac_cells import NAME as ITEM
+from pipelines.stac_cells import item_bytes
 from pipelines.storage import Store
 from reasoner.query import Query
 from tiling.scene_object import SceneObject
@@ -105,23 +107,35 @@ def cell_rows(part: pa.Table, cell: str) -> pa.Table:
 
 
 def write_cell(store: Store, query_id: str, cell: str, rows: pa.Table) -> str:
-    """Write one cell's objects in Hilbert order, atomically; the file's name."""
+    """Write one cell's objects in Hilbert order, atomically, and their STAC Item; the file's name."""
     shapes = {name: shapely.from_wkb(rows.column(name).to_numpy()) for name in GEOMETRIES}
     order = hilbert_order(shapes["geometry"], cell_bounds(cell), rows.column("id").to_pylist())
     ordered = {name: values[order] for name, values in shapes.items()}
-    return _write_objects(store, object_name(query_id, cell), rows.drop_columns([_CELL]).take(order), ordered)
+    name = object_name(query_id, cell)
+    data = _write_objects(store, name, rows.drop_columns([_CELL]).take(order), ordered)
+    bounds = total_bounds(iter(shapes["geometry"]))
+    item = item_bytes(data, name=f"{query_id}-{cell}", cell=cell_bounds(cell), rows=rows, bounds=bounds)
+    store.write(item_name(name), item)
+    return name
 
 
 def write_empty(store: Store, query_id: str) -> str:
     """Write the valid empty file of a question that found nothing; the file's name."""
     nothing = {name: np.empty(0, dtype=object) for name in GEOMETRIES}
     rows = PART_SCHEMA.empty_table().drop_columns([_CELL])
-    return _write_objects(store, object_name(query_id, EMPTY_CELL), rows, nothing)
+    name = object_name(query_id, EMPTY_CELL)
+    _write_objects(store, name, rows, nothing)
+    return name
 
 
 def object_name(query_id: str, cell: str) -> str:
     """Name of the file of a question's objects in a cell."""
     return f"{OBJECTS}/query={query_id}/cell={cell}/objects.parquet"
+
+
+def item_name(name: str) -> str:
+    """Name of the STAC Item beside a file of objects."""
+    return f"{name.rsplit('/', 1)[0]}/{ITEM}"
 
 
 def object_files(store: Store, query_id: str | None = None) -> list[str]:
@@ -157,7 +171,7 @@ def _object_record(item: SceneObject, origin: Origin) -> dict[str, object]:
     record = {name: getattr(item, name) for name in PART_SCHEMA.names if hasattr(item, name)}
     record |= {name: shapely.to_wkb(getattr(item, name)) for name in GEOMETRIES}
     record |= {"query_id": origin.query.id, "query": origin.query.text, "run_id": origin.run_id}
-    record["datetime"] = _instant(item.datetime)
+    record["datetime"] = instant(item.datetime)
     return record
 
 
@@ -175,13 +189,15 @@ def _text_record(row: AnswerRow, origin: Origin) -> dict[str, object]:
     }
 
 
-def _instant(text: str | None) -> datetime | None:
+def instant(text: str | None) -> datetime | None:
+    """A time given as ISO 8601, in UTC where it names no zone; None where it is unknown."""
     if text is None:
         return None
     instant = datetime.fromisoformat(text)
     return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
-def _write_objects(store: Store, name: str, rows: pa.Table, shapes: Shapes) -> str:
-    store.write(name, encoded_table(rows, shapes, schema=OBJECT_SCHEMA, coverings=COVERINGS))
-    return name
+def _write_objects(store: Store, name: str, rows: pa.Table, shapes: Shapes) -> bytes:
+    data = encoded_table(rows, shapes, schema=OBJECT_SCHEMA, coverings=COVERINGS)
+    store.write(name, data)
+    return data
