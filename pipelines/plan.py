@@ -5,12 +5,17 @@ import json
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
 
 from pipelines.config import JobConfig
 from reasoner.query import Query
 from tiling.grid import Chunk, Grid
 from tiling.scaling import Scaling
 from tiling.scene import Scene
+from tiling.tile_mask import ALL, packed
 from tiling.window import Window
 from tiling.work import WorkGrid
 
@@ -44,7 +49,7 @@ class PlannedScene:
 
 @dataclass(frozen=True, slots=True)
 class ChunkRef:
-    """Address of one chunk; its tiles follow from the grid."""
+    """Address of one chunk; its tiles follow from the grid and the mask."""
 
     chunk_id: str
     """Digest of everything its answers depend on but the question."""
@@ -55,9 +60,11 @@ class ChunkRef:
     col: int
     """Chunk column in the scene."""
     n_tiles: int
-    """Tiles in it."""
+    """Planned tiles in it; at least one."""
     window: Window
-    """Its window on the work grid, pixels."""
+    """Hull of its planned tiles on the work grid, pixels: what is read."""
+    mask: bytes = ALL
+    """Which of the chunk's tiles are planned, packed; empty where all are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +90,7 @@ class Plan:
 
     @property
     def n_tiles(self) -> int:
-        """Tiles of all scenes."""
+        """Planned tiles of all scenes."""
         return sum(ref.n_tiles for ref in self.chunks)
 
     @property
@@ -107,8 +114,8 @@ class Plan:
         return self.chunks[first:last]
 
     def chunk(self, ref: ChunkRef) -> Chunk:
-        """The chunk with its tiles."""
-        return self.scenes[ref.scene].grid.chunk(ref.row, ref.col)
+        """The chunk with its planned tiles."""
+        return self.scenes[ref.scene].grid.chunk(ref.row, ref.col, mask=ref.mask)
 
     def chunk_bytes(self, ref: ChunkRef) -> int:
         """Decoded bytes to read for one chunk with its halo."""
@@ -117,27 +124,42 @@ class Plan:
         return round(native * len(planned.scene.bands) * _item_bytes(planned.scene.dtype))
 
 
-def chunk_refs(scene: int, planned: PlannedScene, basis: dict[str, object]) -> Iterator[ChunkRef]:
-    """Addresses of a scene's chunks, by row and column.
+def chunk_refs(
+    scene: int, planned: PlannedScene, basis: dict[str, object], *, wanted: NDArray[np.bool_] | None = None
+) -> Iterator[ChunkRef]:
+    """Addresses of a scene's chunks that hold a planned tile, by row and column.
 
     Args:
         scene: index of the scene in the plan.
         planned: the scene.
         basis: what all chunks' answers depend on: models, scaling, tile and overlap.
+        wanted: (rows, columns) of the grid's tiles, true where the tile is planned; None plans all.
     """
-    item = planned.scene
+    item, grid = planned.scene, planned.grid
     own = [item.scene_id, item.identity, item.crs, item.transform, [band.index for band in item.bands]]
-    size = [planned.grid.width, planned.grid.height, planned.work.scale]
-    for chunk in planned.grid.chunks():
-        place = [chunk.row, chunk.col]
+    whole = {**basis, "scene": own, "grid": [grid.width, grid.height, planned.work.scale]}
+    for row, col in product(range(grid.chunk_rows), range(grid.chunk_columns)):
+        rows, columns = grid.chunk_span(row, col)
+        part = _part(wanted, rows, columns)
+        if not part.any():
+            continue
+        mask = packed(part)
+        subset = {"mask": mask.hex()} if mask else {}
         yield ChunkRef(
-            chunk_id=digest({**basis, "scene": own, "grid": size, "place": place}),
+            chunk_id=digest({**whole, "place": [row, col], **subset}),
             scene=scene,
-            row=chunk.row,
-            col=chunk.col,
-            n_tiles=len(chunk.tiles),
-            window=chunk.window,
+            row=row,
+            col=col,
+            n_tiles=int(part.sum()),
+            window=grid.hull(rows, columns, part),
+            mask=mask,
         )
+
+
+def _part(wanted: NDArray[np.bool_] | None, rows: range, columns: range) -> NDArray[np.bool_]:
+    if wanted is None:
+        return np.ones((len(rows), len(columns)), dtype=bool)
+    return wanted[rows.start : rows.stop, columns.start : columns.stop]
 
 
 def digest(value: object) -> str:

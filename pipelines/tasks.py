@@ -23,7 +23,7 @@ class ChunkTask:
     work: WorkGrid
     """The scene's work grid."""
     chunk: Chunk
-    """Its tiles."""
+    """Its planned tiles."""
     queries: tuple[Query, ...]
     """Questions to ask together."""
     open_ids: frozenset[str]
@@ -82,13 +82,13 @@ class Pending:
     """Ids of the questions without a ledger file."""
 
     def task(self) -> ChunkTask:
-        """The chunk's task, with its tiles listed.
+        """The chunk's task, with its planned tiles listed.
 
         All questions are asked even where some are committed: what a model computes depends in its last bits
         on what else is in the batch, and a resumed run must give the same bytes. A killed run leaves at most
         one such chunk per worker.
         """
-        chunk = self.planned.grid.chunk(self.ref.row, self.ref.col)
+        chunk = self.planned.grid.chunk(self.ref.row, self.ref.col, mask=self.ref.mask)
         scene, work = self.planned.scene, self.planned.work
         return ChunkTask(self.ref.chunk_id, scene, work, chunk, self.queries, self.open_ids)
 

@@ -166,7 +166,7 @@ def _hull(tiles: tuple[Tile, ...], bounds: Window) -> Window:
 
 
 def _halves(tiles: tuple[Tile, ...]) -> list[tuple[Tile, ...]]:
-    """Two rectangles of tiles that make up one, cut between rows, else between columns; none of one."""
+    """Two groups of tiles that make up one, cut between rows, else between columns; none of one tile."""
     if len(tiles) == 1:
         return []
     tops = sorted({tile.window.y0 for tile in tiles})
