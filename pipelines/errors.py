@@ -42,3 +42,31 @@ class IncompleteError(RuntimeError):
         return (
             f"{self.out}: {len(self.missing)} planned files are missing ({shown}); run the same command again"
         )
+
+
+class LockedError(RuntimeError):
+    """Another process writes in the output folder; raised before anything is written, exit code 2."""
+
+    def __init__(self, address: str, holder: str, remedy: str) -> None:
+        super().__init__(address, holder, remedy)
+        self.address = address
+        self.holder = holder
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"out: {self.address} is held by {self.holder}; {self.remedy or 'run the same command again'}"
+
+
+class LockLostError(RuntimeError):
+    """The lock of the output folder went to another process; raised by its holder, which stops, exit code 1."""
+
+    def __init__(self, address: str, silent_s: float) -> None:
+        super().__init__(address, silent_s)
+        self.address = address
+        self.silent_s = silent_s
+
+    def __str__(self) -> str:
+        return (
+            f"{self.address}: the lock was lost after {self.silent_s:.0f} s without renewal, another process may "
+            "write here now; run the same command again when that one has ended"
+        )
