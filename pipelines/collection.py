@@ -48,6 +48,11 @@ def published_files(store: Store) -> list[str] | None:
     return sorted(str(asset["href"]).removeprefix("./") for asset in assets.values())
 
 
+def published_failed(store: Store) -> int:
+    """Failed tiles and questions that the published collection names, 0 where nothing is published."""
+    return int(json.loads(store.read(NAME))["remotereasoner:failed"]) if store.exists(NAME) else 0
+
+
 def scene_outline(item: PlannedScene) -> shapely.Geometry:
     """Ground footprint of a scene, longitude and latitude."""
     window = Window(0, 0, item.work.width, item.work.height)

@@ -104,6 +104,14 @@ def cell_rows(part: pa.Table, cell: str) -> pa.Table:
     return part.filter(pa.array([key.startswith(cell) for key in part_cells(part)], pa.bool_()))
 
 
+def filed_rows(table: pa.Table, cell: str) -> pa.Table:
+    """Rows of a finished file as a part again, to be written anew beside others."""
+    plain = table.select([name for name in PART_SCHEMA.names if name != _CELL])
+    return plain.append_column(PART_SCHEMA.field(_CELL), pa.array([cell] * len(plain), pa.string())).cast(
+        PART_SCHEMA
+    )
+
+
 def write_cell(store: Store, query_id: str, cell: str, rows: pa.Table) -> str:
     """Write one cell's objects in Hilbert order, atomically; the file's name."""
     columns = _decoded(rows.drop_columns([_CELL]), GEOMETRIES)
@@ -122,6 +130,11 @@ def write_empty(store: Store, query_id: str) -> str:
 def object_name(query_id: str, cell: str) -> str:
     """Name of the file of a question's objects in a cell."""
     return f"{OBJECTS}/query={query_id}/cell={cell}/objects.parquet"
+
+
+def cell_of(name: str) -> str:
+    """Cell in the name of a file of objects."""
+    return name.split("/")[2].removeprefix("cell=")
 
 
 def object_files(store: Store, query_id: str | None = None) -> list[str]:

@@ -79,9 +79,7 @@ def _by_overlap(before: Outlines, now: Outlines) -> list[tuple[int, int]]:
 
 def _by_id(before: Outlines, now: Outlines, taken: Collection[int], pairs: Pairs) -> Pairs:
     alone = {before.ids[old]: old for old in range(len(before.ids)) if old not in taken}
-    return {
-        new: alone.pop(own) for new, own in enumerate(now.ids) if new not in pairs and own in alone
-    }
+    return {new: alone.pop(own) for new, own in enumerate(now.ids) if new not in pairs and own in alone}
 
 
 def _overlap(one: NDArray[np.object_], other: NDArray[np.object_]) -> NDArray[np.float64]:

@@ -37,6 +37,10 @@ class Lease:
     """Seconds since 1970."""
 
 
+LEASE = Lease()
+"""What everyone uses outside of tests."""
+
+
 @dataclass(frozen=True, slots=True)
 class Holder:
     """Who holds the lock, as it stands in the file."""

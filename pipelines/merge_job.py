@@ -96,11 +96,11 @@ def merge_job(store: Store, plan: Plan, *, merge_parts: MergeParts = one_by_one)
         IncompleteError: a ledger file is missing.
         OSError: the storage refuses.
     """
-    _check_complete(store, plan)
+    check_complete(store, plan)
     counts = _merge_objects(store, plan, merge_parts)
     for query in plan.queries:
         if query.task is not Task.LOCATE:
-            counts[query.id] = _collect_texts(store, plan, query)
+            counts[query.id] = collect_texts(store, plan, query, into=store)
     return counts
 
 
@@ -115,23 +115,45 @@ def scene_rows(store: Store, plan: Plan, scene: int, query: Query) -> Iterator[A
         yield from read_rows(store, ledger_name(query.id, ref.chunk_id), transform=transform)
 
 
-def _check_complete(store: Store, plan: Plan) -> None:
+def check_complete(store: Store, plan: Plan) -> None:
+    """Go on only if every planned ledger file is there.
+
+    Raises:
+        IncompleteError: one is missing.
+    """
     pending = pending_chunks(plan, committed(store))
     missing = [ledger_name(name, item.ref.chunk_id) for item in pending for name in sorted(item.open_ids)]
     if missing:
         raise IncompleteError(store.root, tuple(missing))
 
 
+def set_down_parts(
+    step: MergeStep, items: Sequence[MergeItem], folder: Path, *, merge_parts: MergeParts
+) -> list[ScenePart]:
+    """Merge scenes and questions, each into a local file of its own.
+
+    Args:
+        step: merges one of them.
+        items: the scenes and questions.
+        folder: where to.
+        merge_parts: what drives the merge.
+
+    Raises:
+        FileNotFoundError: a ledger file is missing.
+    """
+    tables = merge_parts(step, items)
+    return [
+        _set_down(table, folder, query_id=query.id, scene=scene)
+        for (scene, query), table in zip(items, tables, strict=True)
+    ]
+
+
 def _merge_objects(store: Store, plan: Plan, merge_parts: MergeParts) -> dict[str, int]:
     queries = [query for query in plan.queries if query.task is Task.LOCATE]
     with TemporaryDirectory(prefix="remotereasoner-") as folder:
         items = [(scene, query) for query in queries for scene in range(len(plan.scenes))]
-        tables = merge_parts(MergeStep(store, plan), items)
-        parts = [
-            _set_down(table, Path(folder), query_id=query.id, scene=scene)
-            for (scene, query), table in zip(items, tables, strict=True)
-        ]
-        zoom = frozen_zoom(store, _total(parts)) if queries else 0
+        parts = set_down_parts(MergeStep(store, plan), items, Path(folder), merge_parts=merge_parts)
+        zoom = frozen_zoom(store, total_cells(parts)) if queries else 0
         return {query.id: _write_query(store, query.id, parts, zoom=zoom) for query in queries}
 
 
@@ -141,7 +163,8 @@ def _set_down(table: pa.Table, folder: Path, *, query_id: str, scene: int) -> Sc
     return ScenePart(query_id, scene, path, Counter(part_cells(table)))
 
 
-def _total(parts: list[ScenePart]) -> Counter[str]:
+def total_cells(parts: Sequence[ScenePart]) -> Counter[str]:
+    """Objects per deepest cell: of each the most that one question has there."""
     total: Counter[str] = Counter()
     for query_id in {part.query_id for part in parts}:
         own: Counter[str] = Counter()
@@ -161,12 +184,27 @@ def _write_query(store: Store, query_id: str, parts: list[ScenePart], *, zoom: i
 
 
 def _write_cell(store: Store, query_id: str, cell: str, parts: list[ScenePart]) -> str:
+    return write_cell(store, query_id, cell, pa.concat_tables(rows_in_cell(parts, cell)))
+
+
+def rows_in_cell(parts: Sequence[ScenePart], cell: str) -> list[pa.Table]:
+    """The rows of parts that lie in a cell, a table per part that has any."""
     touched = [part for part in parts if any(key.startswith(cell) for key in part.cells)]
-    rows = pa.concat_tables([cell_rows(pq.read_table(part.path), cell) for part in touched])
-    return write_cell(store, query_id, cell, rows)
+    return [cell_rows(pq.read_table(part.path), cell) for part in touched]
 
 
-def _collect_texts(store: Store, plan: Plan, query: Query) -> int:
+def collect_texts(store: Store, plan: Plan, query: Query, *, into: Store) -> int:
+    """Write a caption's or VQA's texts; how many.
+
+    Args:
+        store: the output folder.
+        plan: the frozen plan.
+        query: the question.
+        into: where to write, under the name that the texts have in the output folder.
+
+    Raises:
+        FileNotFoundError: a ledger file is missing.
+    """
     rows = [row for scene in range(len(plan.scenes)) for row in scene_rows(store, plan, scene, query)]
-    write_texts(store, rows, Origin(query, plan.run_id))
+    write_texts(into, rows, Origin(query, plan.run_id))
     return len(rows)

@@ -1,7 +1,7 @@
 """The frozen plan on storage: job.json and plan/*.parquet, written before work starts, read back later."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from io import BytesIO
@@ -23,7 +23,7 @@ from tiling.work import WorkGrid
 JOB = "job.json"
 SCENES = "plan/scenes.parquet"
 CHUNKS = "plan/chunks.parquet"
-_OWN_FOLDERS = ("answers", "objects", "texts", "plan")
+_OWN_FOLDERS = ("answers", "objects", "texts", "plan", "changes", "night")
 _OWN_FILES = (JOB, "collection.json", "map.html")
 
 
@@ -79,21 +79,33 @@ def frozen_scaling(job: Mapping[str, object] | None) -> FrozenScaling | None:
     return FrozenScaling(_scaling_of(job.get("scaling")))
 
 
-def check_same_job(store: Store, plan: Plan, job: Mapping[str, object]) -> None:
+GROWS = frozenset({"scenes", "queries", "run_id"})
+"""What a night may find changed in a standing dataset."""
+
+
+def check_same_job(
+    store: Store, plan: Plan, job: Mapping[str, object], *, may_differ: Collection[str] = frozenset()
+) -> None:
     """Refuse an output folder that holds another job.
+
+    Args:
+        store: the output folder.
+        plan: what is to be done there.
+        job: the frozen job.
+        may_differ: parts of a job's identity that are not compared.
 
     Raises:
         RequestError: it does; the message names the fields that differ.
     """
-    fields = [
-        name for name, value in _identity(job_record(plan)).items() if value != _identity(job).get(name)
-    ]
+    new, old = _identity(job_record(plan)), _identity(job)
+    fields = [name for name, value in new.items() if value != old.get(name) and name not in may_differ]
     if fields:
         detail = _scene_detail(store, plan) if fields == ["scenes"] else ""
+        add = "run 'remotereasoner nightly' to take it up, " if GROWS.issuperset(fields) else ""
         raise RequestError(
             "out",
             f"{store.root} holds another job: {', '.join(fields)} differ{detail}",
-            "give --overwrite, or another --out",
+            f"{add}give --overwrite, or another --out",
         )
 
 

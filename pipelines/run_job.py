@@ -3,15 +3,17 @@
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
-from pipelines import loop_engine
+from pipelines import loop_engine, night_files
+from pipelines.changes import FOLDER as CHANGES
 from pipelines.collection import publish, published_files, withdraw
 from pipelines.config import Engine, JobConfig
 from pipelines.dataset import TEXTS, count_objects, object_files
 from pipelines.errors import RequestError, StorageError
 from pipelines.ledger import Status, committed, ledger_name, read_table
+from pipelines.lock import LEASE, Lease, Lock, held, refuse_if_held
 from pipelines.merge_job import MergeParts, merge_job, one_by_one
 from pipelines.models import ModelRecipe
 from pipelines.plan import Plan
@@ -57,61 +59,106 @@ class RunReport:
     """The output folder."""
 
 
-def run_job(config: JobConfig, *, overwrite: bool = False, listener: Listener = ignore) -> RunReport:
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A plan that is not written yet, and what the output folder held when it was made."""
+
+    plan: Plan
+    """What is to be done."""
+    job: dict[str, object] | None
+    """The folder's frozen job, None where it held none or what it held is to go."""
+
+
+def run_job(
+    config: JobConfig, *, overwrite: bool = False, listener: Listener = ignore, lease: Lease = LEASE
+) -> RunReport:
     """Answer the questions; on the output of the same job, do only what is still open.
 
     Raises:
         RequestError: the request is wrong, or the output folder holds another job; nothing is written.
+        LockedError: another process writes into the folder; nothing is written.
         SceneError: a scene cannot be opened; nothing is written.
         GridError: the sizes make no grid; nothing is written.
         ModelError: a model cannot be found or loaded.
+        LockLostError: another process took the folder over.
         OSError: the storage refuses.
     """
     began = time.perf_counter()
     store = Store(config.out)
-    plan = open_job(store, config, overwrite=overwrite)
-    before = committed(store)
-    pending = pending_chunks(plan, before)
-    tiles = {item.ref.chunk_id: item.ref.n_tiles for item in pending}
-    listener(RunStarted(len(plan.chunks), len(pending), sum(tiles.values())))
-    if pending:
-        withdraw(store)
-    statuses: Counter[str] = Counter()
-    for done in _chunk_events(store, plan, pending):
-        statuses.update(done.statuses)
-        listener(done)
-    statuses.update(_earlier(store, plan, before))
-    finish(store, plan, failed=statuses[Status.FAILED], listener=listener)
-    return _report(
-        store, plan, statuses, done_tiles=list(tiles.values()), seconds=time.perf_counter() - began
-    )
+    draft = draft_job(store, config, overwrite=overwrite, lease=lease)
+    if draft.job is not None:
+        check_same_job(store, draft.plan, draft.job)
+        _refuse_open_night(store)
+    with writing(store, "run", lease) as lock:
+        freeze_job(store, draft, overwrite=overwrite)
+        statuses, tiles = _work_off(store, draft.plan, lock=lock, listener=listener)
+        finish(store, draft.plan, failed=statuses[Status.FAILED], listener=listener)
+    return _report(store, draft.plan, statuses, done_tiles=tiles, seconds=time.perf_counter() - began)
 
 
-def open_job(store: Store, config: JobConfig, *, overwrite: bool) -> Plan:
-    """Make the plan and freeze it, or find it frozen.
+def draft_job(store: Store, config: JobConfig, *, overwrite: bool, lease: Lease) -> Draft:
+    """Make the plan; writes nothing.
 
     Raises:
-        RequestError: the request is wrong, or the folder holds another job.
+        RequestError: the request is wrong.
+        LockedError: another process writes into the folder.
         SceneError: a scene cannot be opened.
         GridError: the sizes make no grid.
         ModelError: a model is unknown.
     """
-    with _usable(store):
+    with usable(store):
+        refuse_if_held(store, lease)
         job = None if overwrite else read_job(store)
-    plan = make_plan(config, frozen=frozen_scaling(job))
-    if job is not None:
-        check_same_job(store, plan, job)
+    return Draft(make_plan(config, frozen=frozen_scaling(job)), job)
+
+
+def freeze_job(store: Store, draft: Draft, *, overwrite: bool) -> None:
+    """Write the plan, unless it is there; under the lock.
+
+    Args:
+        store: the output folder.
+        draft: the plan.
+        overwrite: delete first what another job left.
+
+    Raises:
+        RequestError: another process wrote another job here while this one was drafted.
+        OSError: the storage refuses.
+    """
+    if overwrite:
+        clear_job(store)
+    check_unmoved(store, draft)
+    if draft.job is None:
+        write_plan(store, draft.plan)
+    else:
         store.clear_temporary("")
-        return plan
-    with _usable(store):
-        if overwrite:
-            clear_job(store)
-        write_plan(store, plan)
-    return plan
+
+
+def check_unmoved(store: Store, draft: Draft) -> None:
+    """Go on only if the folder still holds the job that the draft was made beside.
+
+    Raises:
+        RequestError: it holds another.
+    """
+    if read_job(store) != draft.job:
+        raise RequestError("out", f"{store.root} changed while the job was planned", "run the command again")
 
 
 @contextmanager
-def _usable(store: Store) -> Iterator[None]:
+def writing(store: Store, work: str, lease: Lease) -> Iterator[Lock]:
+    """Hold the folder's lock for a block.
+
+    Raises:
+        RequestError: the folder cannot be used.
+        LockedError: another process writes into it.
+    """
+    with ExitStack() as stack:
+        with usable(store):
+            lock = stack.enter_context(held(store, work, lease))
+        yield lock
+
+
+@contextmanager
+def usable(store: Store) -> Iterator[None]:
     """A block that first touches the output folder; a refusal there is a wrong request."""
     try:
         yield
@@ -122,6 +169,27 @@ def _usable(store: Store) -> Iterator[None]:
         raise RequestError("out", reason, "name a folder you may write to") from error
 
 
+def _refuse_open_night(store: Store) -> None:
+    if night_files.is_open(store):
+        raise RequestError(
+            "out", f"{store.root} holds an unfinished night", "run: remotereasoner nightly with the same job"
+        )
+
+
+def _work_off(store: Store, plan: Plan, *, lock: Lock, listener: Listener) -> tuple[Counter[str], list[int]]:
+    """Do what is open; statuses of all rows of the job, and tiles of each chunk done."""
+    before = committed(store)
+    pending = pending_chunks(plan, before)
+    if pending:
+        withdraw(store)
+    statuses: Counter[str] = Counter()
+    for done in chunk_events(store, plan, pending, listener=listener):
+        lock.check()
+        statuses.update(done.statuses)
+    statuses.update(_earlier(store, plan, before))
+    return statuses, [item.ref.n_tiles for item in pending]
+
+
 def finish(store: Store, plan: Plan, *, failed: int, listener: Listener = ignore) -> None:
     """Merge and publish, unless that is done already.
 
@@ -130,11 +198,11 @@ def finish(store: Store, plan: Plan, *, failed: int, listener: Listener = ignore
         OSError: the storage refuses.
     """
     published = published_files(store)
-    if published is not None and set(published) <= set(_result_files(store)):
+    if published is not None and set(published) <= set(result_files(store)):
         return
     listener(MergeStarted(len(plan.scenes)))
-    merge_job(store, plan, merge_parts=_merge_parts(plan))
-    publish(store, plan, files=_result_files(store), failed=failed)
+    merge_job(store, plan, merge_parts=merge_driver(plan, n_items=len(plan.scenes) * len(plan.queries)))
+    publish(store, plan, files=result_files(store), failed=failed)
 
 
 def model_recipe(plan: Plan) -> ModelRecipe:
@@ -147,7 +215,25 @@ def model_recipe(plan: Plan) -> ModelRecipe:
     return replace(recipe, placements=tuple(places))
 
 
-def _chunk_events(store: Store, plan: Plan, pending: Sequence[Pending]) -> Iterator[ChunkDone]:
+def chunk_events(
+    store: Store, plan: Plan, pending: Sequence[Pending], *, listener: Listener = ignore
+) -> Iterator[ChunkDone]:
+    """Do the pending chunks, on what the request names; an event per committed chunk, told the listener too.
+
+    Raises:
+        RequestError: there is no such cluster.
+        ModelError: a model cannot be loaded.
+        OSError: the storage refuses.
+    """
+    listener(RunStarted(len(plan.chunks), len(pending), sum(item.ref.n_tiles for item in pending)))
+    if not pending:
+        return
+    for done in _drive(store, plan, pending):
+        listener(done)
+        yield done
+
+
+def _drive(store: Store, plan: Plan, pending: Sequence[Pending]) -> Iterator[ChunkDone]:
     read = ReadStep(plan.scaling, job_limits(plan.config))
     recipe, commit = model_recipe(plan), CommitStep(store)
     if plan.config.engine is Engine.LOOP:
@@ -158,9 +244,9 @@ def _chunk_events(store: Store, plan: Plan, pending: Sequence[Pending]) -> Itera
     return ray_engine.run_chunks(pending, read=read, recipe=recipe, commit=commit, cluster=cluster)
 
 
-def _merge_parts(plan: Plan) -> MergeParts:
-    """What drives the merge; a few scenes are merged sooner than Ray tasks start."""
-    if plan.config.engine is Engine.LOOP or len(plan.scenes) * len(plan.queries) < RAY_MERGES:
+def merge_driver(plan: Plan, *, n_items: int) -> MergeParts:
+    """What drives the merge of so many scenes times questions; a few are merged sooner than Ray tasks start."""
+    if plan.config.engine is Engine.LOOP or n_items < RAY_MERGES:
         return one_by_one
     from pipelines import ray_engine
 
@@ -178,8 +264,9 @@ def _earlier(store: Store, plan: Plan, before: set[tuple[str, str]]) -> Counter[
     return found
 
 
-def _result_files(store: Store) -> list[str]:
-    return [*object_files(store), *store.names(TEXTS)]
+def result_files(store: Store) -> list[str]:
+    """Names of all files that a published result is made of."""
+    return [*object_files(store), *store.names(TEXTS), *store.names(CHANGES)]
 
 
 def _report(
