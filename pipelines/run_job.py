@@ -12,7 +12,8 @@ from pipelines.config import Engine, JobConfig
 from pipelines.dataset import TEXTS, count_objects, object_files
 from pipelines.errors import RequestError, StorageError
 from pipelines.ledger import Status, committed, ledger_name, read_table
-from pipelines.merge_job import MergeParts, merge_job, one_by_one
+from pipelines.merge_job import merge_job
+from pipelines.merge_step import MergeParts, one_by_one
 from pipelines.models import ModelRecipe
 from pipelines.plan import Plan
 from pipelines.plan_files import check_same_job, clear_job, frozen_scaling, read_job, write_plan
