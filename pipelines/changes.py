@@ -1,14 +1,15 @@
 """The change table of a night: what appeared, disappeared and changed. Knows no scene file and no ledger.
 
-A row is a thing with its sides before and after the night. A thing changed where its outline or its label is
-another; `iou` says how much, so that a reader may set a threshold. Scores, texts and scenes alone do not count.
+A row is a thing with its sides before and after the night. A thing changed where its outline or its label
+is another; `iou` says how much, so that a reader may set a threshold. Scores and scenes alone do not count.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from io import BytesIO
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -123,10 +124,8 @@ def joined(earlier: Sequence[Change], later: Sequence[Change]) -> list[Change]:
 
 def write_changes(store: Store, date: str, changes: Sequence[Change]) -> str:
     """Write a night's table; the file's name."""
-    records = [_record(item) for item in changes]
-    places = [record["geometry"] for record in records]
-    order = hilbert_order(places, _WORLD, [item.id for item in changes]) if records else []
-    columns = {name: [records[at][name] for at in order] for name in SCHEMA.names}
+    records = [_record(item) for item in _in_order(changes)]
+    columns = {name: [record[name] for record in records] for name in SCHEMA.names}
     store.write(changes_name(date), geoparquet_bytes(columns, SCHEMA, COVERINGS))
     return changes_name(date)
 
@@ -144,14 +143,20 @@ def read_changes(store: Store, date: str) -> list[Change]:
     ]
 
 
-def side(record: dict[str, object]) -> Side:
+def side(record: Mapping[str, Any]) -> Side:
     """One side from a row of objects with WKB geometry."""
     fields = {name: record[name] for name, _ in _OF_A_SIDE}
     shape = shapely.from_wkb(record["geometry"])
-    return Side(**{**fields, "geometry": shape, "scene_ids": tuple(record["scene_ids"])})  # type: ignore[arg-type]
+    return Side(**{**fields, "geometry": shape, "scene_ids": tuple(record["scene_ids"])})
 
 
-def _side_of(row: dict[str, object], which: str) -> Side | None:
+def _in_order(changes: Sequence[Change]) -> list[Change]:
+    """Along a Hilbert curve."""
+    places = [side.geometry for item in changes if (side := item.after or item.before)]
+    return [changes[at] for at in hilbert_order(places, _WORLD, [item.id for item in changes])]
+
+
+def _side_of(row: Mapping[str, Any], which: str) -> Side | None:
     if row[which] is None:
         return None
     return side({"geometry": row[which], **{name: row[f"{name}_{which}"] for name, _ in _OF_A_SIDE}})
@@ -161,17 +166,16 @@ def _record(item: Change) -> dict[str, object]:
     sides = {"before": item.before, "after": item.after}
     here = item.after or item.before
     assert here is not None
-    shapes = {name: each.geometry if each else None for name, each in sides.items()}
-    both = item.before is not None and item.after is not None
-    west, south, east, north = shapely.total_bounds([shape for shape in shapes.values() if shape])
+    shapes = {name: each.geometry for name, each in sides.items() if each is not None}
+    west, south, east, north = shapely.total_bounds(list(shapes.values()))
     record: dict[str, object] = {
         **{name: getattr(item, name) for name in ("id", "query_id", "query")},
         "change": str(item.kind),
         "label": here.label,
         "geometry": here.geometry,
-        **shapes,
+        **{name: shapes.get(name) for name in sides},
         "bbox": {"xmin": west, "ymin": south, "xmax": east, "ymax": north},
-        "iou": iou(shapes["before"], shapes["after"]) if both else None,
+        "iou": iou(*shapes.values()) if len(shapes) == 2 else None,
     }
     for name, each in sides.items():
         record |= {f"{column}_{name}": getattr(each, column, None) for column, _ in _OF_A_SIDE}

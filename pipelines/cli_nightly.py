@@ -1,4 +1,4 @@
-"""The command that keeps a dataset up to date: build the request, make one call, print. Knows no step's inside."""
+"""The command that keeps a dataset up to date: build the request, make one call, print. Knows no step."""
 
 from dataclasses import asdict, dataclass, replace
 from typing import Annotated

@@ -66,7 +66,7 @@ def _collection(plan: Plan, files: Sequence[str], failed: int) -> dict[str, obje
         "type": "Collection",
         "stac_version": "1.0.0",
         "stac_extensions": list(_EXTENSIONS),
-        "id": f"remotereasoner-{plan.run_id}",
+        "id": f"remotereasoner-{plan.job_id}",
         "title": questions,
         "description": f"Answers to: {questions}",
         "license": "other",

@@ -1,6 +1,6 @@
 """The objects and texts that users query: columns, cells and files. Knows no fragment and no model."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import BytesIO
@@ -104,18 +104,45 @@ def cell_rows(part: pa.Table, cell: str) -> pa.Table:
     return part.filter(pa.array([key.startswith(cell) for key in part_cells(part)], pa.bool_()))
 
 
-def filed_rows(table: pa.Table, cell: str) -> pa.Table:
-    """Rows of a finished file as a part again, to be written anew beside others."""
-    plain = table.select([name for name in PART_SCHEMA.names if name != _CELL])
-    return plain.append_column(PART_SCHEMA.field(_CELL), pa.array([cell] * len(plain), pa.string())).cast(
-        PART_SCHEMA
-    )
+def empty_part() -> pa.Table:
+    """A part without rows."""
+    return PART_SCHEMA.empty_table()
+
+
+def rows_apart_from(part: pa.Table, scene_ids: Set[str]) -> pa.Table:
+    """The rows of a part that none of these scenes has a share in."""
+    apart = [scene_ids.isdisjoint(names) for names in part.column("scene_ids").to_pylist()]
+    return part.filter(pa.array(apart, pa.bool_()))
+
+
+def rows_shared_with(part: pa.Table, scene_ids: Set[str]) -> pa.Table:
+    """The rows of a part that one of these scenes has a share in."""
+    shared = [not scene_ids.isdisjoint(names) for names in part.column("scene_ids").to_pylist()]
+    return part.filter(pa.array(shared, pa.bool_()))
+
+
+def read_cell(store: Store, query_id: str, cell: str) -> pa.Table:
+    """A written cell's objects as a part again.
+
+    Raises:
+        FileNotFoundError: there is no such cell.
+    """
+    table = pq.read_table(BytesIO(store.read(object_name(query_id, cell))))
+    shapes = shapely.from_wkb(table.column("geometry").to_numpy())
+    cells = pa.array(quadkeys(shapes) if len(shapes) else [], pa.string())
+    return table.append_column(_CELL, cells).select(PART_SCHEMA.names).cast(PART_SCHEMA)
+
+
+def object_cells(store: Store, query_id: str) -> list[str]:
+    """Cells of which a question has a file, sorted."""
+    return sorted(name.split("/cell=")[1].split("/")[0] for name in object_files(store, query_id))
 
 
 def write_cell(store: Store, query_id: str, cell: str, rows: pa.Table) -> str:
     """Write one cell's objects in Hilbert order, atomically; the file's name."""
     columns = _decoded(rows.drop_columns([_CELL]), GEOMETRIES)
-    order = hilbert_order(columns["geometry"], cell_bounds(cell), [str(item) for item in columns["id"]])
+    names = [f"{key}|{scenes}" for key, scenes in zip(columns["id"], columns["scene_ids"], strict=True)]
+    order = hilbert_order(columns["geometry"], cell_bounds(cell), names)
     return _write_objects(
         store, object_name(query_id, cell), {k: [v[i] for i in order] for k, v in columns.items()}
     )
@@ -130,11 +157,6 @@ def write_empty(store: Store, query_id: str) -> str:
 def object_name(query_id: str, cell: str) -> str:
     """Name of the file of a question's objects in a cell."""
     return f"{OBJECTS}/query={query_id}/cell={cell}/objects.parquet"
-
-
-def cell_of(name: str) -> str:
-    """Cell in the name of a file of objects."""
-    return name.split("/")[2].removeprefix("cell=")
 
 
 def object_files(store: Store, query_id: str | None = None) -> list[str]:

@@ -58,7 +58,7 @@ class LockedError(RuntimeError):
 
 
 class LockLostError(RuntimeError):
-    """The lock of the output folder went to another process; raised by its holder, which stops, exit code 1."""
+    """The output folder's lock went to another process; raised by its holder, which stops, exit code 1."""
 
     def __init__(self, address: str, silent_s: float) -> None:
         super().__init__(address, silent_s)
@@ -67,6 +67,6 @@ class LockLostError(RuntimeError):
 
     def __str__(self) -> str:
         return (
-            f"{self.address}: the lock was lost after {self.silent_s:.0f} s without renewal, another process may "
-            "write here now; run the same command again when that one has ended"
+            f"{self.address}: the lock was lost after {self.silent_s:.0f} s without renewal, another process "
+            "may write here now; run the same command again when that one has ended"
         )

@@ -1,8 +1,8 @@
 """Which of tonight's things were there before, so that they keep their ids. Knows shapes and ids, no file.
 
-The rule: of all pairs of a thing before and a thing now whose outlines overlap by at least half of what both cover
-together, the one that overlaps most is the same thing, then the next of what is left, each thing at most once. Of
-what is then still alone, things of one id are the same thing.
+The rule: of all pairs of a thing before and a thing now whose outlines overlap by at least half of what both
+cover together, the one that overlaps most is the same thing, then the next of what is left, each thing once
+at most. Of what is then still alone, things of one id are the same thing.
 """
 
 import hashlib

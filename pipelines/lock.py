@@ -1,8 +1,8 @@
 """lock.json: one writer at a time in an output folder, by conditional writes of the store. Knows no result.
 
-The file is made only if there is none. Its holder renews it from a thread; one that was not renewed for long, or
-whose process is known to be dead, is taken over by replacing exactly the content that was seen, so of many takers
-one wins. A holder that lost its lock learns it at its next check and stops.
+The file is made only if there is none. Its holder renews it from a thread; one that was not renewed for long,
+or whose process is known to be dead, is taken over by replacing exactly the content that was seen, so of many
+takers one wins. A holder that lost its lock learns it at its next check and stops.
 """
 
 import json
@@ -32,7 +32,7 @@ class Lease:
     renew_s: float = 20.0
     """Seconds between two signs of life."""
     stale_s: float = 300.0
-    """Seconds without one after which the lock may be taken over; far above what clocks of machines differ."""
+    """Seconds without one after which the lock may be taken over; far above what machines' clocks differ."""
     clock: Callable[[], float] = time.time
     """Seconds since 1970."""
 
@@ -52,7 +52,7 @@ class Holder:
     born: str
     """When that process started, as its system counts; empty where that cannot be known."""
     place: str
-    """What process numbers on that machine mean: boot and process namespace; empty where that cannot be known."""
+    """What process numbers mean there: boot and process namespace; empty where that cannot be known."""
     work: str
     """What it does: run, or nightly with its date."""
     since: float

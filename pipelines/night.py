@@ -1,16 +1,17 @@
-"""The steps of one night under its lock; their order stands in `nightly`. Makes no plan and knows no pixel."""
+"""The steps of one night under its lock, in the order that `nightly` writes down. Knows no pixel."""
 
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from pipelines import night_files
+from pipelines.changed import at_stake
 from pipelines.changes import Change, Kind, changes_name, dates_in, joined, read_changes, write_changes
 from pipelines.collection import publish, published_failed, published_files, withdraw
 from pipelines.errors import RequestError
 from pipelines.ledger import Status, committed, ledger_name, read_table
 from pipelines.lock import Lock
-from pipelines.merge_job import check_complete, merge_job
+from pipelines.merge_job import merge_job
 from pipelines.night_files import Orders
 from pipelines.night_merge import NightMerge, strangers
 from pipelines.plan import Plan
@@ -147,8 +148,7 @@ class Night:
         night_files.open_night(self.store)
         write_plan(self.store, plan)
         answered = self._answer(plan, settled=_keys(before))
-        check_complete(self.store, plan)
-        orders = self._stage(before, plan, what, failed=answered.failed)
+        orders = self._stage(plan, what, failed=answered.failed)
         self.lock.check()
         night_files.give_orders(self.store, orders)
         self._end(orders)
@@ -171,12 +171,12 @@ class Night:
         columns = (read_table(self.store, name, ["status"]).column("status").to_pylist() for name in names)
         return sum(column.count(Status.FAILED) for column in columns)
 
-    def _stage(self, before: Plan, plan: Plan, what: Difference, *, failed: int) -> Orders:
+    def _stage(self, plan: Plan, what: Difference, *, failed: int) -> Orders:
         stage = night_files.stage_of(self.store)
-        merge = NightMerge(self.store, stage, before, plan, what)
-        items = merge.items()
-        self.listener(MergeStarted(len({scene for scene, _ in items})))
-        staged = merge(merge_driver(plan, n_items=len(items)))
+        n_scenes = len(plan.scenes) if what.new_queries else len(at_stake(plan, what.changed))
+        self.listener(MergeStarted(n_scenes))
+        merge = NightMerge(self.store, stage, plan, what)
+        staged = merge(merge_driver(plan, n_items=n_scenes * len(plan.queries)))
         table = write_changes(stage, self.date, joined(self._earlier_changes(), staged.changes))
         return Orders(self.date, (*staged.writes, table), staged.removes, failed)
 

@@ -1,9 +1,9 @@
-"""The journal of an open night, in the folder `night` of the output: what a killed night left to be gone on from.
+"""The journal of an open night, in the folder `night` of the output: where a killed night is gone on from.
 
-`night/job.json` and `night/plan/` are copies of the published plan; while they are there, plan/ may hold the new
-one. `night/stage/` holds finished files under their names in the output; `night/orders.json`, written after all of
-them, says what is to be put in place and deleted. Before it is there, nothing published has been touched; once it
-is there, carrying it out, also again, ends the night. Knows no file's meaning.
+`night/job.json` and `night/plan/` are copies of the published plan; while they are there, plan/ may hold the
+new one. `night/stage/` holds finished files under their names in the output; `night/orders.json`, written
+after all of them, says what is to be put in place and deleted. Before it is there, nothing published has been
+touched; once it is there, carrying it out, also again, ends the night. Knows no file's meaning.
 """
 
 import json
@@ -62,7 +62,7 @@ def published_plan(store: Store) -> Plan:
 
 
 def give_orders(store: Store, orders: Orders) -> None:
-    """Say that all staged files are there and what is to be done with them; from here on there is no way back."""
+    """Say that all staged files are there and what is to be done with them; there is no way back."""
     store.write(_ORDERS, json.dumps(asdict(orders)).encode())
 
 
@@ -71,7 +71,8 @@ def orders_of(store: Store) -> Orders | None:
     if not store.exists(_ORDERS):
         return None
     fields = json.loads(store.read(_ORDERS))
-    return Orders(**{name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()})
+    lists = {name: tuple(fields[name]) for name in ("writes", "removes")}
+    return Orders(**{**fields, **lists})
 
 
 def carry_out(store: Store, orders: Orders, *, check: Callable[[], None]) -> None:

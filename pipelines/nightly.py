@@ -1,18 +1,19 @@
-"""A night: a standing dataset brought up to date with the scenes and questions its job names now. Knows no pixel.
+"""A night: a standing dataset brought up to date with the scenes and questions that its job names now.
 
 What is published stays whole and readable until all of the night's work is done. The order of writes:
 
-1. lock.json; 2. the journal keeps the published plan (`night_files`); 3. the new plan; 4. the ledger files of new
-chunks and questions; 5. the new cells, texts and change table, into the stage; 6. the orders; 7. collection.json
-goes; 8. staged files are put in place, files without rows and of questions no longer asked are deleted;
-9. collection.json; 10. ledger files of chunks no longer planned are deleted; 11. the journal goes; 12. the lock.
+1. lock.json. 2. The journal keeps the published plan (`night_files`). 3. The new plan. 4. The ledger files of
+new chunks and questions. 5. The new cells, texts and change table, into the stage. 6. The orders.
+7. collection.json goes. 8. Staged files are put in place; files without rows and of questions no longer asked
+are deleted. 9. collection.json. 10. Ledger files of chunks no longer planned are deleted. 11. The journal
+goes. 12. The lock goes.
 
 A night killed before 6 has touched nothing published, and the next one plans again from the published plan. A
 night killed after it is finished by the next one from the orders alone, whatever the scenes are by then.
 
-The change table compares a question's published objects with its new ones: a first night and a new question have
-nothing to compare with, so their objects are no changes, and those of a question no longer asked are none either.
-A second night of one date that finds more adds to that date's table.
+The change table compares a question's published objects with its new ones: a first night and a new question
+have nothing to compare with, so their objects are no changes, and those of a question no longer asked are
+none either. A second night of one date that finds more adds to that date's table.
 """
 
 import time

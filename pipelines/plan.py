@@ -72,7 +72,10 @@ class Plan:
     """All that a run will do, decided before any pixel is read."""
 
     run_id: str
-    """Digest of the job: questions, models, grid and scenes by name and place; no path, clock or host."""
+    """Digest of what answers are made with: models, prompts, rules, sizes, scaling, resolution and bands.
+
+    No scene and no question is in it, so a row stays the same when others join the job.
+    """
     config: JobConfig
     """The request."""
     queries: tuple[Query, ...]
@@ -87,6 +90,15 @@ class Plan:
     """Scenes in the order of their ids."""
     chunks: tuple[ChunkRef, ...]
     """Chunks by scene, row and column."""
+
+    @property
+    def job_id(self) -> str:
+        """Digest of the whole job: the run's, its questions, and its scenes by name and place; no path."""
+        places = [
+            [item.scene.scene_id, item.scene.crs, item.work.transform, item.work.width, item.work.height]
+            for item in self.scenes
+        ]
+        return digest({"run": self.run_id, "queries": [query.id for query in self.queries], "scenes": places})
 
     @property
     def n_tiles(self) -> int:

@@ -56,7 +56,7 @@ def make_plan(config: JobConfig, *, frozen: FrozenScaling | None = None) -> Plan
     scaling = _scaling(config, scenes, limits=limits, frozen=frozen)
     basis = _basis((reasoner, segmenter), sizes, scaling)
     return Plan(
-        run_id=digest({**basis, "queries": [query.id for query in queries], "scenes": _places(planned)}),
+        run_id=digest({**basis, "gsd": config.gsd, "bands": config.bands}),
         config=config,
         queries=queries,
         reasoner=reasoner,
@@ -148,13 +148,6 @@ def _basis(
         "sizes": asdict(sizes),
         "scaling": asdict(scaling) if scaling else None,
     }
-
-
-def _places(planned: Sequence[PlannedScene]) -> list[object]:
-    return [
-        [item.scene.scene_id, item.scene.crs, item.work.transform, item.work.width, item.work.height]
-        for item in planned
-    ]
 
 
 def _all_refs(planned: Sequence[PlannedScene], basis: dict[str, object]) -> tuple[ChunkRef, ...]:

@@ -17,7 +17,7 @@ from ray.exceptions import RayError, RayTaskError
 
 from pipelines.errors import RequestError
 from pipelines.infer_chunk import failed_chunk
-from pipelines.merge_job import MergeItem, MergeStep
+from pipelines.merge_step import MergeItem, MergeStep
 from pipelines.models import ModelRecipe
 from pipelines.steps import CommitStep, InferStep, ReadStep
 from pipelines.tasks import ChunkAnswers, ChunkDone, ChunkRead, Pending

@@ -14,7 +14,8 @@ from pipelines.dataset import TEXTS, count_objects, object_files
 from pipelines.errors import RequestError, StorageError
 from pipelines.ledger import Status, committed, ledger_name, read_table
 from pipelines.lock import LEASE, Lease, Lock, held, refuse_if_held
-from pipelines.merge_job import MergeParts, merge_job, one_by_one
+from pipelines.merge_job import merge_job
+from pipelines.merge_step import MergeParts, one_by_one
 from pipelines.models import ModelRecipe
 from pipelines.plan import Plan
 from pipelines.plan_files import check_same_job, clear_job, frozen_scaling, read_job, write_plan
@@ -245,7 +246,7 @@ def _drive(store: Store, plan: Plan, pending: Sequence[Pending]) -> Iterator[Chu
 
 
 def merge_driver(plan: Plan, *, n_items: int) -> MergeParts:
-    """What drives the merge of so many scenes times questions; a few are merged sooner than Ray tasks start."""
+    """What drives the merge of so many scenes times questions; a few are done sooner than Ray tasks start."""
     if plan.config.engine is Engine.LOOP or n_items < RAY_MERGES:
         return one_by_one
     from pipelines import ray_engine

@@ -1,4 +1,4 @@
-"""A folder of practice scenes that changes from night to night, its exact truth, and one model for all nights."""
+"""A folder of practice scenes that changes from night to night, its exact truth, one model for all nights."""
 
 import json
 import shutil

@@ -13,7 +13,7 @@ import pytest
 from pipelines import ray_engine
 from pipelines.errors import RequestError
 from pipelines.ledger import Status
-from pipelines.merge_job import MergeStep, one_by_one
+from pipelines.merge_step import MergeStep, one_by_one
 from pipelines.plan_files import read_plan
 from pipelines.planning import job_limits, make_plan
 from pipelines.progress import Event
