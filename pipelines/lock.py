@@ -153,7 +153,7 @@ def refuse_if_held(store: Store, lease: Lease) -> None:
 def _acquire(store: Store, work: str, lease: Lease) -> Holder:
     for _ in range(_TRIES):
         mine = _myself(work, lease.clock())
-        if store.create(NAME, mine.data()):
+        if _created(store, mine):
             return mine
         seen = store.read_versioned(NAME)
         if seen is None:
@@ -162,6 +162,13 @@ def _acquire(store: Store, work: str, lease: Lease) -> Holder:
         if store.replace_if(NAME, mine.data(), version=seen.version):
             return mine
     raise LockedError(store.path(NAME), "others that come and go", "")
+
+
+def _created(store: Store, mine: Holder) -> bool:
+    try:
+        return store.create(NAME, mine.data())
+    except FileNotFoundError:
+        return False  # a holder swept away what looked half-written in a local folder, ours among it
 
 
 def _refuse(store: Store, holder: Holder | None, lease: Lease) -> None:

@@ -99,11 +99,14 @@ class Night:
         if given is not None:
             self._end(given)
         published = published_files(self.store)
-        if published is None and not night_files.is_open(self.store):
+        is_open = night_files.is_open(self.store)
+        if not is_open:
+            night_files.sweep(self.store)
+        if published is None and not is_open:
             return self._first(plan)
         before = night_files.published_plan(self.store)
         self._check(published or [])
-        if is_same(before, plan) and not night_files.is_open(self.store):
+        if is_same(before, plan) and not is_open:
             return self._nothing_new(plan, published or [])
         return self._update(before, plan)
 

@@ -47,9 +47,13 @@ def open_night(store: Store) -> None:
     """Keep the published plan; from here on plan/ may be replaced. An open night stays as it is."""
     if store.exists(_OPEN):
         return
-    store.remove_folder(FOLDER)
     for name in (SCENES, CHUNKS, JOB):
         store.write(f"{FOLDER}/{name}", store.read(name))
+
+
+def sweep(store: Store) -> None:
+    """Delete what a night left that was killed while it opened or closed; never in an open night."""
+    store.remove_folder(FOLDER)
 
 
 def published_plan(store: Store) -> Plan:

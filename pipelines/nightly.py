@@ -71,6 +71,7 @@ def nightly(
         if overwrite:
             clear_job(store)
         check_unmoved(store, draft)
+        store.clear_temporary("")
         report = Night(store, date, lock, listener).bring_up_to(draft.plan)
     return replace(report, seconds=round(time.perf_counter() - began, 3))
 

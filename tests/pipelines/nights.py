@@ -66,12 +66,14 @@ class Sky:
         counts = gpd.read_parquet(self.archive / "truth.parquet")["kind"].value_counts()
         return sorted(counts.index, key=lambda kind: (-counts[kind], kind))[:count]
 
-    def config(self, out: Path | str, kinds: Sequence[str], **fields: object) -> JobConfig:
-        """A request for the exact models in a plain loop."""
+    def config(
+        self, out: Path | str, kinds: Sequence[str], *, caption: bool = False, **fields: object
+    ) -> JobConfig:
+        """A request for the exact models in a plain loop: where are things of these kinds?"""
         asked = json.loads((self.archive / "questions.json").read_text("utf-8"))
         given: dict[str, object] = {
             "scenes": [f"{self.folder}/scenes"],
-            "ask": [asked[kind]["ask"][0] for kind in kinds],
+            "ask": [*(asked[kind]["ask"][0] for kind in kinds), *([{"task": "caption"}] if caption else [])],
             "out": str(out),
             "reasoner": f"oracle:{self.folder}/truth.parquet",
             "segmenter": f"oracle:{self.folder}/truth.parquet",
@@ -92,10 +94,10 @@ def scene_name(number: int) -> str:
     return f"scene-{number:04d}"
 
 
-def draw_archive(folder: Path, *, scenes: int, zones: int = 1, density: float = 2.0, seed: int = 3) -> Path:
-    """Practice scenes of 260 pixels, in turn in UTM zones whose centres lie in cells of their own."""
+def draw_archive(folder: Path, *, scenes: int, zones: int = 1, density: float = 2.0, size: int = 260) -> Path:
+    """Practice scenes, in turn in UTM zones whose centres lie in cells of their own."""
     systems = tuple(f"EPSG:{32631 + zone}" for zone in range(zones))
-    write_practice(str(folder), scenes=scenes, size_px=260, seed=seed, density=density, crs=systems)
+    write_practice(str(folder), scenes=scenes, size_px=size, seed=3, density=density, crs=systems)
     return folder
 
 
