@@ -40,13 +40,13 @@ SCHEMA = pa.schema(
         ("geometry", pa.binary()),
         ("before", pa.binary()),
         ("after", pa.binary()),
-        ("bbox", BBOX),
+        *((box, BBOX) for box in ("bbox", "before_bbox", "after_bbox")),
         ("iou", pa.float64()),
         *((f"{name}_{side}", kind) for name, kind in _OF_A_SIDE for side in _SIDES),
     ]
 )
-COVERINGS = {"geometry": "bbox", "before": "bbox", "after": "bbox"}
-"""Geometry columns and their covering box, which is around both sides."""
+COVERINGS = {"geometry": "bbox", "before": "before_bbox", "after": "after_bbox"}
+"""Geometry columns, the primary one first, and the columns of their covering boxes."""
 
 
 class Kind(StrEnum):
@@ -125,7 +125,8 @@ def joined(earlier: Sequence[Change], later: Sequence[Change]) -> list[Change]:
 def write_changes(store: Store, date: str, changes: Sequence[Change]) -> str:
     """Write a night's table; the file's name."""
     records = [_record(item) for item in _in_order(changes)]
-    columns = {name: [record[name] for record in records] for name in SCHEMA.names}
+    plain = [name for name in SCHEMA.names if name not in COVERINGS.values()]
+    columns = {name: [record[name] for record in records] for name in plain}
     store.write(changes_name(date), geoparquet_bytes(columns, SCHEMA, COVERINGS))
     return changes_name(date)
 
@@ -167,14 +168,12 @@ def _record(item: Change) -> dict[str, object]:
     here = item.after or item.before
     assert here is not None
     shapes = {name: each.geometry for name, each in sides.items() if each is not None}
-    west, south, east, north = shapely.total_bounds(list(shapes.values()))
     record: dict[str, object] = {
         **{name: getattr(item, name) for name in ("id", "query_id", "query")},
         "change": str(item.kind),
         "label": here.label,
         "geometry": here.geometry,
         **{name: shapes.get(name) for name in sides},
-        "bbox": {"xmin": west, "ymin": south, "xmax": east, "ymax": north},
         "iou": iou(*shapes.values()) if len(shapes) == 2 else None,
     }
     for name, each in sides.items():

@@ -228,8 +228,7 @@ def test_a_changed_row_holds_both_sides_and_the_others_the_one_they_have(nights:
         assert row.geometry == row.after == now.loc[row.id].geometry
         assert row.area_m2_after == now.loc[row.id].area_m2
         assert abs(row.iou - overlap(row.before, row.after)) < 1e-9
-        both = shapely.total_bounds([row.before, row.after])
-        assert list(boxes[row.id].values()) == list(both)
+        assert tuple(boxes[row.id].values()) == row.geometry.bounds
         assert list(row.scene_ids_before) == list(row.scene_ids_after) == [scene_name(nights.replaced)]
     for row in table.loc[["appeared"]].itertuples():
         assert (row.before, row.iou) == (None, None) or np.isnan(row.iou)
