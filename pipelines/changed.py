@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 import shapely
 
-from pipelines.collection import scene_outline
-from pipelines.plan import Plan
+from pipelines.plan import Plan, scene_outline
 from pipelines.staging import Replaced
 from tiling.overlaps import neighbours
 
