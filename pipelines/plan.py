@@ -18,7 +18,7 @@ from tiling.grid import Chunk, Grid
 from tiling.placing import footprint, to_lonlat
 from tiling.scaling import Scaling
 from tiling.scene import Scene
-from tiling.tile_mask import ALL, packed
+from tiling.tile_mask import ALL, packed, unpacked
 from tiling.window import Window
 from tiling.work import WorkGrid
 
@@ -131,6 +131,22 @@ class Plan:
         first = bisect_left(self.chunks, scene, key=lambda ref: ref.scene)
         last = bisect_right(self.chunks, scene, key=lambda ref: ref.scene)
         return self.chunks[first:last]
+
+    def tiles_of(self, scene: int) -> NDArray[np.bool_] | None:
+        """Which tiles of a scene are planned: (rows, columns) of its grid, None where all are.
+
+        Args:
+            scene: index of the scene in the plan.
+        """
+        grid, refs = self.scenes[scene].grid, self.chunks_of(scene)
+        if len(refs) == grid.n_chunks and not any(ref.mask for ref in refs):
+            return None
+        wanted = np.zeros((grid.rows.count, grid.columns.count), dtype=bool)
+        for ref in refs:
+            rows, columns = grid.chunk_span(ref.row, ref.col)
+            part = unpacked(ref.mask, len(rows), len(columns))
+            wanted[rows.start : rows.stop, columns.start : columns.stop] = part
+        return wanted
 
     def chunk(self, ref: ChunkRef) -> Chunk:
         """The chunk with its planned tiles."""
