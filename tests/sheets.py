@@ -11,11 +11,17 @@ import rasterio
 import shapely
 from numpy.typing import NDArray
 from rasterio.transform import Affine
+from shapely import affinity, box
 
+from tests.tiling.truth import apart
 from tests.worlds import LONLAT, World, write_truth
 from tiling.scene import Transform
 
 KIND = "thing"
+UTM = "EPSG:32631"
+GROUND: Transform = (0.5, 0.0, 500_000.0, 0.0, -0.5, 5_400_000.0)
+"""Pixels in which the true things are drawn."""
+TURNED: Transform = (0.4, 0.3, 500_150.0, 0.3, -0.4, 5_399_900.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +34,7 @@ class Sheet:
     """Pixel to world."""
     size: tuple[int, int]
     """Columns, rows."""
-    crs: str = "EPSG:32631"
+    crs: str = UTM
     """Of the world coordinates."""
     time: str | None = "2020:01:01 00:00:00"
     """Acquisition time as TIFF writes it."""
@@ -111,3 +117,64 @@ def _write_sheet(path: Path, sheet: Sheet) -> None:
         target.write(values)
         if sheet.time:
             target.update_tags(TIFFTAG_DATETIME=sheet.time)
+
+
+def scattered(width: int, height: int, seed: int = 0) -> NDArray[np.object_]:
+    """Things over the whole ground, in its pixels: strips, rings, twins 2 px apart every 70 px, boxes."""
+    rng = np.random.default_rng(seed)
+    strips = [
+        affinity.rotate(box(20, height * 0.3, width - 20, height * 0.3 + 14), 7),
+        box(10, height * 0.8, width - 10, height * 0.8 + 11),
+    ]
+    rings = [
+        shapely.Point(x, height * 0.55)
+        .buffer(44, 32)
+        .difference(shapely.Point(x, height * 0.55).buffer(26, 32))
+        for x in range(80, width - 60, 190)
+    ]
+    twins = [box(x + k * 16, 24, x + k * 16 + 14, 44) for x in range(30, width - 60, 70) for k in (0, 1)]
+    boxes = [
+        affinity.rotate(box(x, y, x + w, y + h), turn)
+        for (x, y), (w, h), turn in zip(
+            rng.uniform(0, (width, height), (300, 2)),
+            rng.uniform(10, 40, (300, 2)),
+            rng.uniform(0, 180, 300),
+            strict=True,
+        )
+    ]
+    inside = box(3, 3, width - 3, height - 3)
+    return apart([shape for shape in [*strips, *rings, *twins, *boxes] if inside.covers(shape)], width)
+
+
+def sheet_at(name: str, x: int, y: int, size: tuple[int, int], **fields: str) -> Sheet:
+    """A scene on the pixels of the ground, its corner at one of them."""
+    a, b, c, d, e, f = GROUND
+    return Sheet(name, (a, b, c + a * x, d, e, f + e * y), size, **fields)
+
+
+def seen_by(sheets: Sequence[Sheet], things: NDArray[np.object_], crs: str) -> NDArray[np.object_]:
+    """What lies on the scenes' ground together; what they cut to a sliver is nobody's to find."""
+    ground = shapely.union_all([moved([sheet.footprint], sheet.crs, crs)[0] for sheet in sheets])
+    pieces = shapely.get_parts(shapely.intersection(things, ground))
+    whole = shapely.covers(shapely.buffer(ground, -1.0), pieces)
+    return pieces[whole | (shapely.area(shapely.buffer(pieces, -2.0)) > 20.0)]
+
+
+def made(folder: Path, sheets: Sequence[Sheet], size: tuple[int, int], seed: int = 0) -> World:
+    """Write scenes with things scattered over the ground they share."""
+    things = np.array([on_ground(shape, GROUND) for shape in scattered(*size, seed)])
+    return write_sheets(folder, sheets, list(seen_by(sheets, things, UTM)), UTM)
+
+
+PAIR = (
+    sheet_at("older", 0, 0, (600, 420), time="2020:01:01 00:00:00"),
+    sheet_at("newer", 360, 0, (600, 420), time="2021:01:01 00:00:00"),
+)
+"""Two scenes that share 40 % of their ground."""
+TRIPLE = (*PAIR, sheet_at("third", 200, 250, (560, 400), time="2019:01:01 00:00:00"))
+ODD = (
+    sheet_at("newer", 0, 0, (500, 420), time="2021:01:01 00:00:00"),
+    Sheet("turned", TURNED, (560, 440), time="2020:01:01 00:00:00"),
+    Sheet("coarse", (0.7, 0.0, 500_050.13, 0.0, -0.7, 5_399_890.27), (500, 300), time=None),
+)
+CASES = {"pair": (PAIR, (960, 420)), "triple": (TRIPLE, (960, 650)), "odd": (ODD, (1000, 800))}
