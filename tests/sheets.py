@@ -54,13 +54,21 @@ def on_ground(shape: shapely.Geometry, transform: Transform) -> shapely.Polygon:
     )
 
 
-def moved(shapes: Sequence[shapely.Geometry], crs: str, target: str) -> NDArray[np.object_]:
-    """Shapes from one CRS to another, edges cut short first; longitudes run on past 180° in LONLAT."""
+def moved(
+    shapes: Sequence[shapely.Geometry], crs: str, target: str, *, near: float | None = None
+) -> NDArray[np.object_]:
+    """Shapes from one CRS to another, edges cut short first where they are metres.
+
+    Longitudes lie within half a turn of `near`, or of the shape's first point, and may leave -180..180.
+    """
     way = pyproj.Transformer.from_crs(crs, target, always_xy=True)
 
     def points(xy: NDArray[np.float64]) -> NDArray[np.float64]:
         x, y = way.transform(xy[:, 0], xy[:, 1])
-        return np.column_stack((np.where((x < 0) & (np.ptp(x) > 180), x + 360, x), y))
+        if not pyproj.CRS(target).is_geographic:
+            return np.column_stack((x, y))
+        middle = x[0] if near is None else near
+        return np.column_stack((x - 360.0 * np.round((x - middle) / 360.0), y))
 
     return np.array([shapely.transform(shapely.segmentize(shape, 20.0), points) for shape in shapes])
 
@@ -80,7 +88,7 @@ def write_sheets(
     rows = []
     for sheet in sheets:
         _write_sheet(folder / "scenes" / f"{sheet.name}.tif", sheet)
-        local = moved(things, crs, sheet.crs)
+        local = moved(things, crs, sheet.crs, near=sheet.transform[2])
         seen = shapely.intersects(sheet.footprint, local)
         rows += [(KIND, sheet.name, shape) for shape in _split(moved(local[seen], sheet.crs, LONLAT))]
     write_truth(folder, rows)
@@ -96,16 +104,12 @@ def true_things(world: World) -> gpd.GeoDataFrame:
 
 def _split(shapes: NDArray[np.object_]) -> list[shapely.Geometry]:
     """Cut at 180° what runs on past it."""
-    west, east = shapely.box(-180, -90, 180, 90), shapely.box(180, -90, 540, 90)
-    return [
-        shapely.union_all(
-            [
-                shapely.intersection(shape, west),
-                shapely.transform(shapely.intersection(shape, east), lambda p: p - (360, 0)),
-            ]
-        )
-        for shape in shapes
-    ]
+    return [shapely.union_all([_turned(shape, turn) for turn in (-360, 0, 360)]) for shape in shapes]
+
+
+def _turned(shape: shapely.Geometry, turn: float) -> shapely.Geometry:
+    inside = shapely.intersection(shape, shapely.box(turn - 180, -90, turn + 180, 90))
+    return shapely.transform(inside, lambda p: p - (turn, 0))
 
 
 def _write_sheet(path: Path, sheet: Sheet) -> None:
