@@ -1,14 +1,12 @@
 """What differs between two plans of one output folder, scene by scene. Reads no ledger."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import shapely
 
-from pipelines.collection import scene_outline
-from pipelines.plan import Plan
+from pipelines.plan import Plan, scene_outline
 from pipelines.staging import Replaced
-from tiling.overlaps import neighbours
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,20 +35,19 @@ def changed_between(old: Plan, new: Plan) -> Changed:
     return Changed(frozenset(ids), tuple(gone))
 
 
-def at_stake(plan: Plan, changed: Changed) -> list[int]:
+def at_stake(plan: Plan, beside: Sequence[Collection[int]], changed: Changed) -> list[int]:
     """Scenes (indexes in the plan) whose objects may change: the changed ones and those that overlap them.
 
     Args:
         plan: the plan to merge with.
+        beside: per scene, those that share ground with it.
         changed: what differs from the merge before.
     """
     own = [index for index, item in enumerate(plan.scenes) if item.scene.scene_id in changed.scene_ids]
-    outlines = [scene_outline(item) for item in plan.scenes]
-    beside = neighbours(outlines)
     near = set(own).union(*(beside[index] for index in own))
-    tree = shapely.STRtree(outlines)
-    for ground in changed.gone:
-        near.update(tree.query(ground, predicate="intersects").tolist())
+    if changed.gone and any(beside):
+        tree = shapely.STRtree([scene_outline(item) for item in plan.scenes])
+        near.update(tree.query(changed.gone, predicate="intersects")[1].tolist())
     return sorted(near)
 
 

@@ -3,18 +3,18 @@
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from pipelines.cells import frozen_zoom
-from pipelines.changed import Changed, at_stake, replaced_by
-from pipelines.dataset import Origin, object_files, write_texts
+from pipelines.changed import Changed
+from pipelines.dataset import Origin, write_texts
 from pipelines.errors import IncompleteError
 from pipelines.ledger import committed, ledger_name
-from pipelines.merge_step import MergeParts, MergeStep, one_by_one, scene_rows
+from pipelines.merge_step import MergeParts, merge_step, one_by_one, scene_rows
 from pipelines.plan import Plan
-from pipelines.staging import StagedMerge, StagedQuestion, set_down, total
+from pipelines.question_merge import QuestionMerge
+from pipelines.staging import StagedMerge, StagedQuestion, total
 from pipelines.storage import Store
 from pipelines.tasks import pending_chunks
 from reasoner.query import Query, Task
@@ -64,32 +64,13 @@ def staged_merge(
     _check_complete(store, plan)
     queries = [query for query in plan.queries if query.task is Task.LOCATE]
     with TemporaryDirectory(prefix="remotereasoner-") as folder:
-        staging = _Staging(MergeStep(store, plan), merge_parts, Path(folder))
-        questions = tuple(staging.question(query, only) for query in queries)
-        yield StagedMerge(store, _zoom(store, questions), questions)
-
-
-@dataclass(frozen=True, slots=True)
-class _Staging:
-    """Merges questions into files of a temporary folder."""
-
-    step: MergeStep
-    merge_parts: MergeParts
-    folder: Path
-
-    def question(self, query: Query, only: Changed | None) -> StagedQuestion:
-        plan = self.step.plan
-        if only is None or not object_files(self.step.store, query.id):
-            scenes, replaced = list(range(len(plan.scenes))), None
-        else:
-            scenes = at_stake(plan, only)
-            replaced = replaced_by(plan, scenes, only)
-        tables = self.merge_parts(self.step, [(scene, query) for scene in scenes])
-        parts = tuple(
-            set_down(table, self.folder / f"{query.id}-{scene}.parquet")
-            for scene, table in zip(scenes, tables, strict=True)
+        step = merge_step(store, plan)
+        # One at a time: the things at one question's seams are given up before the next is merged.
+        questions = tuple(
+            QuestionMerge(step, query, merge_parts=merge_parts, folder=Path(folder)).staged(only)
+            for query in queries
         )
-        return StagedQuestion(query.id, parts, replaced)
+        yield StagedMerge(store, _zoom(store, questions), questions)
 
 
 def _zoom(store: Store, questions: tuple[StagedQuestion, ...]) -> int:

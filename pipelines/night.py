@@ -5,7 +5,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from pipelines import night_files
-from pipelines.changed import at_stake
 from pipelines.changes import Change, Kind, changes_name, dates_in, joined, read_changes, write_changes
 from pipelines.collection import publish, published_failed, published_files, withdraw
 from pipelines.errors import RequestError
@@ -176,7 +175,7 @@ class Night:
 
     def _stage(self, plan: Plan, what: Difference, *, failed: int) -> Orders:
         stage = night_files.stage_of(self.store)
-        n_scenes = len(plan.scenes) if what.new_queries else len(at_stake(plan, what.changed))
+        n_scenes = len(plan.scenes) if what.new_queries else len(what.changed.scene_ids)
         self.listener(MergeStarted(n_scenes))
         merge = NightMerge(self.store, stage, plan, what)
         staged = merge(merge_driver(plan, n_items=n_scenes * len(plan.queries)))

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 from pipelines.plan import Plan
-from pipelines.plan_files import CHUNKS, JOB, SCENES, read_plan
+from pipelines.plan_files import AOI, CHUNKS, JOB, SCENES, read_plan
 from pipelines.storage import Store
 
 FOLDER = "night"
@@ -47,7 +47,8 @@ def open_night(store: Store) -> None:
     """Keep the published plan; from here on plan/ may be replaced. An open night stays as it is."""
     if store.exists(_OPEN):
         return
-    for name in (SCENES, CHUNKS, JOB):
+    area = [AOI] if store.exists(AOI) else []
+    for name in (SCENES, CHUNKS, *area, JOB):
         store.write(f"{FOLDER}/{name}", store.read(name))
 
 

@@ -8,14 +8,17 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 
+from pipelines.aoi import aoi_digest
 from pipelines.config import JobConfig
 from reasoner.query import Query
 from tiling.grid import Chunk, Grid
+from tiling.placing import footprint, to_lonlat
 from tiling.scaling import Scaling
 from tiling.scene import Scene
-from tiling.tile_mask import ALL, packed
+from tiling.tile_mask import ALL, packed, unpacked
 from tiling.window import Window
 from tiling.work import WorkGrid
 
@@ -90,15 +93,19 @@ class Plan:
     """Scenes in the order of their ids."""
     chunks: tuple[ChunkRef, ...]
     """Chunks by scene, row and column."""
+    aoi: shapely.Geometry | None = None
+    """Area of interest, longitude and latitude; None for no bounds."""
 
     @property
     def job_id(self) -> str:
-        """Digest of the whole job: the run's, its questions, and its scenes by name and place; no path."""
+        """Digest of the whole job: the run, questions, area, and scenes by name and place; no path."""
         places = [
             [item.scene.scene_id, item.scene.crs, item.work.transform, item.work.width, item.work.height]
             for item in self.scenes
         ]
-        return digest({"run": self.run_id, "queries": [query.id for query in self.queries], "scenes": places})
+        asked = [query.id for query in self.queries]
+        ground = [aoi_digest(self.aoi), self.config.scene_overlap]
+        return digest({"run": self.run_id, "queries": asked, "ground": ground, "scenes": places})
 
     @property
     def n_tiles(self) -> int:
@@ -124,6 +131,22 @@ class Plan:
         first = bisect_left(self.chunks, scene, key=lambda ref: ref.scene)
         last = bisect_right(self.chunks, scene, key=lambda ref: ref.scene)
         return self.chunks[first:last]
+
+    def tiles_of(self, scene: int) -> NDArray[np.bool_] | None:
+        """Which tiles of a scene are planned: (rows, columns) of its grid, None where all are.
+
+        Args:
+            scene: index of the scene in the plan.
+        """
+        grid, refs = self.scenes[scene].grid, self.chunks_of(scene)
+        if len(refs) == grid.n_chunks and not any(ref.mask for ref in refs):
+            return None
+        wanted = np.zeros((grid.rows.count, grid.columns.count), dtype=bool)
+        for ref in refs:
+            rows, columns = grid.chunk_span(ref.row, ref.col)
+            part = unpacked(ref.mask, len(rows), len(columns))
+            wanted[rows.start : rows.stop, columns.start : columns.stop] = part
+        return wanted
 
     def chunk(self, ref: ChunkRef) -> Chunk:
         """The chunk with its planned tiles."""
@@ -172,6 +195,13 @@ def _part(wanted: NDArray[np.bool_] | None, rows: range, columns: range) -> NDAr
     if wanted is None:
         return np.ones((len(rows), len(columns)), dtype=bool)
     return wanted[rows.start : rows.stop, columns.start : columns.stop]
+
+
+def scene_outline(item: PlannedScene) -> shapely.Geometry:
+    """Ground footprint of a scene, longitude and latitude, split at ±180°."""
+    window = Window(0, 0, item.work.width, item.work.height)
+    outline: shapely.Geometry = to_lonlat([footprint(window, item.work.transform)], item.scene.crs)[0]
+    return outline
 
 
 def digest(value: object) -> str:

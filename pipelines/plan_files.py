@@ -9,6 +9,7 @@ from io import BytesIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipelines.aoi import aoi_bytes, aoi_digest, aoi_from
 from pipelines.config import JobConfig
 from pipelines.errors import RequestError
 from pipelines.plan import RULES_VERSION, ChunkRef, ModelFacts, Plan, PlannedScene
@@ -23,6 +24,7 @@ from tiling.work import WorkGrid
 JOB = "job.json"
 SCENES = "plan/scenes.parquet"
 CHUNKS = "plan/chunks.parquet"
+AOI = "plan/aoi.parquet"
 _OWN_FOLDERS = ("answers", "objects", "texts", "plan", "changes", "night")
 _OWN_FILES = (JOB, "collection.json", "map.html")
 
@@ -35,6 +37,8 @@ def write_plan(store: Store, plan: Plan) -> None:
     """
     store.write(SCENES, _parquet([_scene_record(item) for item in plan.scenes]))
     store.write(CHUNKS, _parquet([_chunk_record(ref) for ref in plan.chunks]))
+    if plan.aoi is not None:
+        store.write(AOI, aoi_bytes(plan.aoi))
     store.write(JOB, json.dumps(job_record(plan), indent=2, sort_keys=True).encode())
 
 
@@ -139,6 +143,7 @@ def job_record(plan: Plan) -> dict[str, object]:
         "grid": {"tile": grid.tile_px, "overlap": grid.overlap_px, "chunk": grid.chunk_px},
         "scaling": _plain(asdict(plan.scaling)) if plan.scaling else None,
         "scenes": [[item.scene.scene_id, item.scene.identity] for item in plan.scenes],
+        "aoi": aoi_digest(plan.aoi),
         "chunk_count": len(plan.chunks),
         "tile_count": plan.n_tiles,
     }
@@ -147,13 +152,13 @@ def job_record(plan: Plan) -> dict[str, object]:
 def _identity(job: Mapping[str, object]) -> dict[str, object]:
     config = job.get("config")
     given = config if isinstance(config, dict) else {}
-    names = ("rules", "queries", "grid", "scaling", "scenes")
+    names = ("rules", "queries", "grid", "scaling", "scenes", "aoi")
     models = {
         name: value.get("digest")
         for name in ("reasoner", "segmenter")
         if isinstance(value := job.get(name), dict)
     }
-    asked = {name: given.get(name) for name in ("gsd", "bands", "assume_crs", "seed")}
+    asked = {name: given.get(name) for name in ("gsd", "bands", "assume_crs", "seed", "scene_overlap")}
     return {**{name: job.get(name) for name in names}, **models, **asked, "run_id": job.get("run_id")}
 
 
@@ -185,6 +190,7 @@ def _plan_of(store: Store, job: Mapping[str, object]) -> Plan:
         scaling=_scaling_of(job["scaling"]),
         scenes=tuple(_planned_scene(record, sizes) for record in _records(store, SCENES)),
         chunks=tuple(_chunk_ref(record) for record in _records(store, CHUNKS)),
+        aoi=aoi_from(store.read(AOI)) if job.get("aoi") else None,
     )
 
 

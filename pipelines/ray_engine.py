@@ -11,13 +11,12 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow as pa
 import ray
 from ray.exceptions import RayError, RayTaskError
 
 from pipelines.errors import RequestError
 from pipelines.infer_chunk import failed_chunk
-from pipelines.merge_step import MergeItem, MergeStep
+from pipelines.merge_step import MergeItem, MergeStep, SceneMerge
 from pipelines.models import ModelRecipe
 from pipelines.steps import CommitStep, InferStep, ReadStep
 from pipelines.tasks import ChunkAnswers, ChunkDone, ChunkRead, Pending
@@ -195,15 +194,15 @@ def _start_actors(pool: Pool, recipe: ModelRecipe, *, count: int) -> list[Any]:
     return [kind.remote(recipe) for _ in range(min(pool.size, count))]
 
 
-def merge_parts(step: MergeStep, items: Sequence[MergeItem]) -> Iterator[pa.Table]:
-    """Merge scenes and questions as Ray tasks, a bounded number at a time; tables in the order of the items.
+def merge_parts(step: MergeStep, items: Sequence[MergeItem]) -> Iterator[SceneMerge]:
+    """Merge scenes and questions as Ray tasks, a bounded number at a time; in the order of the items.
 
     Raises:
         RequestError: no such cluster.
         ray.exceptions.RayError: the cluster fails.
     """
     connect(step.plan.config.address)
-    shared, waiting = ray.put(step), deque[ray.ObjectRef[pa.Table]]()
+    shared, waiting = ray.put(step), deque[ray.ObjectRef[SceneMerge]]()
     at_once = 2 * int(_resources().get("CPU", 1.0))
     for scene, query in items:
         if len(waiting) >= at_once:
@@ -214,7 +213,7 @@ def merge_parts(step: MergeStep, items: Sequence[MergeItem]) -> Iterator[pa.Tabl
 
 
 @ray.remote(num_cpus=1)
-def _merge_one(step: MergeStep, scene: int, query: Query) -> pa.Table:
+def _merge_one(step: MergeStep, scene: int, query: Query) -> SceneMerge:
     return step(scene, query)
 
 

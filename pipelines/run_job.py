@@ -25,6 +25,7 @@ from pipelines.steps import CommitStep, ReadStep
 from pipelines.storage import Store
 from pipelines.tasks import ChunkDone, Pending, pending_chunks
 from pipelines.truth import PREFIX, Placement
+from tiling.frames import frame_of
 
 RAY_MERGES = 16
 """Scenes times questions from which the merge is spread over Ray."""
@@ -212,7 +213,7 @@ def model_recipe(plan: Plan) -> ModelRecipe:
     recipe = ModelRecipe(config.reasoner, config.segmenter, config.profile, config.device, config.seed, ())
     if not any(name.startswith(PREFIX) for name in (config.reasoner, config.segmenter)):
         return recipe
-    places = (Placement(item.scene.scene_id, item.scene.crs, item.work.transform) for item in plan.scenes)
+    places = (Placement(item.scene.scene_id, frame_of(item.scene, item.work)) for item in plan.scenes)
     return replace(recipe, placements=tuple(places))
 
 

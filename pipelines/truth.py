@@ -15,8 +15,9 @@ from pipelines.errors import RequestError
 from pipelines.storage import Store
 from reasoner.query import Query
 from reasoner.view import View
-from tiling.placing import to_pixels
-from tiling.scene import Transform
+from tiling.frames import Frame, lonlat_to_frame
+from tiling.placing import LONLAT
+from tiling.uniting import SNAP_PX
 from tiling.window import Window
 
 PREFIX = "oracle:"
@@ -29,10 +30,8 @@ class Placement:
 
     scene_id: str
     """The scene."""
-    crs: str
-    """CRS of its world coordinates, authority code or WKT."""
-    transform: Transform
-    """Work pixel to world."""
+    frame: Frame
+    """Its work pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +73,9 @@ class TruthLookup:
         return tuple(moved)
 
     def _add_scene(self, rows: geopandas.GeoDataFrame, place: Placement) -> None:
-        world = rows.geometry.to_crs(place.crs)
-        parts = rows.assign(pixels=to_pixels(world.to_numpy(), place.transform))
+        parts = rows.assign(pixels=lonlat_to_frame(rows.geometry.to_crs(LONLAT).to_numpy(), place.frame))
         for kind, group in parts.groupby("kind"):
-            polygons = shapely.get_parts(group["pixels"].to_numpy())
+            polygons = shapely.get_parts([_whole(shape) for shape in group["pixels"]])
             self._polygons[place.scene_id, str(kind)] = shapely.STRtree(polygons)
 
 
@@ -128,6 +126,13 @@ def question_kinds(uri: str) -> Mapping[str, str]:
     except (ValueError, AttributeError, TypeError) as error:
         raise _no_truth(_questions_uri(uri), str(error)) from error
     return dict(pairs)
+
+
+def _whole(shape: shapely.Geometry) -> shapely.Geometry:
+    """What ±180° cuts in longitude and latitude is one piece on the pixel grid."""
+    if shapely.get_num_geometries(shape) == 1:
+        return shape
+    return shapely.union_all([shape], grid_size=SNAP_PX)
 
 
 def _frame(window: Window) -> shapely.Polygon:
