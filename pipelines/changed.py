@@ -45,7 +45,8 @@ def at_stake(plan: Plan, beside: Sequence[Collection[int]], changed: Changed) ->
     """
     own = [index for index, item in enumerate(plan.scenes) if item.scene.scene_id in changed.scene_ids]
     near = set(own).union(*(beside[index] for index in own))
-    if changed.gone and any(beside):
+    # A scene beside one that is gone may be beside none any more, and has to speak for that ground alone.
+    if changed.gone:
         tree = shapely.STRtree([scene_outline(item) for item in plan.scenes])
         near.update(tree.query(changed.gone, predicate="intersects")[1].tolist())
     return sorted(near)

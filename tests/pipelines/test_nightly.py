@@ -36,7 +36,7 @@ from tests.pipelines.nights import (
 
 NIGHT_1, NIGHT_2, NIGHT_3 = "2026-11-23", "2026-11-24", "2026-11-25"
 ZONES = 8
-CHUNK = 130
+SIZES = {"tile": 192, "chunk": 200}
 REMOVED, NEW = 13, (40, 41)
 SHIFT = 0.04
 """Share of its width by which a thing moves; a slanting slim one still overlaps itself by half."""
@@ -79,7 +79,7 @@ def replaced_truth(table: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return draw_archive(tmp_path_factory.mktemp("archive"), scenes=42, zones=ZONES, size=160, density=4.0)
+    return draw_archive(tmp_path_factory.mktemp("archive"), scenes=42, zones=ZONES, density=4.0)
 
 
 @pytest.fixture(autouse=True)
@@ -94,8 +94,8 @@ def nights(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Nights:
     sky, out = Sky(archive, folder / "sky"), folder / "out"
     with one_model():
         sky.add(*range(40))
-        kinds = sky.commonest(1)
-        nightly(sky.config(out, kinds, chunk=CHUNK), date=NIGHT_1)
+        kinds = sky.commonest(2)
+        nightly(sky.config(out, kinds, **SIZES), date=NIGHT_1)
         before, first_files = objects_in(out), marks(out)
         replaced = richest(sky, kinds)
         fates = edited(sky.truth[scene_name(replaced)], kinds)
@@ -109,7 +109,7 @@ def nights(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Nights:
                 done.append(event)
 
         with counted_calls() as asked:
-            nightly(sky.config(out, kinds, chunk=CHUNK), date=NIGHT_2, listener=listen)
+            nightly(sky.config(out, kinds, **SIZES), date=NIGHT_2, listener=listen)
     return Nights(sky, kinds, replaced, out, before, first_files, fates, done, list(asked))
 
 
@@ -163,7 +163,7 @@ def test_it_writes_only_the_cells_these_scenes_lie_or_lay_in(nights: Nights) -> 
 
 
 def test_it_gives_the_objects_of_a_run_from_nothing_but_for_kept_ids(nights: Nights, tmp_path: Path) -> None:
-    run_job(nights.sky.config(tmp_path / "fresh", nights.kinds, chunk=CHUNK))
+    run_job(nights.sky.config(tmp_path / "fresh", nights.kinds, **SIZES))
     fresh, now = objects_in(tmp_path / "fresh"), objects_in(nights.out)
     assert len(now) == len(fresh) > 100
     for column in set(fresh.columns) - {"id"}:
@@ -266,7 +266,7 @@ def test_a_night_with_nothing_new_asks_no_model_and_again_touches_no_file(
     monkeypatch.setattr(ModelRecipe, "load_reasoner", load)
     monkeypatch.setattr(ModelRecipe, "load_segmenter", load)
     before = file_bytes(copy.out)
-    config = copy.sky.config(copy.out, copy.kinds, chunk=CHUNK, engine="ray")
+    config = copy.sky.config(copy.out, copy.kinds, **SIZES, engine="ray")
     report = nightly(config, date=NIGHT_3)
     assert (report.chunks_done, report.files_written, report.appeared) == (0, 0, 0)
     assert report.seconds < 5
