@@ -67,9 +67,11 @@ def _check_sidecars(uri: str, dataset: DatasetReader, beside: tuple[str, ...]) -
     """
     if not uri.startswith("s3://"):
         return
-    if ".msk" in beside and MaskFlags.per_dataset not in dataset.mask_flag_enums[0]:
+    # Both are asked for here, while GDAL knows which files there are: later it would look for all.
+    masks, overviews = dataset.mask_flag_enums[0], dataset.overviews(1)
+    if ".msk" in beside and MaskFlags.per_dataset not in masks:
         raise SceneError(uri, "the mask beside it cannot be read: put a whole one there, or remove it")
-    if ".ovr" in beside and not dataset.overviews(1):
+    if ".ovr" in beside and not overviews:
         raise SceneError(uri, "the overviews beside it cannot be read: put whole ones there, or remove them")
 
 

@@ -17,6 +17,7 @@ from botocore.exceptions import (
     ResponseStreamingError,
     SSOError,
 )
+from botocore.exceptions import ConnectionError as WireError
 from fsspec.exceptions import FSTimeoutError
 from tenacity import RetryCallState, Retrying, retry_if_exception, wait_random_exponential
 
@@ -26,7 +27,7 @@ from tiling.errors import Fault, SceneError, StorageError
 T = TypeVar("T")
 
 PASSING = (
-    HTTPClientError, ResponseStreamingError, aiohttp.ClientError, asyncio.TimeoutError, FSTimeoutError,
+    WireError, HTTPClientError, ResponseStreamingError, aiohttp.ClientError, asyncio.TimeoutError, FSTimeoutError,
     ConnectionError, TimeoutError,
 )  # fmt: skip
 """Raised where the wire broke; another try may go better."""
