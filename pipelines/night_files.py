@@ -8,7 +8,7 @@ touched; once it is there, carrying it out, also again, ends the night. Knows no
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from pipelines.plan import Plan
 from pipelines.plan_files import AOI, CHUNKS, JOB, SCENES, read_plan
@@ -35,7 +35,7 @@ class Orders:
 
 def stage_of(store: Store) -> Store:
     """Where a night's finished files wait."""
-    return Store(store.path(f"{FOLDER}/stage"))
+    return replace(store, root=store.path(f"{FOLDER}/stage"))
 
 
 def is_open(store: Store) -> bool:
@@ -63,7 +63,7 @@ def published_plan(store: Store) -> Plan:
     Raises:
         RequestError: it cannot be read.
     """
-    return read_plan(Store(store.path(FOLDER)) if store.exists(_OPEN) else store)
+    return read_plan(replace(store, root=store.path(FOLDER)) if store.exists(_OPEN) else store)
 
 
 def give_orders(store: Store, orders: Orders) -> None:

@@ -24,10 +24,11 @@ from pipelines.config import JobConfig
 from pipelines.errors import RequestError
 from pipelines.lock import LEASE, Lease
 from pipelines.night import Night, NightReport
+from pipelines.opening_job import check_unmoved, draft_job, stopping, writing
 from pipelines.plan_files import GROWS, check_same_job, clear_job
 from pipelines.progress import Listener, ignore
-from pipelines.run_job import check_unmoved, draft_job, writing
 from pipelines.storage import Store
+from tiling.patience import LONG
 
 
 def today() -> str:
@@ -59,7 +60,9 @@ def nightly(
         GridError: the sizes make no grid; nothing is written.
         ModelError: a model cannot be found or loaded.
         LockLostError: another process took the folder over.
-        OSError: the storage refuses.
+        StorageError: object storage refuses or is away; nothing is written.
+        StoppedError: it does so while work is done; the next night goes on from there.
+        OSError: the local storage refuses.
     """
     began = time.perf_counter()
     _check_date(date)
@@ -72,7 +75,9 @@ def nightly(
             clear_job(store)
         check_unmoved(store, draft)
         store.clear_temporary("")
-        report = Night(store, date, lock, listener).bring_up_to(draft.plan)
+        with stopping(store):
+            night = Night(replace(store, patience=LONG), date, lock, listener)
+            report = night.bring_up_to(draft.plan)
     return replace(report, seconds=round(time.perf_counter() - began, 3))
 
 

@@ -7,7 +7,7 @@ every core free, when the actors' share of a small machine left little for the r
 import logging
 import os
 from collections import deque
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +16,13 @@ from ray.exceptions import RayError, RayTaskError
 
 from pipelines.errors import RequestError
 from pipelines.infer_chunk import failed_chunk
+from pipelines.lending import Lending
 from pipelines.merge_step import MergeItem, MergeStep, SceneMerge
 from pipelines.models import ModelRecipe
 from pipelines.steps import CommitStep, InferStep, ReadStep
-from pipelines.tasks import ChunkAnswers, ChunkDone, ChunkRead, Pending
+from pipelines.tasks import ChunkAnswers, ChunkDone, ChunkRead, ChunkTask, Pending
 from reasoner.query import Query
+from tiling.buckets import lend
 
 IO_CPUS = 0.25
 """Share of a core a read or a commit claims: they mostly wait for storage."""
@@ -83,8 +85,10 @@ def run_chunks(
     if not pending:
         return
     connect(cluster.address)
-    actors = _start_actors(choose_pool(cluster.workers, _resources()), recipe, count=len(pending))
-    line = _Line(ray.put(read), ray.put(commit))
+    lent = _lent(cluster.address)
+    pool = choose_pool(cluster.workers, _resources())
+    actors = _start_actors(pool, Lending(InferStep, lent), recipe, count=len(pending))
+    line = _Line(ray.put(Lending(read, lent)), ray.put(Lending(commit, lent)))
     left: Sequence[Pending] = pending
     for _ in range(STREAMED_TRIES):
         left = yield from _streamed(left, line, actors * PER_ACTOR)
@@ -97,8 +101,8 @@ def run_chunks(
 class _Line:
     """The three steps of a chunk, chained without passing through this process."""
 
-    read: "ray.ObjectRef[ReadStep]"
-    commit: "ray.ObjectRef[CommitStep]"
+    read: "ray.ObjectRef[Any]"
+    commit: "ray.ObjectRef[Any]"
 
     def send(self, chunk: Pending, actor: Any) -> "ray.ObjectRef[ChunkDone]":
         image = _read_one.remote(self.read, chunk)
@@ -154,17 +158,17 @@ def _outcome(ref: "ray.ObjectRef[Any]") -> ChunkDone | None:
 
 
 @ray.remote(num_cpus=IO_CPUS, max_retries=IO_RETRIES)
-def _read_one(read: ReadStep, chunk: Pending) -> ChunkRead:
+def _read_one(read: Callable[[ChunkTask], ChunkRead], chunk: Pending) -> ChunkRead:
     return read(chunk.task())
 
 
 @ray.remote(num_cpus=IO_CPUS, max_retries=IO_RETRIES)
-def _commit_one(commit: CommitStep, answers: ChunkAnswers) -> ChunkDone:
+def _commit_one(commit: Callable[[ChunkAnswers], ChunkDone], answers: ChunkAnswers) -> ChunkDone:
     return commit(answers)
 
 
 @ray.remote(num_cpus=IO_CPUS, max_retries=IO_RETRIES)
-def _give_up(commit: CommitStep, chunk: Pending) -> ChunkDone:
+def _give_up(commit: Callable[[ChunkAnswers], ChunkDone], chunk: Pending) -> ChunkDone:
     reason = f"the worker died {STREAMED_TRIES + 1} times on this chunk, the last time with nothing beside it"
     return commit(failed_chunk(chunk.task(), reason))
 
@@ -172,14 +176,14 @@ def _give_up(commit: CommitStep, chunk: Pending) -> ChunkDone:
 class InferActor:
     """Keeps one loaded pair of models in a worker process, and loads them again when it is restarted."""
 
-    def __init__(self, recipe: ModelRecipe) -> None:
-        self._recipe = recipe
+    def __init__(self, make: Callable[[ModelRecipe], InferStep], recipe: ModelRecipe) -> None:
+        self._make, self._recipe = make, recipe
         self._step: InferStep | None = None
 
     def load(self) -> None:
         """Load the models, so that a model that cannot be loaded is an error of its own."""
         if self._step is None:
-            self._step = InferStep(self._recipe)
+            self._step = self._make(self._recipe)
 
     def answer(self, read: ChunkRead) -> ChunkAnswers:
         """Answer one chunk."""
@@ -188,10 +192,18 @@ class InferActor:
         return self._step(read)
 
 
-def _start_actors(pool: Pool, recipe: ModelRecipe, *, count: int) -> list[Any]:
+def _start_actors(
+    pool: Pool, make: Callable[[ModelRecipe], InferStep], recipe: ModelRecipe, *, count: int
+) -> list[Any]:
     """Start the pool, at most one actor a chunk."""
     kind: Any = ray.remote(num_cpus=pool.cpus, num_gpus=pool.gpus, max_restarts=-1)(InferActor)
-    return [kind.remote(recipe) for _ in range(min(pool.size, count))]
+    shared = ray.put(make)
+    return [kind.remote(shared, recipe) for _ in range(min(pool.size, count))]
+
+
+def _lent(address: str | None) -> Mapping[str, str]:
+    """Access to object storage for the workers of a cluster; those of this process share its environment."""
+    return lend() if address else {}
 
 
 def merge_parts(step: MergeStep, items: Sequence[MergeItem]) -> Iterator[SceneMerge]:
@@ -202,18 +214,27 @@ def merge_parts(step: MergeStep, items: Sequence[MergeItem]) -> Iterator[SceneMe
         ray.exceptions.RayError: the cluster fails.
     """
     connect(step.plan.config.address)
-    shared, waiting = ray.put(step), deque[ray.ObjectRef[SceneMerge]]()
+    shared: ray.ObjectRef[Any] = ray.put(Lending(step, _lent(step.plan.config.address)))
+    waiting = deque[ray.ObjectRef[SceneMerge]]()
     at_once = 2 * int(_resources().get("CPU", 1.0))
     for scene, query in items:
         if len(waiting) >= at_once:
-            yield ray.get(waiting.popleft())
+            yield _table(waiting.popleft())
         waiting.append(_merge_one.remote(shared, scene, query))
     while waiting:
-        yield ray.get(waiting.popleft())
+        yield _table(waiting.popleft())
+
+
+def _table(ref: "ray.ObjectRef[SceneMerge]") -> SceneMerge:
+    """A merged table; what its task raised is raised here as itself."""
+    try:
+        return ray.get(ref)
+    except RayTaskError as error:
+        raise error.cause from error
 
 
 @ray.remote(num_cpus=1)
-def _merge_one(step: MergeStep, scene: int, query: Query) -> SceneMerge:
+def _merge_one(step: Callable[[int, Query], SceneMerge], scene: int, query: Query) -> SceneMerge:
     return step(scene, query)
 
 

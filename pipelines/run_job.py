@@ -3,7 +3,6 @@
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
 from pipelines import loop_engine, night_files
@@ -11,21 +10,23 @@ from pipelines.changes import FOLDER as CHANGES
 from pipelines.collection import publish, published_files, withdraw
 from pipelines.config import Engine, JobConfig
 from pipelines.dataset import TEXTS, count_objects, object_files
-from pipelines.errors import RequestError, StorageError
+from pipelines.errors import RequestError
 from pipelines.ledger import Status, committed, ledger_name, read_table
-from pipelines.lock import LEASE, Lease, Lock, held, refuse_if_held
+from pipelines.lock import LEASE, Lease, Lock
 from pipelines.merge_job import merge_job
 from pipelines.merge_step import MergeParts, one_by_one
 from pipelines.models import ModelRecipe
+from pipelines.opening_job import draft_job, freeze_job, stopping, writing
 from pipelines.plan import Plan
-from pipelines.plan_files import check_same_job, clear_job, frozen_scaling, read_job, write_plan
-from pipelines.planning import job_limits, make_plan
+from pipelines.plan_files import check_same_job
+from pipelines.planning import job_limits
 from pipelines.progress import Listener, MergeStarted, RunStarted, ignore
 from pipelines.steps import CommitStep, ReadStep
 from pipelines.storage import Store
 from pipelines.tasks import ChunkDone, Pending, pending_chunks
 from pipelines.truth import PREFIX, Placement
 from tiling.frames import frame_of
+from tiling.patience import LONG
 
 RAY_MERGES = 16
 """Scenes times questions from which the merge is spread over Ray."""
@@ -61,16 +62,6 @@ class RunReport:
     """The output folder."""
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """A plan that is not written yet, and what the output folder held when it was made."""
-
-    plan: Plan
-    """What is to be done."""
-    job: dict[str, object] | None
-    """The folder's frozen job, None where it held none or what it held is to go."""
-
-
 def run_job(
     config: JobConfig, *, overwrite: bool = False, listener: Listener = ignore, lease: Lease = LEASE
 ) -> RunReport:
@@ -83,7 +74,9 @@ def run_job(
         GridError: the sizes make no grid; nothing is written.
         ModelError: a model cannot be found or loaded.
         LockLostError: another process took the folder over.
-        OSError: the storage refuses.
+        StorageError: object storage refuses or is away; nothing is written.
+        StoppedError: it does so while work is done; what is committed stays.
+        OSError: the local storage refuses.
     """
     began = time.perf_counter()
     store = Store(config.out)
@@ -93,82 +86,18 @@ def run_job(
         _refuse_open_night(store)
     with writing(store, "run", lease) as lock:
         freeze_job(store, draft, overwrite=overwrite)
-        statuses, tiles = _work_off(store, draft.plan, lock=lock, listener=listener)
-        finish(store, draft.plan, failed=statuses[Status.FAILED], listener=listener)
-    return _report(store, draft.plan, statuses, done_tiles=tiles, seconds=time.perf_counter() - began)
+        with stopping(store):
+            return _do_open(
+                replace(store, patience=LONG), draft.plan, lock=lock, began=began, listener=listener
+            )
 
 
-def draft_job(store: Store, config: JobConfig, *, overwrite: bool, lease: Lease) -> Draft:
-    """Make the plan; writes nothing.
-
-    Raises:
-        RequestError: the request is wrong.
-        LockedError: another process writes into the folder.
-        SceneError: a scene cannot be opened.
-        GridError: the sizes make no grid.
-        ModelError: a model is unknown.
-    """
-    with usable(store):
-        refuse_if_held(store, lease)
-        job = None if overwrite else read_job(store)
-    return Draft(make_plan(config, frozen=frozen_scaling(job)), job)
-
-
-def freeze_job(store: Store, draft: Draft, *, overwrite: bool) -> None:
-    """Write the plan, unless it is there; under the lock.
-
-    Args:
-        store: the output folder.
-        draft: the plan.
-        overwrite: delete first what another job left.
-
-    Raises:
-        RequestError: another process wrote another job here while this one was drafted.
-        OSError: the storage refuses.
-    """
-    if overwrite:
-        clear_job(store)
-    check_unmoved(store, draft)
-    if draft.job is None:
-        write_plan(store, draft.plan)
-    else:
-        store.clear_temporary("")
-
-
-def check_unmoved(store: Store, draft: Draft) -> None:
-    """Go on only if the folder still holds the job that the draft was made beside.
-
-    Raises:
-        RequestError: it holds another.
-    """
-    if read_job(store) != draft.job:
-        raise RequestError("out", f"{store.root} changed while the job was planned", "run the command again")
-
-
-@contextmanager
-def writing(store: Store, work: str, lease: Lease) -> Iterator[Lock]:
-    """Hold the folder's lock for a block.
-
-    Raises:
-        RequestError: the folder cannot be used.
-        LockedError: another process writes into it.
-    """
-    with ExitStack() as stack:
-        with usable(store):
-            lock = stack.enter_context(held(store, work, lease))
-        yield lock
-
-
-@contextmanager
-def usable(store: Store) -> Iterator[None]:
-    """A block that first touches the output folder; a refusal there is a wrong request."""
-    try:
-        yield
-    except StorageError:
-        raise
-    except OSError as error:
-        reason = f"{store.root} cannot be used as output folder ({error})"
-        raise RequestError("out", reason, "name a folder you may write to") from error
+def _do_open(store: Store, plan: Plan, *, lock: Lock, began: float, listener: Listener) -> RunReport:
+    """Do what is open of a frozen plan, merge and publish."""
+    statuses, tiles = _work_off(store, plan, lock=lock, listener=listener)
+    lock.check()
+    finish(store, plan, failed=statuses[Status.FAILED], listener=listener)
+    return _report(store, plan, statuses, done_tiles=tiles, seconds=time.perf_counter() - began)
 
 
 def _refuse_open_night(store: Store) -> None:

@@ -5,26 +5,25 @@ import hashlib
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
-import fsspec
-from botocore.exceptions import BotoCoreError, ClientError
+from fsspec import AbstractFileSystem as Files
 from fsspec.asyn import sync
-from fsspec.core import url_to_fs
 
-from pipelines.errors import StorageError
-from tiling.storage import storage_options
+from tiling.buckets import filesystem, is_local
+from tiling.patience import BRIEF, Patience, http_status, patiently
 
 WRITER = "writer"
 """Metadata key of a conditional PUT: which attempt the object comes from."""
-LOST = {409, 412}
-"""HTTP status of a conditional PUT whose condition does not hold, or that another one overtook."""
+LOST = 412
+"""HTTP status of a PUT whose condition does not hold."""
 TMP_MARK = ".tmp-"
-ATTEMPTS = 3
-"""Of one request of the S3 client."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +42,13 @@ class Store:
 
     root: str
     """Local path or s3:// address of the folder."""
+    patience: Patience = BRIEF
+    """How long an outage of object storage may last before it is an error."""
 
     @property
     def is_local(self) -> bool:
         """Whether the folder lies on a local file system."""
-        return "://" not in self.root
+        return is_local(self.root)
 
     def path(self, name: str) -> str:
         """Full address of a file in the folder."""
@@ -60,8 +61,7 @@ class Store:
             OSError: the storage refuses.
         """
         if not self.is_local:
-            with self._remote(name) as (fs, path):
-                fs.pipe_file(path, data)
+            self._ask(name, lambda fs, path: fs.pipe_file(path, data))
             return
         final = Path(self.path(name))
         _set_down(final, data).replace(final)
@@ -123,8 +123,7 @@ class Store:
             if self.is_local:
                 data = self.read(name)
                 return Versioned(data, hashlib.sha256(data).hexdigest())
-            with self._remote(name) as (fs, path):
-                return Versioned(*sync(fs.loop, _get, fs, path))
+            return self._ask(name, lambda fs, path: Versioned(*sync(fs.loop, _get, fs, path)))
         except FileNotFoundError:
             return None
 
@@ -137,8 +136,7 @@ class Store:
         """
         if self.is_local:
             return Path(self.path(name)).read_bytes()
-        with self._remote(name) as (fs, path):
-            return bytes(fs.cat_file(path))
+        return self._ask(name, lambda fs, path: bytes(fs.cat_file(path)))
 
     def exists(self, name: str) -> bool:
         """Whether the file is there, asked afresh.
@@ -149,8 +147,7 @@ class Store:
         if self.is_local:
             return Path(self.path(name)).is_file()
         try:
-            with self._remote(name) as (fs, path):
-                return bool(fs.info(path)["type"] == "file")
+            return self._ask(name, lambda fs, path: bool(fs.info(path)["type"] == "file"))
         except FileNotFoundError:
             return False
 
@@ -163,18 +160,15 @@ class Store:
         for name in names:
             if self.is_local:
                 Path(self.path(name)).unlink(missing_ok=True)
-            elif self.exists(name):
-                with self._remote(name) as (fs, path):
-                    fs.rm_file(path)
+            else:
+                self._ask(name, _remove)
 
     def remove_folder(self, folder: str) -> None:
         """Delete a folder with all that is in it; a folder that is not there is no error."""
         if self.is_local:
             shutil.rmtree(self.path(folder), ignore_errors=True)
             return
-        with self._remote(folder) as (fs, path):
-            if fs.exists(path):
-                fs.rm(path, recursive=True)
+        self._ask(folder, _remove_all)
 
     def clear_temporary(self, folder: str) -> None:
         """Delete what a killed writer left half written below a local folder; a PUT leaves nothing."""
@@ -186,21 +180,13 @@ class Store:
 
         A PUT whose answer got lost is repeated and then finds its own object: the writer's mark tells.
         """
-        mark = secrets.token_hex(8)
-        with self._remote(name) as (fs, path):
-            bucket, key, _ = fs.split_path(path)
-            where = {"Bucket": bucket, "Key": key}
-            try:
-                fs.call_s3("put_object", **where, Body=data, Metadata={WRITER: mark}, **condition)
-            except FileNotFoundError:
-                if "IfMatch" in condition:
-                    return False
-                raise
-            except OSError as error:
-                if http_status(error) not in LOST:
-                    raise
-                return _writer(fs, where) == mark
-        return True
+        put = _ConditionalPut(data, condition, mark=secrets.token_hex(8))
+        try:
+            return self._ask(name, put)
+        except FileNotFoundError:
+            if "IfMatch" in condition:
+                return False
+            raise
 
     def _all_names(self, folder: str) -> list[str]:
         if self.is_local:
@@ -208,30 +194,47 @@ class Store:
             return [
                 path.relative_to(root).as_posix() for path in (root / folder).rglob("*") if path.is_file()
             ]
-        with self._remote("") as (fs, base):
-            below = f"{base.rstrip('/')}/{folder}".rstrip("/")
-            return [str(found).removeprefix(base.rstrip("/") + "/") for found in fs.find(below)]
+        base = f"{filesystem(self.path(''))[1]}/"
+        found = self._ask(folder, lambda fs, path: fs.find(path))
+        return [str(name).removeprefix(base) for name in found]
 
-    @contextmanager
-    def _remote(self, name: str) -> Iterator[tuple[fsspec.AbstractFileSystem, str]]:
-        """File system and path of a name; what the S3 client raises in the block becomes StorageError."""
+    def _ask(self, name: str, act: Callable[[Files, str], T]) -> T:
+        """What object storage says about a name; asked again where it is away, with handles of its own."""
         address = self.path(name)
-        fs, path = url_to_fs(address, **storage_options(address, attempts=ATTEMPTS))
+        return patiently(address, lambda: act(*filesystem(address)), patience=self.patience)
+
+
+@dataclass(frozen=True, slots=True)
+class _ConditionalPut:
+    """A PUT that only goes through on a condition; says whether it did, also where it had to be repeated."""
+
+    data: bytes
+    condition: Mapping[str, str]
+    mark: str
+
+    def __call__(self, fs: Files, path: str) -> bool:
+        bucket, key, _ = fs.split_path(path)
+        where = {"Bucket": bucket, "Key": key}
         try:
-            yield fs, str(path)
-        except (BotoCoreError, ClientError) as error:
-            raise StorageError(address, str(error)) from error
+            fs.call_s3("put_object", **where, Body=self.data, Metadata={WRITER: self.mark}, **self.condition)
+        except OSError as error:
+            if http_status(error) != LOST:
+                raise
+            return _writer(fs, where) == self.mark
+        return True
 
 
-def http_status(error: BaseException) -> int:
-    """Status of the HTTP answer behind an error, 0 where there was none."""
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, ClientError):
-        cause = cause.__cause__
-    return int(cause.response["ResponseMetadata"]["HTTPStatusCode"]) if cause is not None else 0
+def _remove(fs: Files, path: str) -> None:
+    with suppress(FileNotFoundError):
+        fs.rm_file(path)
 
 
-def _writer(fs: fsspec.AbstractFileSystem, where: Mapping[str, str]) -> str:
+def _remove_all(fs: Files, path: str) -> None:
+    with suppress(FileNotFoundError):
+        fs.rm(path, recursive=True)
+
+
+def _writer(fs: Files, where: Mapping[str, str]) -> str:
     """Mark of the conditional PUT that an object comes from, empty where there is none."""
     try:
         return str(fs.call_s3("head_object", **where)["Metadata"].get(WRITER, ""))
@@ -239,7 +242,7 @@ def _writer(fs: fsspec.AbstractFileSystem, where: Mapping[str, str]) -> str:
         return ""
 
 
-async def _get(fs: fsspec.AbstractFileSystem, path: str) -> tuple[bytes, str]:
+async def _get(fs: Files, path: str) -> tuple[bytes, str]:
     """Bytes and ETag from one answer."""
     bucket, key, _ = fs.split_path(path)
     answer = await fs._call_s3("get_object", Bucket=bucket, Key=key)

@@ -15,6 +15,7 @@ from pipelines.errors import RequestError
 from pipelines.storage import Store
 from reasoner.query import Query
 from reasoner.view import View
+from tiling.errors import StorageError
 from tiling.frames import Frame, lonlat_to_frame
 from tiling.placing import LONLAT
 from tiling.uniting import SNAP_PX
@@ -158,6 +159,8 @@ def _read(uri: str) -> bytes:
     folder, _, name = uri.rpartition("/")
     try:
         return Store(folder or ".").read(name)
+    except StorageError:
+        raise
     except OSError as error:
         raise _no_truth(uri, str(error)) from error
 

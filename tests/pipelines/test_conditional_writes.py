@@ -61,3 +61,11 @@ def test_one_process_makes_a_local_file_and_one_takes_it_over(tmp_path: Path) ->
 def test_a_local_file_is_made_only_where_none_is_and_replaced_only_as_it_was_read(tmp_path: Path) -> None:
     assert_conditions_hold(Store(str(tmp_path / "out")))
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["x"]
+
+
+def test_one_process_makes_an_object_in_a_bucket_and_one_takes_it_over(bucket: str) -> None:
+    assert_one_wins(f"{bucket}/out")
+
+
+def test_an_object_is_made_only_where_none_is_and_replaced_only_as_it_was_read(bucket: str) -> None:
+    assert_conditions_hold(Store(f"{bucket}/out"))
