@@ -30,9 +30,11 @@ class KilledError(BaseException):
 
 @dataclass
 class Script:
-    """Kills the process at its k-th call that changes the store, and lets no later one through."""
+    """Kills the process at its k-th call that changes the store, or one by name; none after it comes through."""
 
-    at: int
+    at: int = 0
+    upon: str = ""
+    """The method and the start of the file's name."""
     calls: int = 0
     names: list[str] = field(default_factory=list)
 
@@ -41,17 +43,20 @@ class Script:
 
         def act(store: Store, *args: object, **kwargs: object) -> object:
             self.calls += 1
+            what = f"{name} {args[0]}"
+            if self.upon and what.startswith(self.upon):
+                self.at = self.calls
             if self.at and self.calls >= self.at:
                 raise KilledError
-            self.names.append(f"{name} {args[0]}")
+            self.names.append(what)
             return real(store, *args, **kwargs)
 
         return act
 
 
 @contextmanager
-def scripted(at: int) -> Iterator[Script]:
-    script = Script(at)
+def scripted(at: int = 0, *, upon: str = "") -> Iterator[Script]:
+    script = Script(at, upon)
     wrapped = {name: script.wrap(name) for name in WRITES}
     with patch.multiple(Store, **wrapped):
         yield script
