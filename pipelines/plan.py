@@ -22,7 +22,7 @@ from tiling.tile_mask import ALL, packed, unpacked
 from tiling.window import Window
 from tiling.work import WorkGrid
 
-RULES_VERSION = "1"
+RULES_VERSION = "2"
 """Raised when grid, outline, merge or ledger rules change so that old answers no longer fit."""
 
 

@@ -18,6 +18,11 @@ TOUCH_PX = 0.75
 MIN_AREA_PX = 4.0
 """Smaller pieces of a mask are noise, square work pixels."""
 
+ISLAND_SHARE = 0.1
+"""A piece smaller than this share of its mask's biggest is spill over a neighbouring thing, unless the tile
+cuts it: then it may be the end of something larger. With the nano models on rows of greenhouses 2 to 4 pixels
+apart, 57 of 122 objects were such specks."""
+
 
 def fragments_of(
     mask_probabilities: NDArray[np.float32],
@@ -41,9 +46,9 @@ def fragments_of(
         valid_fraction: Share of the tile's pixels that hold data, 0 to 1.
 
     Returns:
-        Fragments in world coordinates, biggest first, cut at the scene's edge.
+        Fragments in world coordinates, biggest first, cut at the scene's edge; islands of spill left out.
     """
-    pieces = _pieces(mask_probabilities, tile, work)
+    pieces = _without_islands(_pieces(mask_probabilities, tile, work), tile, work)
     if not len(pieces):
         return []
     bounds = shapely.bounds(pieces)
@@ -69,6 +74,15 @@ def fragments_of(
             placed, boxes, inner, outer, _core_shares(pieces, tile), strict=True
         )
     ]
+
+
+def _without_islands(pieces: NDArray[np.object_], tile: Tile, work: WorkGrid) -> NDArray[np.object_]:
+    """The pieces but for small ones that the tile does not cut; in the same order."""
+    if len(pieces) < 2:
+        return pieces
+    areas = shapely.area(pieces)
+    to_tile, _ = _edge_distances(shapely.bounds(pieces), tile.window, work)
+    return np.asarray(pieces[(areas >= ISLAND_SHARE * areas.max()) | (to_tile <= TOUCH_PX)])
 
 
 def _pieces(mask: NDArray[np.float32], tile: Tile, work: WorkGrid) -> NDArray[np.object_]:

@@ -93,3 +93,12 @@ def test_a_box_outside_the_scene_is_replaced_by_the_pieces_extent() -> None:
     (found,) = see(1, 2, (10, 10, 30, 30), box=(70, 70, 90, 90))
     (outline, asked) = to_pixels([found.geometry, found.box], PLACE)
     assert shapely.equals_exact(asked, shapely.box(*outline.bounds), 1e-6)
+
+
+def test_spill_beside_a_thing_is_left_out_and_what_the_tile_cuts_is_kept() -> None:
+    (kept,) = see(1, 1, (10, 10, 30, 30), (34, 12, 38, 20))
+    (outline,) = to_pixels([kept.geometry], PLACE)
+    assert outline.area == pytest.approx(400, rel=0.01)
+    assert len(see(1, 1, (10, 10, 30, 30), (34, 10, 40, 20))) == 2, "a tenth or more is a piece"
+    big, end = see(1, 1, (10, 10, 30, 30), (60, 12, 64, 20))
+    assert (big.truncated, end.truncated) == (False, True)

@@ -20,6 +20,7 @@ from training.evaluation.metrics import (
     instance_scores,
     pixel_scores,
     region_scores,
+    reward_scores,
     text_scores,
 )
 from training.evaluation.protocols import Policy
@@ -167,4 +168,5 @@ def _boxes_or_words(example: Example, answer: Answer, policy: Policy) -> Scores:
     if example.query.task is not Task.LOCATE:
         return text_scores(answer.text, example.text, readable=readable)
     counts = answer_scores(len(answer.boxes), len(example.boxes), readable=readable)
-    return counts | region_scores(answer.boxes, example.boxes, policy, readable=readable)
+    paid = reward_scores(answer.boxes, example.boxes, readable=readable)
+    return counts | paid | region_scores(answer.boxes, example.boxes, policy, readable=readable)

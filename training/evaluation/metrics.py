@@ -14,6 +14,7 @@ from scipy.ndimage import binary_erosion, distance_transform_edt
 
 from training.boxes import box_iou, match
 from training.evaluation.protocols import Divisor, Policy
+from training.rewards import RewardWeights, accuracy_reward, location_reward, quantity_reward
 
 Scores = dict[str, tuple[float, float]]
 """By the name of a figure: numerator and denominator of one example; a set's figure is sum over sum."""
@@ -46,6 +47,29 @@ def answer_scores(n_found: int, n_true: int, *, readable: bool) -> Scores:
         "count_exact": (right, 1.0),
         "count_error": (float(abs(n_found - n_true)), 1.0),
     }
+
+
+def reward_scores(found: NDArray[np.float64], true: NDArray[np.float64], *, readable: bool) -> Scores:
+    """What training by reward pays for the boxes of an answer.
+
+    * `reward`: weighted mean of the location, quantity and accuracy rewards at their usual weights, averaged
+      over examples; 0 for a malformed answer. The form of an answer, which a composite reward also weighs,
+      is not in it.
+
+    Args:
+        found: (n, 4) x0, y0, x1, y1.
+        true: (m, 4) in the same unit.
+        readable: the answer could be parsed.
+    """
+    weights = RewardWeights()
+    parts = {
+        "location": location_reward(found, true),
+        "quantity": quantity_reward(len(found), len(true)),
+        "accuracy": accuracy_reward(found, true),
+    }
+    total = sum(getattr(weights, name) for name in parts)
+    paid = sum(getattr(weights, name) * value for name, value in parts.items()) / total
+    return {"reward": (paid if readable else 0.0, 1.0)}
 
 
 def region_scores(

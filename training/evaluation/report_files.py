@@ -23,7 +23,7 @@ MAIN = (
 )
 """Figures of the tables by kind and by source."""
 LEVELS: Mapping[str, Sequence[str]] = {
-    "answers": ("malformed", "empty_accuracy"),
+    "answers": ("malformed", "empty_accuracy", "reward"),
     "objects": ("count_exact", "count_error"),
     "regions": ("acc@", "precision@", "recall@", "f1@", "box_giou"),
     "pixels": ("instance_iou", "giou", "ciou", "p@"),

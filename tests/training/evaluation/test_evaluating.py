@@ -42,7 +42,7 @@ def run(script: dict[tuple[int, str], str], protocol: Protocol = Protocol.THINK2
 def test_exact_answers_reach_the_best_value_of_every_figure() -> None:
     found = run(EXACT).overall
     errors = {"count_error", "hausdorff_px", "malformed"}
-    assert len(found) == 28
+    assert len(found) == 29
     assert {name: one.mean for name, one in found.items()} == {
         name: float(name not in errors) for name in found
     }
@@ -57,6 +57,7 @@ def test_flawed_answers_score_what_they_deserve() -> None:
         "precision@0.5": 1.0,
         "recall@0.5": 2 / 4,
         "box_giou": (0.5 + 0 + 1 + 0 + 1) / 5,
+        "reward": (0.8 + 0 + 1 + 0 + 1) / 5,
     }
     want |= {"giou": 2.5 / 5, "ciou": 300 / (200 + 164 + 200), "p@0.5": 1.0, "p@0.6": 2 / 3, "exact": 1.0}
     assert {name: found[name] for name in want} == pytest.approx(want)
