@@ -26,7 +26,9 @@ JOB = "job.json"
 SCENES = "plan/scenes.parquet"
 CHUNKS = "plan/chunks.parquet"
 AOI = "plan/aoi.parquet"
-_OWN_FOLDERS = ("answers", "objects", "texts", "plan", "changes", "night")
+_OWN_FOLDERS = ("answers", "objects", "texts", "plan", "changes")
+_JOURNAL = "night"
+"""Folder that an unfinished night leaves."""
 _OWN_FILES = (JOB, "collection.json", "map.html")
 
 
@@ -118,7 +120,8 @@ def check_same_job(
 
 
 def clear_job(store: Store) -> None:
-    """Delete everything an earlier job left in the folder, and nothing else; job.json goes first."""
+    """Delete everything an earlier job left in the folder, and nothing else; job.json goes before its files."""
+    store.remove_folder(_JOURNAL)  # before the plan: orders without a plan could not be carried out
     store.remove(_OWN_FILES)
     for folder in _OWN_FOLDERS:
         store.remove_folder(folder)
