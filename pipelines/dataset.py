@@ -93,6 +93,11 @@ def object_part(objects: Sequence[SceneObject], thinking: Sequence[str], origin:
     return pa.Table.from_pylist(records, schema=PART_SCHEMA)
 
 
+def part_ids(part: pa.Table) -> frozenset[str]:
+    """Ids of the rows of a part."""
+    return frozenset(part.column("id").to_pylist())
+
+
 def part_cells(part: pa.Table) -> list[str]:
     """Deepest cell of each row of a part."""
     cells: list[str] = part.column(_CELL).to_pylist()
@@ -109,9 +114,10 @@ def empty_part() -> pa.Table:
     return PART_SCHEMA.empty_table()
 
 
-def rows_apart_from(part: pa.Table, scene_ids: Set[str]) -> pa.Table:
-    """The rows of a part that none of these scenes has a share in."""
-    apart = [scene_ids.isdisjoint(names) for names in part.column("scene_ids").to_pylist()]
+def rows_apart_from(part: pa.Table, scene_ids: Set[str], ids: Set[str]) -> pa.Table:
+    """The rows of a part that none of these scenes has a share in, and that have none of these ids."""
+    scenes, names = (part.column(name).to_pylist() for name in ("scene_ids", "id"))
+    apart = [scene_ids.isdisjoint(own) and name not in ids for own, name in zip(scenes, names, strict=True)]
     return part.filter(pa.array(apart, pa.bool_()))
 
 

@@ -52,6 +52,8 @@ class Replaced:
     """Every row that one of these scenes has a share in."""
     ground: tuple[shapely.Geometry, ...]
     """Where such rows may lie, longitude and latitude."""
+    ids: frozenset[str] = frozenset()
+    """Rows that are said again, whoever has a share in them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,9 @@ class StagedMerge:
         """Rows of the cell's file that nothing replaces."""
         if question.replaced is None:
             return empty_part()
-        return rows_apart_from(self.before(question, cell), question.replaced.scene_ids)
+        return rows_apart_from(
+            self.before(question, cell), question.replaced.scene_ids, question.replaced.ids
+        )
 
     def _old_cells(self, question: StagedQuestion) -> list[str]:
         """Cells that hold a row to be replaced; only files over the replaced rows' ground are opened."""

@@ -45,6 +45,16 @@ class Pool:
     """In the work pixels of their own scenes."""
 
     @property
+    def numbers(self) -> list[int]:
+        """Number of each among the things of its scene, from 0."""
+        if not len(self.scene):
+            return []
+        starts = np.flatnonzero(np.diff(self.scene, prepend=self.scene[0] - 1))
+        first = np.repeat(starts, np.diff(np.append(starts, len(self.scene))))
+        numbers: list[int] = (np.arange(len(self.scene)) - first).tolist()
+        return numbers
+
+    @property
     def cut(self) -> NDArray[np.bool_]:
         """Which are cut."""
         return np.array([thing.cut for thing in self.things], dtype=bool)
