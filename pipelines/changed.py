@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import shapely
 
+from pipelines.config import SceneOverlap
 from pipelines.plan import Plan, scene_outline
 from pipelines.staging import Replaced
 
@@ -60,7 +61,7 @@ def at_stake(plan: Plan, beside: Sequence[Collection[int]], changed: Changed) ->
     """
     own = [index for index, item in enumerate(plan.scenes) if item.scene.scene_id in changed.scene_ids]
     near = set(own).union(*(beside[index] for index in own))
-    if changed.gone and any(beside):
+    if changed.gone and plan.config.scene_overlap is SceneOverlap.OWN:
         tree = shapely.STRtree([scene_outline(item) for item in plan.scenes])
         near.update(tree.query(changed.gone, predicate="intersects")[1].tolist())
     ground = shapely.union_all([*(scene_outline(plan.scenes[index]) for index in own), *changed.gone])
