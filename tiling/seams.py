@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from tiling.data_ground import maybe_data
 from tiling.frames import Frame, moved_between
 from tiling.merging import Merged
+from tiling.ownership import THIN_PX
 from tiling.placing import to_pixels
 from tiling.polygons import usable
 from tiling.sighting import TOUCH_PX
@@ -17,9 +18,6 @@ from tiling.uniting import snapped
 
 BEYOND_PX = 1.0
 """Another scene sees more of a thing at an edge only if it sees at least so far past it, work pixels."""
-
-THIN_PX = 0.5
-"""Ground that shrinks to nothing by this is a line of rounding, not ground two scenes share."""
 
 
 @dataclass(frozen=True, slots=True)
