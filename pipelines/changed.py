@@ -5,8 +5,12 @@ from dataclasses import dataclass
 
 import shapely
 
+from pipelines.config import SceneOverlap
 from pipelines.plan import Plan, scene_outline
 from pipelines.staging import Replaced
+
+NEAR_DEGREES = 1e-4
+"""A thing this near to changed ground may touch an edge there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,28 +39,49 @@ def changed_between(old: Plan, new: Plan) -> Changed:
     return Changed(frozenset(ids), tuple(gone))
 
 
-def at_stake(plan: Plan, beside: Sequence[Collection[int]], changed: Changed) -> list[int]:
-    """Scenes (indexes in the plan) whose objects may change: the changed ones and those that overlap them.
+@dataclass(frozen=True, slots=True)
+class Stake:
+    """What a change touches directly."""
+
+    changed: frozenset[int]
+    """The changed scenes, indexes in the plan."""
+    near: frozenset[int]
+    """These and the scenes on whose ground they lie or lay."""
+    ground: shapely.Geometry
+    """Ground of the changed scenes, now and before, longitude and latitude."""
+
+
+def at_stake(plan: Plan, beside: Sequence[Collection[int]], changed: Changed) -> Stake:
+    """What differs from the merge before.
 
     Args:
         plan: the plan to merge with.
         beside: per scene, those that share ground with it.
-        changed: what differs from the merge before.
+        changed: the change.
     """
     own = [index for index, item in enumerate(plan.scenes) if item.scene.scene_id in changed.scene_ids]
     near = set(own).union(*(beside[index] for index in own))
-    # A scene beside one that is gone may be beside none any more, and has to speak for that ground alone.
-    if changed.gone:
+    if changed.gone and plan.config.scene_overlap is SceneOverlap.OWN:
         tree = shapely.STRtree([scene_outline(item) for item in plan.scenes])
         near.update(tree.query(changed.gone, predicate="intersects")[1].tolist())
-    return sorted(near)
+    ground = shapely.union_all([*(scene_outline(plan.scenes[index]) for index in own), *changed.gone])
+    return Stake(frozenset(own), frozenset(near), shapely.buffer(ground, NEAR_DEGREES))
 
 
-def replaced_by(plan: Plan, scenes: Collection[int], changed: Changed) -> Replaced:
-    """The rows that new objects of these scenes (indexes in the plan) stand for."""
+def replaced_by(
+    plan: Plan, scenes: Collection[int], changed: Changed, *, outlines: frozenset[bytes]
+) -> Replaced:
+    """The rows that new objects stand for.
+
+    Args:
+        plan: the plan to merge with.
+        scenes: indexes of the scenes all of whose objects are new.
+        changed: what differs from the merge before.
+        outlines: WKB of new objects in which other scenes may have a share.
+    """
     names = {plan.scenes[index].scene.scene_id for index in scenes}
     ground = [scene_outline(plan.scenes[index]) for index in sorted(scenes)]
-    return Replaced(changed.scene_ids | names, (*ground, *changed.gone))
+    return Replaced(changed.scene_ids | names, (*ground, *changed.gone), outlines)
 
 
 def _chunks_by_scene(plan: Plan) -> dict[str, frozenset[str]]:

@@ -94,6 +94,11 @@ def object_part(objects: Sequence[SceneObject], thinking: Sequence[str], origin:
     return pa.Table.from_pylist(records, schema=PART_SCHEMA)
 
 
+def part_outlines(part: pa.Table) -> frozenset[bytes]:
+    """Outlines of the rows of a part, WKB."""
+    return frozenset(part.column("geometry").to_pylist())
+
+
 def part_cells(part: pa.Table) -> list[str]:
     """Deepest cell of each row of a part."""
     cells: list[str] = part.column(_CELL).to_pylist()
@@ -110,16 +115,16 @@ def empty_part() -> pa.Table:
     return PART_SCHEMA.empty_table()
 
 
-def rows_apart_from(part: pa.Table, scene_ids: Set[str]) -> pa.Table:
-    """The rows of a part that none of these scenes has a share in."""
-    apart = [scene_ids.isdisjoint(names) for names in part.column("scene_ids").to_pylist()]
-    return part.filter(pa.array(apart, pa.bool_()))
+def split_rows(part: pa.Table, scene_ids: Set[str], outlines: Set[bytes]) -> tuple[pa.Table, pa.Table]:
+    """Rows that none of these scenes has a share in and that have none of these outlines, and all others.
 
-
-def rows_shared_with(part: pa.Table, scene_ids: Set[str]) -> pa.Table:
-    """The rows of a part that one of these scenes has a share in."""
-    shared = [not scene_ids.isdisjoint(names) for names in part.column("scene_ids").to_pylist()]
-    return part.filter(pa.array(shared, pa.bool_()))
+    The id of a row does not tell it: one that has been kept from night to night is not that of the place.
+    """
+    scenes, shapes = (part.column(name).to_pylist() for name in ("scene_ids", "geometry"))
+    pairs = zip(scenes, shapes, strict=True)
+    apart = [scene_ids.isdisjoint(own) and shape not in outlines for own, shape in pairs]
+    other = [not each for each in apart]
+    return part.filter(pa.array(apart, pa.bool_())), part.filter(pa.array(other, pa.bool_()))
 
 
 def read_cell(store: Store, query_id: str, cell: str) -> pa.Table:

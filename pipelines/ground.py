@@ -1,7 +1,8 @@
-"""Which tiles of which scene a plan holds: the area of interest, and whose ground is whose. Opens nothing."""
+"""Which tiles of which scene a plan holds: the area of interest, and whose ground is whose. Reads no tile."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 
 import numpy as np
 import shapely
@@ -10,9 +11,14 @@ from numpy.typing import NDArray
 from pipelines.config import SceneOverlap
 from pipelines.errors import RequestError
 from pipelines.plan import PlannedScene, scene_outline
+from tiling.data_ground import data_ground
 from tiling.frames import frame_of, lonlat_to_frame
+from tiling.limits import Limits
 from tiling.overlaps import neighbours
 from tiling.ownership import Claim, by_priority, owned_ground, wanted_tiles
+
+READERS = 16
+"""Scenes looked at at once: a look mostly waits for storage."""
 
 MARGIN_DEGREES = 0.01
 """So far around a scene the area of interest is looked at when the scene's tiles are chosen."""
@@ -45,10 +51,32 @@ def ground_of(scenes: Sequence[PlannedScene], overlap: SceneOverlap) -> Ground:
     for rank, index in enumerate(by_priority([item.scene for item in scenes])):
         ranks[index] = rank
     frames = [frame_of(item.scene, item.work) for item in scenes]
-    claims = tuple(Claim(frame, frame.area) for frame in frames)
+    claims = tuple(
+        Claim(frame, frame.area if item.ground is None else item.ground)
+        for frame, item in zip(frames, scenes, strict=True)
+    )
     if overlap is SceneOverlap.KEEP_ALL:
         return Ground(claims, tuple(ranks), ((),) * len(scenes))
     return Ground(claims, tuple(ranks), tuple(neighbours([scene_outline(item) for item in scenes])))
+
+
+def with_data_ground(
+    scenes: Sequence[PlannedScene], overlap: SceneOverlap, limits: Limits
+) -> tuple[PlannedScene, ...]:
+    """The scenes, with where they hold data looked up for those that would take ground from another.
+
+    A collar without data must not own ground that another scene shows.
+    """
+    ground = ground_of(scenes, overlap)
+    owners = sorted({other for index in range(len(scenes)) for other in ground.before(index)})
+
+    def looked_up(index: int) -> PlannedScene:
+        item = scenes[index]
+        return replace(item, ground=data_ground(item.scene, item.work, limits))
+
+    with ThreadPoolExecutor(READERS) as pool:
+        found = dict(zip(owners, pool.map(looked_up, owners), strict=True))
+    return tuple(found.get(index, item) for index, item in enumerate(scenes))
 
 
 def scenes_within(scenes: Sequence[PlannedScene], aoi: shapely.Geometry | None) -> list[PlannedScene]:

@@ -14,8 +14,6 @@ from pipelines.dataset import (
     empty_part,
     object_cells,
     object_name,
-    rows_apart_from,
-    rows_shared_with,
     write_cell,
     write_empty,
 )
@@ -43,11 +41,9 @@ class NightCells:
     def keep_ids(self) -> list[Change]:
         """Give new objects the ids of the published ones they are the same as; what changed."""
         cells = self.merged.cells(self.question)
-        tables = [self.merged.before(self.question, cell) for cell in cells]
-        scenes = self._replaced()
-        stays = (rows_apart_from(table, scenes).column("id").to_pylist() for table in tables)
-        others = {name for names in stays for name in names}
-        before = _compared([rows_shared_with(table, scenes) for table in tables])
+        split = [self.merged.split(self.question, cell) for cell in cells]
+        others = {name for stays, _ in split for name in stays.column("id").to_pylist()}
+        before = _compared([goes for _, goes in split])
         now = _compared([pq.read_table(part.path) for part in self.question.parts])
         pairs = same_things(_outlines(before), _outlines(now))
         ids = kept_ids(_outlines(before), _outlines(now), pairs, others=others)
@@ -79,9 +75,6 @@ class NightCells:
         if len(rows):
             write_cell(self.stage, self.query.id, cell, rows)
         return bool(len(rows))
-
-    def _replaced(self) -> frozenset[str]:
-        return self.question.replaced.scene_ids if self.question.replaced else frozenset()
 
     def _name(self, cell: str) -> str:
         return object_name(self.query.id, cell)

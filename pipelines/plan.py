@@ -48,6 +48,9 @@ class PlannedScene:
     """Its pixel axes at the working resolution."""
     grid: Grid
     """Tiles and chunks on that work grid."""
+    ground: shapely.Geometry | None = None
+    """Where it holds data, work pixels, as far as that matters to scenes it shares ground with; None for
+    everywhere."""
 
 
 @dataclass(frozen=True, slots=True)

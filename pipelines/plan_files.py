@@ -8,6 +8,7 @@ from io import BytesIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import shapely
 
 from pipelines.aoi import aoi_bytes, aoi_digest, aoi_from
 from pipelines.config import JobConfig
@@ -120,7 +121,7 @@ def check_same_job(
 
 
 def clear_job(store: Store) -> None:
-    """Delete everything an earlier job left in the folder, and nothing else; job.json goes before its files."""
+    """Delete everything an earlier job left in the folder, and nothing else; job.json goes early."""
     store.remove_folder(_JOURNAL)  # before the plan: orders without a plan could not be carried out
     store.remove(_OWN_FILES)
     for folder in _OWN_FOLDERS:
@@ -209,18 +210,22 @@ def _scaling_of(value: object) -> Scaling | None:
 
 def _scene_record(item: PlannedScene) -> dict[str, object]:
     work = {f"work_{name}": value for name, value in asdict(item.work).items()}
-    return {**asdict(item.scene), **work}
+    ground = None if item.ground is None else shapely.to_wkb(item.ground)
+    return {**asdict(item.scene), **work, "ground": ground}
 
 
 def _planned_scene(record: Mapping[str, object], sizes: tuple[int, int, int]) -> PlannedScene:
     fields = dict(record)
     work = {name.removeprefix("work_"): fields.pop(name) for name in list(fields) if name.startswith("work_")}
     bands, transform = fields.pop("bands"), fields.pop("transform")
+    ground = fields.pop("ground", None)
     assert isinstance(bands, list) and isinstance(transform, list)  # noqa: PT018
     scene = Scene(bands=tuple(Band(**band) for band in bands), transform=_six(transform), **fields)  # type: ignore[arg-type]
     work_grid = WorkGrid(**{**work, "transform": _six(work["transform"])})  # type: ignore[arg-type]
     grid = Grid(scene.scene_id, work_grid.width, work_grid.height, *sizes)
-    return PlannedScene(scene, work_grid, grid)
+    return PlannedScene(
+        scene, work_grid, grid, shapely.from_wkb(ground) if isinstance(ground, bytes) else None
+    )
 
 
 def _six(values: object) -> tuple[float, float, float, float, float, float]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pipelines.aoi import read_aoi
 from pipelines.config import JobConfig
 from pipelines.errors import RequestError
-from pipelines.ground import planned_tiles, scenes_within
+from pipelines.ground import planned_tiles, scenes_within, with_data_ground
 from pipelines.models import reasoner_facts, segmenter_facts
 from pipelines.plan import RULES_VERSION, ChunkRef, ModelFacts, Plan, PlannedScene, chunk_refs, digest
 from tiling.grid import Grid
@@ -59,7 +59,7 @@ def make_plan(config: JobConfig, *, frozen: FrozenScaling | None = None) -> Plan
     limits = job_limits(config)
     aoi = read_aoi(config.aoi) if config.aoi else None
     found = [_lay_grid(scene, sizes, config.gsd) for scene in find_scenes(config, limits)]
-    planned = tuple(scenes_within(found, aoi))
+    planned = with_data_ground(scenes_within(found, aoi), config.scene_overlap, limits)
     scaling = _scaling(config, [item.scene for item in planned], limits=limits, frozen=frozen)
     wanted = planned_tiles(planned, aoi=aoi, overlap=config.scene_overlap)
     basis = _basis((reasoner, segmenter), sizes, scaling)

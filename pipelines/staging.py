@@ -18,7 +18,7 @@ from pipelines.dataset import (
     object_name,
     part_cells,
     read_cell,
-    rows_apart_from,
+    split_rows,
     write_cell,
     write_empty,
 )
@@ -52,6 +52,8 @@ class Replaced:
     """Every row that one of these scenes has a share in."""
     ground: tuple[shapely.Geometry, ...]
     """Where such rows may lie, longitude and latitude."""
+    outlines: frozenset[bytes] = frozenset()
+    """WKB of rows that are said again, whoever has a share in them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ class StagedMerge:
         """Rows that the cell's file will hold, in no order; none where it will be deleted."""
         touched = [part for part in question.parts if any(key.startswith(cell) for key in part.cells)]
         new = [cell_rows(pq.read_table(part.path), cell) for part in touched]
-        return pa.concat_tables([self._staying(question, cell), *new])
+        return pa.concat_tables([self.split(question, cell)[0], *new])
 
     def write(self) -> None:
         """Write and delete the cells' files, each atomically; doing it again gives the same bytes.
@@ -122,11 +124,12 @@ class StagedMerge:
             write_empty(self.store, question.query_id)
         self.store.remove(sorted(gone))
 
-    def _staying(self, question: StagedQuestion, cell: str) -> pa.Table:
-        """Rows of the cell's file that nothing replaces."""
-        if question.replaced is None:
-            return empty_part()
-        return rows_apart_from(self.before(question, cell), question.replaced.scene_ids)
+    def split(self, question: StagedQuestion, cell: str) -> tuple[pa.Table, pa.Table]:
+        """Rows that the cell's file holds now: those that stay, and those that new rows stand for."""
+        before, replaced = self.before(question, cell), question.replaced
+        if replaced is None:
+            return empty_part(), before
+        return split_rows(before, replaced.scene_ids, replaced.outlines)
 
     def _old_cells(self, question: StagedQuestion) -> list[str]:
         """Cells that hold a row to be replaced; only files over the replaced rows' ground are opened."""
@@ -135,9 +138,7 @@ class StagedMerge:
             return cells
         tree = shapely.STRtree(question.replaced.ground)
         near = [cell for cell in cells if len(tree.query(_area(cell), predicate="intersects"))]
-        return [
-            cell for cell in near if len(self._staying(question, cell)) < len(self.before(question, cell))
-        ]
+        return [cell for cell in near if len(self.split(question, cell)[1])]
 
 
 def total(parts: Sequence[Part]) -> Counter[str]:

@@ -18,6 +18,7 @@ from reasoner.view import View
 from tiling.errors import StorageError
 from tiling.frames import Frame, lonlat_to_frame
 from tiling.placing import LONLAT
+from tiling.polygons import usable
 from tiling.uniting import SNAP_PX
 from tiling.window import Window
 
@@ -133,7 +134,7 @@ def _whole(shape: shapely.Geometry) -> shapely.Geometry:
     """What ±180° cuts in longitude and latitude is one piece on the pixel grid."""
     if shapely.get_num_geometries(shape) == 1:
         return shape
-    return shapely.union_all([shape], grid_size=SNAP_PX)
+    return shapely.union_all([usable(shape)], grid_size=SNAP_PX)
 
 
 def _frame(window: Window) -> shapely.Polygon:

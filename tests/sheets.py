@@ -38,6 +38,8 @@ class Sheet:
     """Of the world coordinates."""
     time: str | None = "2020:01:01 00:00:00"
     """Acquisition time as TIFF writes it."""
+    data: shapely.Polygon | None = None
+    """Where it holds data, pixels; None for everywhere."""
 
     @property
     def footprint(self) -> shapely.Polygon:
@@ -89,6 +91,8 @@ def write_sheets(
     for sheet in sheets:
         _write_sheet(folder / "scenes" / f"{sheet.name}.tif", sheet)
         local = moved(things, crs, sheet.crs, near=sheet.transform[2])
+        if sheet.data is not None:
+            local = shapely.get_parts(shapely.intersection(local, on_ground(sheet.data, sheet.transform)))
         seen = shapely.intersects(sheet.footprint, local)
         rows += [(KIND, sheet.name, shape) for shape in _split(moved(local[seen], sheet.crs, LONLAT))]
     write_truth(folder, rows)
@@ -115,8 +119,17 @@ def _turned(shape: shapely.Geometry, turn: float) -> shapely.Geometry:
 def _write_sheet(path: Path, sheet: Sheet) -> None:
     width, height = sheet.size
     values = np.random.default_rng(0).integers(1, 255, (3, height, width)).astype(np.uint8)
+    if sheet.data is not None:
+        x, y = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
+        values[:, ~shapely.contains_xy(sheet.data, x, y)] = 0
     profile = {"driver": "GTiff", "width": width, "height": height, "count": 3, "dtype": "uint8"}
-    shape = {"transform": Affine(*sheet.transform), "crs": sheet.crs, "tiled": True, "compress": "deflate"}
+    shape = {
+        "transform": Affine(*sheet.transform),
+        "crs": sheet.crs,
+        "tiled": True,
+        "compress": "deflate",
+        "nodata": 0,
+    }
     with rasterio.open(path, "w", **profile, **shape, blockxsize=128, blockysize=128) as target:
         target.write(values)
         if sheet.time:

@@ -32,8 +32,13 @@ class Joined:
     """All scenes that stand in it, ascending."""
     at_edge: bool
     """It touches an edge past which nothing is seen."""
-    linked: frozenset[int]
-    """All scenes with a say in it, also those whose sightings gave way."""
+    sightings: frozenset[tuple[int, int]]
+    """All that hangs together with it, also what gave way: scene and number in the scene's part."""
+
+    @property
+    def linked(self) -> frozenset[int]:
+        """All scenes with a say in it."""
+        return frozenset(scene for scene, _ in self.sightings)
 
 
 def join(parts: Mapping[int, ScenePart], beside: Beside, *, tau: float = 0.5) -> list[Joined]:
@@ -66,8 +71,8 @@ def join(parts: Mapping[int, ScenePart], beside: Beside, *, tau: float = 0.5) ->
     labels = components(len(gone), (first[alive], second[alive]))
     matched = set(zip(first.tolist(), second.tolist(), strict=True))
     standing = [each for group in groups(labels, ~gone) for each in _standing(pool, group, matched)]
-    scenes = _linked_scenes(pool, links.pairs)
-    return [_joined(pool, group, scenes) for group in sorted(standing, key=lambda group: int(group[0]))]
+    together = _hanging_together(pool, links.pairs)
+    return [_joined(pool, group, together) for group in sorted(standing, key=lambda group: int(group[0]))]
 
 
 def _absorbed(pool: Pool, links: Links) -> NDArray[np.bool_]:
@@ -111,17 +116,17 @@ def _standing(pool: Pool, group: NDArray[np.int64], matched: set[tuple[int, int]
     return [np.array([number]) for number in kept]
 
 
-def _linked_scenes(pool: Pool, pairs: Pairs) -> list[frozenset[int]]:
-    """Per thing, all scenes of the component it hangs in."""
-    labels = components(len(pool.things), pairs)
-    scenes: dict[int, set[int]] = {}
-    for label, scene in zip(labels.tolist(), pool.scene.tolist(), strict=True):
-        scenes.setdefault(label, set()).add(scene)
-    frozen = {label: frozenset(each) for label, each in scenes.items()}
-    return [frozen[label] for label in labels.tolist()]
+def _hanging_together(pool: Pool, pairs: Pairs) -> list[frozenset[tuple[int, int]]]:
+    """Per thing, all sightings of the component it hangs in."""
+    labels = components(len(pool.things), pairs).tolist()
+    found: dict[int, set[tuple[int, int]]] = {}
+    for label, scene, number in zip(labels, pool.scene.tolist(), pool.numbers, strict=True):
+        found.setdefault(label, set()).add((scene, number))
+    frozen = {label: frozenset(each) for label, each in found.items()}
+    return [frozen[label] for label in labels]
 
 
-def _joined(pool: Pool, group: NDArray[np.int64], linked: Sequence[frozenset[int]]) -> Joined:
+def _joined(pool: Pool, group: NDArray[np.int64], together: Sequence[frozenset[tuple[int, int]]]) -> Joined:
     things = [pool.things[number] for number in group.tolist()]
     lead = int(pool.scene[group[0]])
     return Joined(
@@ -129,7 +134,7 @@ def _joined(pool: Pool, group: NDArray[np.int64], linked: Sequence[frozenset[int
         lead=lead,
         scenes=tuple(sorted(set(pool.scene[group].tolist()))),
         at_edge=any(thing.at_edge for thing in things),
-        linked=linked[int(group[0])],
+        sightings=together[int(group[0])],
     )
 
 

@@ -16,6 +16,10 @@ MIN_SHARED_PX = 8
 """Scenes see about this much of each other's ground at least, so that things across the border are joined."""
 
 
+THIN_PX = 0.5
+"""Ground that shrinks to nothing by this is a line of rounding, work pixels."""
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """The ground one scene can speak for."""
@@ -70,9 +74,7 @@ def wanted_tiles(
         return None
     wanted = np.ones((grid.rows.count, grid.columns.count), dtype=bool)
     if owned is not None:
-        # With no overlap, cores end where windows do: then a tile more, so that both scenes see the border.
-        reach = max(-0.5, MIN_SHARED_PX - grid.overlap_px / 2)
-        wanted &= _meeting(shapely.buffer(owned, reach, join_style="mitre"), core_boxes(grid))
+        wanted &= _meeting(_reached(owned, grid.overlap_px), core_boxes(grid))
     if asked is not None:
         wanted &= _meeting(asked, window_boxes(grid))
     return None if wanted.all() else wanted
@@ -100,6 +102,16 @@ def _cores(axis: Axis) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 def _windows(axis: Axis) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     starts = np.array([axis.start(index) for index in range(axis.count)], dtype=np.float64)
     return starts, np.minimum(starts + axis.tile_px, axis.length)
+
+
+def _reached(owned: shapely.Geometry, overlap_px: int) -> shapely.Geometry:
+    """Own ground without slivers of rounding, and so much more that both scenes see the border.
+
+    Windows reach past cores by half the overlap; where that is little, a tile more may be needed.
+    """
+    firm = shapely.buffer(owned, -THIN_PX, join_style="mitre")
+    more = MIN_SHARED_PX - overlap_px / 2
+    return firm if more <= 0 else shapely.buffer(firm, THIN_PX + more, join_style="mitre")
 
 
 def _meeting(ground: shapely.Geometry, boxes: NDArray[np.object_]) -> NDArray[np.bool_]:

@@ -12,8 +12,11 @@ from tiling.frames import moved_between
 from tiling.merging import INSIDE_PX
 from tiling.placing import to_pixels
 from tiling.polygons import usable
-from tiling.seams import THIN_PX, Thing, View
+from tiling.seams import Thing, View
 from tiling.uniting import snapped
+
+MIN_SHARED_PX2 = 0.5
+"""Less in common than this is rounding along an edge, square work pixels."""
 
 Beside = Callable[[int], Collection[int]]
 """The scenes that overlap a scene."""
@@ -43,6 +46,16 @@ class Pool:
     things: tuple[Thing, ...]
     outlines: NDArray[np.object_]
     """In the work pixels of their own scenes."""
+
+    @property
+    def numbers(self) -> list[int]:
+        """Number of each among the things of its scene, from 0."""
+        if not len(self.scene):
+            return []
+        starts = np.flatnonzero(np.diff(self.scene, prepend=self.scene[0] - 1))
+        first = np.repeat(starts, np.diff(np.append(starts, len(self.scene))))
+        numbers: list[int] = (np.arange(len(self.scene)) - first).tolist()
+        return numbers
 
     @property
     def cut(self) -> NDArray[np.bool_]:
@@ -124,24 +137,44 @@ def _pair_links(pool: Pool, scenes: tuple[int, int], tau: float) -> _Columns:
     """Matches between two scenes: first, second, and whether each lies on the other's ground."""
     one, other = scenes
     here, there = pool.parts[one].view, pool.parts[other].view
-    covered = usable(moved_between([there.covered], there.frame, here.frame)[0])
-    strip = shapely.intersection(here.covered, covered)
+    covered, seen = map(usable, moved_between([there.covered, there.seen], there.frame, here.frame))
+    both = shapely.intersection(here.seen, seen)
     numbers = pool.of(one), pool.of(other)
-    if shapely.buffer(strip, -THIN_PX).is_empty:
-        return numbers[0][:0], numbers[1][:0], np.empty(0, dtype=bool), np.empty(0, dtype=bool)
-    mine = pool.outlines[numbers[0]]
-    theirs = snapped(pool.seen_from(numbers[1], one))
-    a, b = shapely.STRtree(theirs).query(mine, predicate="intersects")
-    shared = shapely.area(shapely.intersection(mine[a], theirs[b]))
-    in_strip = [shapely.area(shapely.intersection(shapes, strip)) for shapes in (mine, theirs)]
-    match = (shared > 0) & (shared >= tau * np.minimum(in_strip[0][a], in_strip[1][b]))
-    a, b = a[match], b[match]
+    mine, theirs = pool.outlines[numbers[0]], snapped(pool.seen_from(numbers[1], one))
+    a, b = _matches(mine, theirs, both, tau)
     return (
         numbers[0][a],
         numbers[1][b],
         _inside(mine, covered)[a],
         _inside(theirs, here.covered)[b],
     )
+
+
+def _matches(
+    mine: NDArray[np.object_], theirs: NDArray[np.object_], both: shapely.Geometry, tau: float
+) -> Pairs:
+    """Pairs of things of two scenes that share enough of the lesser of their parts on ground both see.
+
+    Each connected part counts on its own: a road that leaves the shared ground and comes back is compared
+    where it meets the other, not over all its length.
+    """
+    parts, owner = _parts_on(mine, both)
+    other_parts, other_owner = _parts_on(theirs, both)
+    a, b = shapely.STRtree(other_parts).query(parts, predicate="intersects")
+    shared = shapely.area(shapely.intersection(parts[a], other_parts[b]))
+    lesser = np.minimum(shapely.area(parts[a]), shapely.area(other_parts[b]))
+    match = (shared >= MIN_SHARED_PX2) & (shared >= tau * lesser)
+    pairs = np.unique(np.column_stack((owner[a[match]], other_owner[b[match]])), axis=0)
+    return pairs[:, 0], pairs[:, 1]
+
+
+def _parts_on(
+    outlines: NDArray[np.object_], ground: shapely.Geometry
+) -> tuple[NDArray[np.object_], NDArray[np.int64]]:
+    """Connected parts of outlines on some ground, and which outline each is of."""
+    parts, owner = shapely.get_parts(shapely.intersection(outlines, ground), return_index=True)
+    kept = shapely.area(parts) > 0
+    return parts[kept], owner[kept]
 
 
 def _inside(outlines: NDArray[np.object_], ground: shapely.Geometry) -> NDArray[np.bool_]:

@@ -7,8 +7,10 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from tiling.data_ground import maybe_data
 from tiling.frames import Frame, moved_between
 from tiling.merging import Merged
+from tiling.ownership import THIN_PX
 from tiling.placing import to_pixels
 from tiling.polygons import usable
 from tiling.sighting import TOUCH_PX
@@ -16,9 +18,6 @@ from tiling.uniting import snapped
 
 BEYOND_PX = 1.0
 """Another scene sees more of a thing at an edge only if it sees at least so far past it, work pixels."""
-
-THIN_PX = 0.5
-"""Ground that shrinks to nothing by this is a line of rounding, not ground two scenes share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +31,15 @@ class View:
     ground: shapely.Geometry
     """Where it holds data as far as is known, work pixels."""
 
+    @property
+    def seen(self) -> shapely.Geometry:
+        """What of the covered ground may hold data, work pixels."""
+        if shapely.equals(self.ground, self.frame.area):
+            return self.covered
+        return shapely.intersection(
+            self.covered, maybe_data(self.ground, self.frame.width, self.frame.height)
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Seam:
@@ -40,7 +48,7 @@ class Seam:
     shared: shapely.Geometry
     """What it and another both see."""
     passed: shapely.Geometry
-    """Edges of its covered ground that another's covered ground passes: more can be seen there."""
+    """Where more can be seen by another: edges of its covered ground that another's passes, and its gaps."""
     outer: shapely.Geometry
     """All other edges of its covered ground."""
     foreign: shapely.Geometry
@@ -54,7 +62,7 @@ class Thing:
     merged: Merged
     """The thing, world coordinates of the scene's CRS."""
     cut: bool
-    """It touches an edge that another scene sees past."""
+    """It touches an edge, or a gap in the data, that another scene sees past."""
     at_edge: bool
     """It touches an edge past which nothing is seen."""
     foreign_share: float
@@ -92,9 +100,10 @@ def seam_of(own: View, before: Sequence[View], after: Sequence[View]) -> Seam:
         [shapely.buffer(seen[i], -BEYOND_PX) for i, is_real in enumerate(real) if is_real]
     )
     edges = shapely.boundary(own.covered)
+    blind = shapely.difference(own.covered, shapely.buffer(own.ground, TOUCH_PX, join_style="mitre"))
     return Seam(
         shared=shapely.union_all([piece for piece, is_real in zip(common, real, strict=True) if is_real]),
-        passed=shapely.intersection(edges, beyond),
+        passed=shapely.intersection(shapely.union(edges, blind), beyond),
         outer=shapely.difference(edges, beyond),
         foreign=shapely.union_all(
             [shapely.intersection(claim, seen[i]) for i, claim in enumerate(claims) if real[i]]

@@ -30,7 +30,7 @@ class KilledError(BaseException):
 
 @dataclass
 class Script:
-    """Kills the process at its k-th call that changes the store, or one by name; none after it comes through."""
+    """Kills the process at its k-th call that changes the store, or at one by name; then none gets through."""
 
     at: int = 0
     upon: str = ""
