@@ -44,8 +44,9 @@ MakeStep = Callable[[ModelRecipe], InferStep]
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_IGNORE_UNHANDLED_ERRORS": "1",
 }
-"""No reports to anyone, and no advice on stderr."""
+"""No reports to anyone, no advice on stderr, and of what failed at once with a run's error not every trace."""
 
 
 @dataclass(frozen=True, slots=True)
