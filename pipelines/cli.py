@@ -59,7 +59,7 @@ app.add_typer(train, name="train")
 
 @app.command()
 def practice(
-    out: Annotated[str, typer.Argument(help="folder to write to")],
+    out: Annotated[str, typer.Argument(help="folder to write to, local or s3://")],
     scenes: Annotated[int, typer.Option(help="how many scenes")] = 4,
     size: Annotated[int, typer.Option(help="side of each, pixels")] = 1024,
     seed: Annotated[int, typer.Option(help="seed of the scenes")] = 0,

@@ -37,11 +37,15 @@ neighbour with it, and after that its tiles are recorded as failed."""
 IO_RETRIES = 3
 """Further tries of a read or a commit whose worker died."""
 
+MakeStep = Callable[[ModelRecipe], InferStep]
+"""Loads the models."""
+
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_IGNORE_UNHANDLED_ERRORS": "1",
 }
-"""No reports to anyone, and no advice on stderr."""
+"""No reports to anyone, no advice on stderr, and of what failed at once with a run's error not every trace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +91,8 @@ def run_chunks(
     connect(cluster.address)
     lent = _lent(cluster.address)
     pool = choose_pool(cluster.workers, _resources())
-    actors = _start_actors(pool, Lending(InferStep, lent), recipe, count=len(pending))
-    line = _Line(ray.put(Lending(read, lent)), ray.put(Lending(commit, lent)))
+    actors = _start_actors(pool, recipe, count=len(pending))
+    line = _Line(*(ray.put(Lending(step, lent)) for step in (read, InferStep, commit)))
     left: Sequence[Pending] = pending
     for _ in range(STREAMED_TRIES):
         left = yield from _streamed(left, line, actors * PER_ACTOR)
@@ -102,11 +106,19 @@ class _Line:
     """The three steps of a chunk, chained without passing through this process."""
 
     read: "ray.ObjectRef[Any]"
+    make: "ray.ObjectRef[Any]"
     commit: "ray.ObjectRef[Any]"
+
+    def ready(self, actor: Any) -> "ray.ObjectRef[None]":
+        """Done when the actor, restarted if need be, has its models loaded."""
+        loaded: ray.ObjectRef[None] = actor.load.options(max_task_retries=-1).remote(self.make)
+        return loaded
 
     def send(self, chunk: Pending, actor: Any) -> "ray.ObjectRef[ChunkDone]":
         image = _read_one.remote(self.read, chunk)
-        done: ray.ObjectRef[ChunkDone] = _commit_one.remote(self.commit, actor.answer.remote(image))
+        done: ray.ObjectRef[ChunkDone] = _commit_one.remote(
+            self.commit, actor.answer.remote(self.make, image)
+        )
         return done
 
 
@@ -119,7 +131,7 @@ def _streamed(
     """
     waiting, free, died = deque(chunks), deque[Any](), list[Pending]()
     under_way: dict[ray.ObjectRef[Any], tuple[Pending | None, Any]] = {
-        _ready(slot): (None, slot) for slot in slots
+        line.ready(slot): (None, slot) for slot in slots
     }
     while waiting or any(chunk for chunk, _ in under_way.values()):
         while waiting and free:
@@ -130,18 +142,12 @@ def _streamed(
         event = _outcome(ref)
         if event is None and finished is not None:
             died.append(finished)
-            under_way[_ready(actor)] = (None, actor)
+            under_way[line.ready(actor)] = (None, actor)
             continue
         free.append(actor)
         if event is not None:
             yield event
     return died
-
-
-def _ready(actor: Any) -> "ray.ObjectRef[None]":
-    """Done when the actor, restarted if need be, has its models loaded."""
-    loaded: ray.ObjectRef[None] = actor.load.options(max_task_retries=-1).remote()
-    return loaded
 
 
 def _outcome(ref: "ray.ObjectRef[Any]") -> ChunkDone | None:
@@ -176,29 +182,26 @@ def _give_up(commit: Callable[[ChunkAnswers], ChunkDone], chunk: Pending) -> Chu
 class InferActor:
     """Keeps one loaded pair of models in a worker process, and loads them again when it is restarted."""
 
-    def __init__(self, make: Callable[[ModelRecipe], InferStep], recipe: ModelRecipe) -> None:
-        self._make, self._recipe = make, recipe
+    def __init__(self, recipe: ModelRecipe) -> None:
+        self._recipe = recipe
         self._step: InferStep | None = None
 
-    def load(self) -> None:
+    def load(self, make: MakeStep) -> None:
         """Load the models, so that a model that cannot be loaded is an error of its own."""
         if self._step is None:
-            self._step = self._make(self._recipe)
+            self._step = make(self._recipe)
 
-    def answer(self, read: ChunkRead) -> ChunkAnswers:
+    def answer(self, make: MakeStep, read: ChunkRead) -> ChunkAnswers:
         """Answer one chunk."""
-        self.load()
+        self.load(make)
         assert self._step is not None
         return self._step(read)
 
 
-def _start_actors(
-    pool: Pool, make: Callable[[ModelRecipe], InferStep], recipe: ModelRecipe, *, count: int
-) -> list[Any]:
+def _start_actors(pool: Pool, recipe: ModelRecipe, *, count: int) -> list[Any]:
     """Start the pool, at most one actor a chunk."""
     kind: Any = ray.remote(num_cpus=pool.cpus, num_gpus=pool.gpus, max_restarts=-1)(InferActor)
-    shared = ray.put(make)
-    return [kind.remote(shared, recipe) for _ in range(min(pool.size, count))]
+    return [kind.remote(recipe) for _ in range(min(pool.size, count))]
 
 
 def _lent(address: str | None) -> Mapping[str, str]:

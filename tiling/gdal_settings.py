@@ -50,6 +50,9 @@ def gdal_options(uri: str, *, beside: tuple[str, ...] = SIDECARS) -> dict[str, o
         "CPL_VSIL_CURL_NON_CACHED": "/vsis3/:/vsicurl/",
         "GDAL_HTTP_CONNECTTIMEOUT": 5,
         "GDAL_HTTP_TIMEOUT": 120,
+        # A transfer that does not move at all is given up sooner.
+        "GDAL_HTTP_LOW_SPEED_TIME": 20,
+        "GDAL_HTTP_LOW_SPEED_LIMIT": 1,
         # Of one request; above it whole reads are tried again, with fresh handles.
         "GDAL_HTTP_MAX_RETRY": 3,
         "GDAL_HTTP_RETRY_DELAY": 0.2,

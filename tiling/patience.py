@@ -27,8 +27,8 @@ from tiling.errors import Fault, SceneError, StorageError
 T = TypeVar("T")
 
 PASSING = (
-    WireError, HTTPClientError, ResponseStreamingError, aiohttp.ClientError, asyncio.TimeoutError, FSTimeoutError,
-    ConnectionError, TimeoutError,
+    WireError, HTTPClientError, ResponseStreamingError, aiohttp.ClientError, asyncio.TimeoutError,
+    FSTimeoutError, ConnectionError, TimeoutError,
 )  # fmt: skip
 """Raised where the wire broke; another try may go better."""
 
