@@ -2,6 +2,8 @@
 
 import hashlib
 from io import BytesIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import geopandas
 import numpy as np
@@ -75,15 +77,22 @@ def aoi_from(data: bytes) -> shapely.Geometry:
 
 
 def _table(uri: str) -> object:
-    is_table = uri.lower().endswith(TABLES)
     try:
-        if is_table or "://" in uri:
-            folder, _, name = uri.rpartition("/")
-            data = BytesIO(Store(folder or ".").read(name))
-            return geopandas.read_parquet(data) if is_table else geopandas.read_file(data)
-        return geopandas.read_file(uri)
+        if uri.lower().endswith(TABLES):
+            return geopandas.read_parquet(BytesIO(_bytes(uri)))
+        if "://" not in uri:
+            return geopandas.read_file(uri)
+        with TemporaryDirectory(prefix="remotereasoner-") as folder:
+            local = Path(folder) / uri.rpartition("/")[2]  # the ending says the format
+            local.write_bytes(_bytes(uri))
+            return geopandas.read_file(local)
     except _UNREADABLE as error:
         said = " ".join(str(error).split())
         raise RequestError(
             "aoi", f"{uri} cannot be read ({said})", "give a vector file such as area.geojson"
         ) from error
+
+
+def _bytes(uri: str) -> bytes:
+    folder, _, name = uri.rpartition("/")
+    return Store(folder or ".").read(name)

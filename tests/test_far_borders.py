@@ -122,3 +122,21 @@ def test_no_object_crosses_180_and_those_that_lie_across_are_split(tmp_path: Pat
     split = [shape for shape in found.geometry if shape.bounds[2] - shape.bounds[0] > 180]
     assert split
     assert all(len(shapely.get_parts(shape)) >= 2 for shape in split)
+
+
+def test_an_area_of_interest_may_lie_across_180(tmp_path: Path) -> None:
+    west, east = PLACES["zones 60 and 1"]
+    things = seen_by([west, east], np.array(drawn_at(west)), west.crs)
+    world = write_sheets(tmp_path / "world", [west, east], list(things), west.crs)
+    box = on_ground(shapely.box(350, 100, 520, 300), west.transform)
+    (middle,) = moved([box], west.crs, LONLAT, near=180.0)
+    assert 179.9 < middle.bounds[0] < 180 < middle.bounds[2]
+    gpd.GeoDataFrame(geometry=[box], crs=west.crs).to_file(tmp_path / "area.gpkg")
+    aoi = str(tmp_path / "area.gpkg")
+    run_job(world.config(tmp_path / "out", tile=128, overlap=32, chunk=400, aoi=aoi))
+    found, true = unrolled(objects_of(tmp_path / "out")), unrolled(true_things(world))
+    assert len(found) == np.count_nonzero(true.intersects(middle)) > 5
+    assert found.intersects(middle).all()
+    plan = read_plan(Store(str(tmp_path / "out")))
+    assert {item.scene.scene_id for item in plan.scenes} == {"west", "east"}
+    assert plan.n_tiles < 0.7 * sum(item.grid.n_tiles for item in plan.scenes)

@@ -4,11 +4,13 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import fsspec
 import geopandas as gpd
 import numpy as np
 import pytest
 import shapely
 
+from pipelines.aoi import aoi_digest, read_aoi
 from pipelines.checking import check
 from pipelines.errors import RequestError
 from pipelines.plan import Plan
@@ -87,6 +89,15 @@ def test_any_vector_file_in_any_crs_says_the_same(world: World, tmp_path: Path, 
     other = LONLAT if name.endswith("geojson") else "EPSG:3857"
     path = area_file(tmp_path / name, list(frame.to_crs(other)), other)
     assert make_plan(world.config(tmp_path, aoi=path, **SIZES)).chunks == plain.chunks
+
+
+@pytest.mark.parametrize("name", ["area.geojson", "area.gpkg", "area.parquet"])
+def test_an_area_may_lie_on_object_storage(tmp_path: Path, name: str) -> None:
+    local = area_file(tmp_path / name, [*gpd.GeoSeries([TRIANGLE], crs=UTM).to_crs(LONLAT)], LONLAT)
+    far = f"memory://{tmp_path.name}/{name}"
+    with fsspec.open(far, "wb") as target:
+        target.write(Path(local).read_bytes())
+    assert aoi_digest(read_aoi(far)) == aoi_digest(read_aoi(local))
 
 
 def test_the_area_is_frozen_and_another_is_another_job(world: World, tmp_path: Path) -> None:
