@@ -30,7 +30,7 @@ class KilledError(BaseException):
 
 @dataclass
 class Script:
-    """Kills the process at its k-th call that changes the store, or at one by name; then none gets through."""
+    """Kills the process for good at its k-th call that changes the store, or at one by its name."""
 
     at: int = 0
     upon: str = ""
