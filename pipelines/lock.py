@@ -75,7 +75,7 @@ class Lock:
         self._renewed = holder.renewed
         self._lost = False
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._keep, name="lock", daemon=True)
+        self._thread = threading.Thread(target=self._keep, name=_thread_name(holder), daemon=True)
         self._thread.start()
 
     def check(self) -> None:
@@ -193,10 +193,17 @@ def _myself(work: str, now: float) -> Holder:
 
 
 def _is_dead(holder: Holder) -> bool:
-    """Whether the holder's process is known to have ended: only where its number means the same as here."""
+    """Whether the holder is known to have ended: only where its process number means the same as here."""
     if not holder.place or holder.place != _place() or holder.host != socket.gethostname():
         return False
+    if holder.pid == os.getpid() and holder.born == _born(holder.pid):
+        # Ours, but no longer renewed: the storage was away when it should have been given back.
+        return _thread_name(holder) not in {thread.name for thread in threading.enumerate()}
     return _born(holder.pid) != holder.born
+
+
+def _thread_name(holder: Holder) -> str:
+    return f"lock {holder.token}"
 
 
 def _place() -> str:

@@ -116,6 +116,17 @@ def wait_for(happened: Callable[[], bool]) -> None:
     raise AssertionError("it never happened")
 
 
+def test_a_lock_that_could_not_be_given_back_is_taken_by_the_same_process_at_once(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    with held(store, "first", Lease()):
+        with pytest.raises(LockedError, match="first"):
+            take(store, Lease())
+        left = store.read(lock.NAME)
+    store.write(lock.NAME, left)
+    take(store, Lease())
+    assert not store.exists(lock.NAME)
+
+
 def test_a_file_that_is_no_lock_is_refused_not_replaced(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     store.write(lock.NAME, b"{}")

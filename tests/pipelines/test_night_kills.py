@@ -9,7 +9,6 @@ from unittest.mock import patch
 
 import pytest
 
-from pipelines import lock
 from pipelines.checking import check
 from pipelines.errors import RequestError
 from pipelines.nightly import nightly
@@ -82,10 +81,9 @@ class Town:
         nightly(self.sky.config(self.out, self.kinds, caption=True, chunk=400), date=date)
 
     def killed_night(self, at: int) -> list[str]:
-        """The writes that came through before the k-th, which kills; the dead process' lock expires."""
+        """The writes that came through before the k-th, which kills; the lock stays behind."""
         with pytest.raises(KilledError), scripted(at) as script:
             self.night()
-        (self.out / lock.NAME).unlink(missing_ok=True)
         return script.names
 
     def files(self) -> dict[str, bytes]:
