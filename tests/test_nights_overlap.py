@@ -5,15 +5,19 @@ from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
+import pyarrow as pa
 import pytest
 import shapely
 
 from pipelines.checking import check
 from pipelines.config import JobConfig
+from pipelines.dataset import object_files, read_cell, write_cell
 from pipelines.nightly import nightly
 from pipelines.run_job import run_job
 from pipelines.storage import Store
 from tests.pipelines.nights import changes_in, objects_in
+from tests.pipelines.test_partial_seams import NIGHTS as COMES_AND_GOES
+from tests.pipelines.test_partial_seams import first_night, row_of
 from tests.sheets import CASES, made
 from tests.worlds import World
 
@@ -68,3 +72,36 @@ def assert_kept(before: gpd.GeoDataFrame, now: gpd.GeoDataFrame, changes: gpd.Ge
     assert told.get("disappeared", set()) == set(old.index) - set(new.index)
     both = set(new.index) & set(old.index)
     assert told.get("changed", set()) == {name for name in both if new[name] != old[name]}
+
+
+def with_old_ids(out: Path) -> None:
+    """Give every published object an id that is not that of its place, as after many nights."""
+    store = Store(str(out))
+    for name in object_files(store):
+        query_id, cell = (part.split("=")[1] for part in name.split("/")[1:3])
+        rows = read_cell(store, query_id, cell)
+        kept = pa.array([f"kept-{own}" for own in rows.column("id").to_pylist()], pa.string())
+        write_cell(store, query_id, cell, rows.set_column(rows.column_names.index("id"), "id", kept))
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [COMES_AND_GOES[0], *(pytest.param(each, marks=pytest.mark.slow) for each in COMES_AND_GOES[1:])],
+)
+def test_kept_ids_live_on_beside_scenes_that_come_and_go(
+    tmp_path: Path, numbers: tuple[list[int], list[int]]
+) -> None:
+    row, out = row_of(tmp_path / "world", strips=False), tmp_path / "out"
+    first_night(row, out, numbers[0])
+    with_old_ids(out)
+    before = objects_in(out)
+    nightly(row.config(out, numbers[1]), date="2026-11-25")
+    first_night(row, tmp_path / "fresh", numbers[1])
+    fresh, now = objects_in(tmp_path / "fresh"), objects_in(out)
+    assert now.drop(columns=["id"]).map(repr).equals(fresh.drop(columns=["id"]).map(repr))
+    assert now["id"].is_unique
+    old = dict(zip(shapely.to_wkb(before.geometry.to_numpy()), before["id"], strict=True))
+    new = dict(zip(shapely.to_wkb(now.geometry.to_numpy()), now["id"], strict=True))
+    both = old.keys() & new.keys()
+    assert {shape: new[shape] for shape in both} == {shape: old[shape] for shape in both}
+    assert len(both) > 5 or not set(numbers[0]) & set(numbers[1])
