@@ -45,7 +45,7 @@ _QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_IGNORE_UNHANDLED_ERRORS": "1",
 }
-"""No reports to anyone, no advice on stderr, and of what failed at once with a run's error not every trace."""
+"""No reports to anyone, no advice on stderr, and no trace of what else failed when a run stops."""
 
 
 @dataclass(frozen=True, slots=True)

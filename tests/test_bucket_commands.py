@@ -1,9 +1,15 @@
 """Every command takes s3:// where it takes a folder, and none of them ever shows a secret."""
 
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
 import tempfile
+import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,9 +17,13 @@ import pytest
 from tests.commands import command, outer_command, tree
 from tests.s3.fixtures import bucket_tree, upload
 from tests.s3.proxy import proxied
-from tests.s3.radosgw import Server
+from tests.s3.radosgw import Server, free_ports, wait_for
 
 NANO = Path(__file__).parents[1] / "reasoner" / "nano"
+
+
+OPEN = {"RAY_AUTH_MODE": "disabled"}
+"""A Ray cluster on loopback without a token, whose dashboard the test may ask."""
 
 
 def said(*args: str) -> dict[str, object]:
@@ -92,6 +102,56 @@ def test_no_secret_is_written_said_or_logged(
     assert any("worker" in name for name in logged)
     secret = s3_server.secret.encode()
     written = {**bucket_tree(s3_server, f"{bucket}/out"), **logged}
+    assert [name for name, data in written.items() if secret in data] == []
+
+
+@contextmanager
+def cluster(folder: Path) -> Iterator[tuple[str, str]]:
+    """A Ray cluster of one node that knows no credentials, ended with the block: address, dashboard."""
+    port, board = free_ports(2)
+    ray = str(Path(sys.executable).with_name("ray"))
+    started = [ray, "start", "--head", "--block", f"--port={port}", "--num-cpus=2", f"--temp-dir={folder}"]
+    started += ["--include-dashboard=true", f"--dashboard-port={board}", "--disable-usage-stats"]
+    started += ["--node-ip-address=127.0.0.1"]
+    env = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    none = {"AWS_EC2_METADATA_DISABLED": "true", "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
+    with (
+        (folder / "head.txt").open("wb") as log,
+        subprocess.Popen(
+            started, env={**env, **none, **OPEN}, stdout=log, stderr=log, start_new_session=True
+        ) as head,
+    ):
+        try:
+            wait_for(board)
+            yield f"127.0.0.1:{port}", f"http://127.0.0.1:{board}"
+        finally:
+            os.killpg(head.pid, signal.SIGKILL)
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_cluster_without_credentials_works_with_the_drivers_and_shows_them_nowhere(
+    bucket: str, s3_server: Server, practice_in: Path, ray_logs: Path
+) -> None:
+    upload(s3_server, practice_in, f"{bucket}/practice")
+    oracle = f"oracle:{bucket}/practice/truth.parquet"
+    asked = ["run", f"{bucket}/practice/scenes/*.tif", "--ask", "find all the ships?", "--tile", "128"]
+    asked += ["--reasoner", oracle, "--segmenter", oracle, "--chunk", "230", "--workers", "1", "--json"]
+    with cluster(ray_logs) as (address, board):
+        done = outer_command(
+            *asked, "--out", f"{bucket}/out", "--address", address, env={**s3_server.env(), **OPEN}
+        )
+        assert done.code == 0, done.err[-500:] + (ray_logs / "head.txt").read_text("utf-8")
+        assert json.loads(done.out)["failed"] == 0
+        shown = b""
+        for what in ("tasks", "actors", "objects", "runtime_envs", "jobs", "workers"):
+            with urllib.request.urlopen(
+                f"{board}/api/v0/{what}?detail=true&limit=1000", timeout=30
+            ) as answer:
+                shown += answer.read()
+    assert b"_read_one" in shown
+    secret = s3_server.secret.encode()
+    written = {"dashboard": shown, **bucket_tree(s3_server, f"{bucket}/out"), **tree(ray_logs)}
     assert [name for name, data in written.items() if secret in data] == []
 
 

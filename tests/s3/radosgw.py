@@ -113,7 +113,7 @@ def radosgw(folder: Path) -> Iterator[Server]:
         user = ("user", "create", "--uid=test", "--display-name=test")
         _run(folder, "radosgw-admin", *user, f"--access-key={KEY}", f"--secret-key={SECRET}")
         _daemon(stack, folder, "radosgw", "-n", "client.rgw")
-        _wait_for(gateway)
+        wait_for(gateway)
         yield Server(f"http://127.0.0.1:{gateway}")
 
 
@@ -136,7 +136,7 @@ def _start_monitor(stack: ExitStack, folder: Path, port: int, port_v1: int) -> N
     _plain("monmaptool", "--create", "--fsid", str(uuid.uuid4()), "--addv", "a", address, f"{folder}/monmap")
     _run(folder, "ceph-mon", "--mkfs", "-i", "a", "--monmap", f"{folder}/monmap", "--keyring", keyring)
     _daemon(stack, folder, "ceph-mon", "-i", "a")
-    _wait_for(port)
+    wait_for(port)
 
 
 def _start_storage(stack: ExitStack, folder: Path) -> None:
@@ -171,7 +171,8 @@ def _stop(process: "subprocess.Popen[bytes]") -> None:
     process.wait()
 
 
-def _wait_for(port: int) -> None:
+def wait_for(port: int) -> None:
+    """Wait until something listens on a port of this machine."""
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline:
         with socket.socket() as probe:

@@ -1,19 +1,23 @@
 """Claim: s3:// sources are listed, described and read as local ones are, by AWS variables or profiles."""
 
+import os
+import pickle
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 import rasterio
 from numpy.typing import NDArray
 
+from pipelines.lending import Lending
 from tests.s3.fixtures import direct, no_credentials, upload
 from tests.s3.proxy import Proxy, proxied
 from tests.s3.radosgw import Server
 from tests.tiling.rasters import noise, put_together, read_all, write
-from tiling.buckets import access, lend
+from tiling.buckets import access, borrow, lend
 from tiling.errors import Fault, SceneError, StorageError
 from tiling.opening import describe_scene, list_sources, opened
 from tiling.scene import Scene
@@ -162,3 +166,22 @@ def test_listing_and_reading_find_the_same_credentials(
     assert access().endpoint == s3_server.endpoint
     assert s3_server.secret not in repr(access())
     assert lend()["AWS_SECRET_ACCESS_KEY"] == s3_server.secret
+
+
+def test_access_is_lent_only_to_those_who_have_none(
+    bucket: str, s3_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lent = lend()
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKOWN")
+    borrow(lent)
+    assert access().credentials()[0] == "AKOWN"
+    for name in s3_server.env():
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    with patch.dict(os.environ):
+        borrow(lent)
+        assert access().credentials() == (s3_server.key, s3_server.secret, "")
+        assert access().endpoint == s3_server.endpoint
+    step = Lending(len, lent)
+    assert s3_server.secret not in repr(step)
+    assert pickle.loads(pickle.dumps(step)) == step
