@@ -79,6 +79,19 @@ def frozen_scaling(job: Mapping[str, object] | None) -> FrozenScaling | None:
     return FrozenScaling(_scaling_of(job.get("scaling")))
 
 
+def frozen_search(store: Store, config: JobConfig, job: Mapping[str, object] | None) -> tuple[Scene, ...]:
+    """Scenes of the frozen plan of the very STAC search a request asks for; none of any other request.
+
+    Raises:
+        RequestError: the plan is not readable.
+    """
+    frozen = job.get("config") if job is not None else None
+    asked = config.model_dump(mode="json")
+    if config.stac is None or not isinstance(frozen, dict) or frozen.get("stac") != asked["stac"]:
+        return ()
+    return tuple(item.scene for item in read_plan(store).scenes)
+
+
 def check_same_job(store: Store, plan: Plan, job: Mapping[str, object]) -> None:
     """Refuse an output folder that holds another job.
 
@@ -141,7 +154,7 @@ def _identity(job: Mapping[str, object]) -> dict[str, object]:
         for name in ("reasoner", "segmenter")
         if isinstance(value := job.get(name), dict)
     }
-    asked = {name: given.get(name) for name in ("gsd", "bands", "assume_crs", "seed")}
+    asked = {name: given.get(name) for name in ("gsd", "bands", "assets", "assume_crs", "seed")}
     return {**{name: job.get(name) for name in names}, **models, **asked, "run_id": job.get("run_id")}
 
 

@@ -9,8 +9,9 @@ from pipelines.config import JobConfig
 from pipelines.errors import RequestError
 from pipelines.models import reasoner_facts, segmenter_facts
 from pipelines.plan import RULES_VERSION, ChunkRef, ModelFacts, Plan, PlannedScene, chunk_refs, digest
+from pipelines.sources import find_sources
 from tiling.grid import Grid
-from tiling.opening import DEFAULT_LIMITS, Limits, describe_scene, list_sources
+from tiling.opening import DEFAULT_LIMITS, Limits, Source, describe_scene
 from tiling.scaling import Scaling, estimate_scaling
 from tiling.scene import Scene
 from tiling.work import work_grid
@@ -33,12 +34,13 @@ class _Sizes:
     chunk_px: int
 
 
-def make_plan(config: JobConfig, *, frozen: FrozenScaling | None = None) -> Plan:
+def make_plan(config: JobConfig, *, frozen: FrozenScaling | None = None, known: Sequence[Scene] = ()) -> Plan:
     """Decide everything a run will do.
 
     Args:
         config: the request.
         frozen: scaling of an earlier plan of the same job, kept where the request says auto.
+        known: scenes of an earlier plan, looked at again in place of a new search; none searches.
 
     Raises:
         SceneError: a scene cannot be opened or placed.
@@ -51,7 +53,7 @@ def make_plan(config: JobConfig, *, frozen: FrozenScaling | None = None) -> Plan
     segmenter = segmenter_facts(config.segmenter)
     sizes = _sizes(config, reasoner)
     limits = job_limits(config)
-    scenes = find_scenes(config, limits)
+    scenes = find_scenes(config, limits, known=known)
     planned = tuple(_lay_grid(scene, sizes, config.gsd) for scene in scenes)
     scaling = _scaling(config, scenes, limits=limits, frozen=frozen)
     basis = _basis((reasoner, segmenter), sizes, scaling)
@@ -67,19 +69,24 @@ def make_plan(config: JobConfig, *, frozen: FrozenScaling | None = None) -> Plan
     )
 
 
-def find_scenes(config: JobConfig, limits: Limits) -> list[Scene]:
-    """Describe every scene the request names, by id.
+def find_scenes(config: JobConfig, limits: Limits, *, known: Sequence[Scene] = ()) -> list[Scene]:
+    """Describe every scene the request names or finds, by id.
+
+    Args:
+        config: the request.
+        limits: what may be opened.
+        known: scenes of an earlier plan, looked at again in place of a new search; none searches.
 
     Raises:
         SceneError: a scene cannot be opened or placed.
         RequestError: two scenes share an id.
     """
-    patterns = [source for source in config.scenes if isinstance(source, str)]
-    sources: list[str | dict[str, str]] = [source for source in config.scenes if not isinstance(source, str)]
-    sources += list_sources(patterns) if patterns else []
+    sources = list(known) or find_sources(config)
 
-    def describe(source: str | dict[str, str]) -> Scene:
-        return describe_scene(source, bands=config.bands, assume_crs=config.assume_crs, limits=limits)
+    def describe(source: Source) -> Scene:
+        return describe_scene(
+            source, bands=config.bands, assets=config.assets, assume_crs=config.assume_crs, limits=limits
+        )
 
     with ThreadPoolExecutor(_READERS) as pool:
         scenes = sorted(pool.map(describe, sources), key=lambda scene: scene.scene_id)
@@ -88,10 +95,9 @@ def find_scenes(config: JobConfig, limits: Limits) -> list[Scene]:
 
 
 def job_limits(config: JobConfig) -> Limits:
-    """What may be opened: the default limits and the drivers the user allows."""
-    if not config.allow_drivers:
-        return DEFAULT_LIMITS
-    return replace(DEFAULT_LIMITS, drivers=(*DEFAULT_LIMITS.drivers, *config.allow_drivers))
+    """What may be opened, and how: the default limits, the drivers the user allows, and what signs."""
+    drivers = (*DEFAULT_LIMITS.drivers, *config.allow_drivers)
+    return replace(DEFAULT_LIMITS, drivers=drivers, sign=config.sign)
 
 
 def _check_ids(scenes: Sequence[Scene]) -> None:

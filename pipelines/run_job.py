@@ -15,7 +15,14 @@ from pipelines.ledger import Status, committed, ledger_name, read_table
 from pipelines.merge_job import MergeParts, merge_job, one_by_one
 from pipelines.models import ModelRecipe
 from pipelines.plan import Plan
-from pipelines.plan_files import check_same_job, clear_job, frozen_scaling, read_job, write_plan
+from pipelines.plan_files import (
+    check_same_job,
+    clear_job,
+    frozen_scaling,
+    frozen_search,
+    read_job,
+    write_plan,
+)
 from pipelines.planning import job_limits, make_plan
 from pipelines.progress import Listener, MergeStarted, RunStarted, ignore
 from pipelines.steps import CommitStep, ReadStep
@@ -90,6 +97,9 @@ def run_job(config: JobConfig, *, overwrite: bool = False, listener: Listener = 
 def open_job(store: Store, config: JobConfig, *, overwrite: bool) -> Plan:
     """Make the plan and freeze it, or find it frozen.
 
+    A folder that holds the plan of the same STAC search is resumed with the scenes of that plan: the API is
+    not asked again, and may be down or know more by now. The files themselves are looked at again.
+
     Raises:
         RequestError: the request is wrong, or the folder holds another job.
         SceneError: a scene cannot be opened.
@@ -98,7 +108,8 @@ def open_job(store: Store, config: JobConfig, *, overwrite: bool) -> Plan:
     """
     with _usable(store):
         job = None if overwrite else read_job(store)
-    plan = make_plan(config, frozen=frozen_scaling(job))
+        known = frozen_search(store, config, job)
+    plan = make_plan(config, frozen=frozen_scaling(job), known=known)
     if job is not None:
         check_same_job(store, plan, job)
         store.clear_temporary("")

@@ -14,6 +14,7 @@ from rasterio.session import DummySession
 from tiling.errors import SceneError
 from tiling.header import Header, check_header, read_header
 from tiling.limits import DEFAULT_LIMITS, Limits
+from tiling.signing import signed
 from tiling.storage import is_local, local_path, open_binary, s3_endpoint
 
 RASTER_ERRORS = (
@@ -33,8 +34,17 @@ BLOCK_CACHE_BYTES = 256 << 20
 holds the row of blocks that two rows of chunks of a 10,000-pixel scene share."""
 
 
-def gdal_options(uri: str) -> dict[str, object]:
-    """GDAL options for reading an address; object storage is configured by the usual AWS_* variables."""
+HTTP_REMEDY = "check the address; where it needs a signature, name what signs it with --sign"
+"""What a user of http and https addresses can do."""
+
+
+def gdal_options(uri: str, *, is_signed: bool = False) -> dict[str, object]:
+    """GDAL options for reading an address; object storage is configured by the usual AWS_* variables.
+
+    Args:
+        uri: The unsigned address.
+        is_signed: It is opened by a signed address, which fits this one file and often no HEAD request.
+    """
     options: dict[str, object] = {
         "GDAL_CACHEMAX": BLOCK_CACHE_BYTES,
         # Sidecar masks and overviews are looked for by name; folders of many files are not listed.
@@ -48,7 +58,10 @@ def gdal_options(uri: str) -> dict[str, object]:
         "GDAL_HTTP_MAX_RETRY": 4,
         "GDAL_HTTP_RETRY_DELAY": 0.5,
     }
-    if not is_local(uri):
+    if is_signed:
+        options["GDAL_DISABLE_READDIR_ON_OPEN"] = "EMPTY_DIR"
+        options["CPL_VSIL_CURL_USE_HEAD"] = "NO"
+    elif not is_local(uri):
         # Masks, overviews and statistics beside the file are asked for, nothing else: 5 requests, not 20.
         own = "." + uri.rsplit("/", 1)[-1].rsplit(".", 1)[-1]
         options["CPL_VSIL_CURL_ALLOWED_EXTENSIONS"] = f"{own},.msk,.ovr,.aux.xml"
@@ -62,10 +75,11 @@ def gdal_options(uri: str) -> dict[str, object]:
 
 
 @contextmanager
-def gdal(uri: str) -> Iterator[None]:
+def gdal(uri: str, limits: Limits) -> Iterator[None]:
     """A block in which GDAL reads an address: options set, and everything it raises becomes SceneError."""
+    is_signed = bool(limits.sign) and not is_local(uri)
     try:
-        with rasterio.Env(session=DummySession(), **gdal_options(uri)):
+        with rasterio.Env(session=DummySession(), **gdal_options(uri, is_signed=is_signed)):
             yield
     except SceneError:
         raise
@@ -92,14 +106,15 @@ def opened(uri: str, limits: Limits = DEFAULT_LIMITS) -> Iterator[DatasetReader]
     Raises:
         SceneError: It is not there, not allowed, or GDAL raised anything, here or inside the block.
     """
-    with gdal(uri), _open(uri, limits) as dataset:
+    with gdal(uri, limits), _open(uri, limits) as dataset:
         yield dataset
 
 
 def _open(uri: str, limits: Limits) -> DatasetReader:
-    header = Header("") if uri.startswith(("http://", "https://")) else _header(uri)
+    address = signed(uri, limits.sign)
+    header = Header("") if address.startswith(("http://", "https://")) else _header(address)
     check_header(uri, header, limits=limits)
-    dataset = _first_that_opens(uri, header.driver, limits)
+    dataset = _first_that_opens(uri, vsi_path(address, limits), driver=header.driver, limits=limits)
     try:
         _check_dataset(uri, dataset, limits)
     except SceneError:
@@ -113,8 +128,7 @@ def _header(uri: str) -> Header:
         return read_header(uri, file)
 
 
-def _first_that_opens(uri: str, driver: str, limits: Limits) -> DatasetReader:
-    path = vsi_path(uri, limits)
+def _first_that_opens(uri: str, path: str, *, driver: str, limits: Limits) -> DatasetReader:
     if driver:
         return rasterio.open(path, driver=driver, **_options(driver))
     last: Exception | None = None
@@ -123,6 +137,8 @@ def _first_that_opens(uri: str, driver: str, limits: Limits) -> DatasetReader:
             return rasterio.open(path, driver=name, **_options(name))
         except RasterioError as exc:
             last = exc
+            if "HTTP response code" in str(exc):
+                raise SceneError(uri, f"cannot be read: {exc}; {HTTP_REMEDY}") from exc
     raise SceneError(
         uri, f"is none of {', '.join(limits.drivers)}: convert it to a GeoTIFF or allow its GDAL driver"
     ) from last
@@ -146,7 +162,10 @@ def vsi_path(uri: str, limits: Limits = DEFAULT_LIMITS) -> str:
     if protocol in ("http", "https"):
         if "HTTP" in limits.drivers:
             return f"/vsicurl/{uri}"
-        raise SceneError(uri, "http and https addresses are off: allow the driver HTTP, or copy the file")
+        raise SceneError(
+            uri,
+            "http and https addresses are off: allow the driver HTTP (--allow-driver HTTP), or copy the file",
+        )
     raise SceneError(uri, f"{protocol}:// addresses are not read: use a local path or s3://")
 
 
@@ -181,7 +200,7 @@ def held(uri: str, limits: Limits, *, version: str) -> Iterator[DatasetReader]:
         SceneError: As for any raster that is opened.
     """
     key = (uri, limits, version)
-    with gdal(uri), ExitStack() as on_error:
+    with gdal(uri, limits), ExitStack() as on_error:
         dataset = _kept.handles.pop(key, None) or _open(uri, limits)
         on_error.callback(dataset.close)
         yield dataset

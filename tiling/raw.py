@@ -9,6 +9,7 @@ from rasterio.enums import ColorInterp, MaskFlags, Resampling
 from rasterio.io import DatasetReader
 from rasterio.windows import Window as RasterWindow
 
+from tiling.errors import SceneError
 from tiling.handles import held
 from tiling.limits import Limits
 from tiling.scene import Scene
@@ -63,6 +64,16 @@ def read_values(scene: Scene, area: Area, *, limits: Limits) -> tuple[Values, Va
     Raises:
         SceneError: A file cannot be opened or a block of it cannot be decoded.
     """
+    try:
+        return _read_values(scene, area, limits)
+    except SceneError:
+        if not limits.sign:
+            raise
+    # What is opened again is signed again: the signature may have run out under an open handle.
+    return _read_values(scene, area, limits)
+
+
+def _read_values(scene: Scene, area: Area, limits: Limits) -> tuple[Values, Valid]:
     parts: list[Values] = []
     masks: list[Valid] = []
     holds_data: list[Valid] = []

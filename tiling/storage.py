@@ -78,6 +78,9 @@ def read_bytes(uri: str, *, limit: int) -> bytes:
 def identity(uris: Iterable[str]) -> str:
     """Digest of what tells these files' contents apart: ETag, or size and modification time, of each.
 
+    Args:
+        uris: Addresses that open as they are.
+
     Raises:
         SceneError: One of them is not there.
     """
