@@ -42,6 +42,8 @@ class JobFlags:
     sign: Annotated[
         _Word, typer.Option(help="module:function that signs addresses: planetary_computer:sign")
     ] = None
+    mosaic: Annotated[_Word, typer.Option(help="make a mosaic of the scenes: median or first-valid")] = None
+    resolution: Annotated[float | None, typer.Option(help="of a mosaic, metres per pixel")] = None
     ask: Annotated[_Words, typer.Option(help="a question in plain words; may be repeated")] = None
     caption: Annotated[bool, typer.Option("--caption", help="describe every tile in words")] = False
     vqa: Annotated[_Words, typer.Option(help="a question answered in words for every tile")] = None
@@ -79,6 +81,7 @@ class JobFlags:
         fields: dict[str, object] = {name: getattr(self, name) for name in _SAME_NAME}
         fields["scenes"] = [_scene(words) for words in self.scenes or ()] or None
         fields["stac"] = self._search()
+        fields["mosaic"] = _given(composite=self.mosaic, resolution=self.resolution)
         fields["assets"] = self.assets.split(",") if self.assets else None
         fields["ask"] = self._questions()
         fields["bands"] = _numbers(self.bands)
@@ -89,14 +92,13 @@ class JobFlags:
         return load_config(self.job, fields)
 
     def _search(self) -> dict[str, object]:
-        given: dict[str, object] = {
-            "url": self.stac,
-            "collections": self.collection,
-            "bbox": _box(self.bbox),
-            "datetime": self.datetime,
-            "query": self.stac_query,
-        }
-        return {name: value for name, value in given.items() if value}
+        return _given(
+            url=self.stac,
+            collections=self.collection,
+            bbox=_box(self.bbox),
+            datetime=self.datetime,
+            query=self.stac_query,
+        )
 
     def _questions(self) -> list[dict[str, str]]:
         located = [{"text": text} for text in self.ask or ()]
@@ -151,6 +153,11 @@ def _numbers(text: str | None) -> list[int] | None:
         return [int(part) for part in text.split(",")]
     except ValueError as error:
         raise RequestError("bands", f"{text!r} is no list of band numbers", "write --bands 3,2,1") from error
+
+
+def _given(**flags: object) -> dict[str, object]:
+    """The flags that are given, as fields of a part of the request."""
+    return {name: value for name, value in flags.items() if value not in (None, [])}
 
 
 def _box(text: str | None) -> list[float] | None:

@@ -6,11 +6,19 @@ from pathlib import Path
 from typing import Annotated, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from pipelines.errors import RequestError
-from pipelines.scene_config import StacSearch
+from pipelines.scene_config import MosaicOptions, StacSearch
 from reasoner.query import Query, Task
 from tiling.signing import load_signer
 
@@ -56,6 +64,9 @@ class JobConfig(BaseModel):
     )
     stac: StacSearch | None = Field(
         default=None, description="a search of a STAC API in place of scenes: {url, collections, bbox, …}"
+    )
+    mosaic: MosaicOptions | None = Field(
+        default=None, description="make a mosaic of the scenes: {composite, resolution, grid, kernel}"
     )
     assets: tuple[str, ...] | None = Field(
         default=None, description="assets or bands of STAC items shown as red, green, blue: keys or names"
@@ -138,6 +149,13 @@ class JobConfig(BaseModel):
             raise PydanticCustomError(_SCENES, said)
         return self
 
+    @field_validator("gsd")
+    @classmethod
+    def _one_resolution(cls, value: float | None, info: ValidationInfo) -> float | None:
+        if value is not None and info.data.get("mosaic") is not None:
+            raise ValueError("a mosaic is made at mosaic.resolution: leave gsd out")
+        return value
+
     @model_validator(mode="after")
     def _asked_once(self) -> Self:
         ids = [query.id for query in self.queries()]
@@ -198,7 +216,7 @@ _MISSING = {
 }
 
 
-_NESTED: dict[str, type[BaseModel]] = {"ask": Question, "stac": StacSearch}
+_NESTED: dict[str, type[BaseModel]] = {"ask": Question, "stac": StacSearch, "mosaic": MosaicOptions}
 
 
 def _request_error(error: ValidationError) -> RequestError:

@@ -53,7 +53,7 @@ def make_plan(config: JobConfig, *, frozen: FrozenScaling | None = None, known: 
     segmenter = segmenter_facts(config.segmenter)
     sizes = _sizes(config, reasoner)
     limits = job_limits(config)
-    scenes = find_scenes(config, limits, known=known)
+    scenes = _mosaicked(find_scenes(config, limits, known=known), config, sizes)
     planned = tuple(_lay_grid(scene, sizes, config.gsd) for scene in scenes)
     scaling = _scaling(config, scenes, limits=limits, frozen=frozen)
     basis = _basis((reasoner, segmenter), sizes, scaling)
@@ -92,6 +92,24 @@ def find_scenes(config: JobConfig, limits: Limits, *, known: Sequence[Scene] = (
         scenes = sorted(pool.map(describe, sources), key=lambda scene: scene.scene_id)
     _check_ids(scenes)
     return scenes
+
+
+def _mosaicked(scenes: list[Scene], config: JobConfig, sizes: _Sizes) -> list[Scene]:
+    """The scenes, or the cells of a mosaic of them; cells share a tile, so that each thing is whole in one."""
+    wanted = config.mosaic
+    if wanted is None:
+        return scenes
+    # Only mosaics pay for its import.
+    from tiling.mosaic_grid import MosaicGrid, mosaic_cells
+
+    asked = MosaicGrid(
+        composite=wanted.composite,
+        kernel=wanted.kernel,
+        resolution_m=wanted.resolution,
+        cell_m=wanted.grid,
+        overlap_px=sizes.tile_px,
+    )
+    return mosaic_cells(scenes, asked)
 
 
 def job_limits(config: JobConfig) -> Limits:

@@ -4,9 +4,12 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from tiling.scene import Composite, Kernel
+
 _MOMENT = r"(\d{4}(-\d\d(-\d\d(T\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?)?)?)?|\.\.)"
 _SPAN = rf"^{_MOMENT}(/{_MOMENT})?$"
 
+Metres = Annotated[float, Field(gt=0)]
 Box = tuple[float, float, float, float]
 
 
@@ -42,3 +45,18 @@ class StacSearch(BaseModel):
             if not (-180 <= west <= 180 and -180 <= east <= 180 and -90 <= south < north <= 90):
                 raise ValueError(f"{west},{south},{east},{north} is no box of degrees on the globe")
         return value
+
+
+class MosaicOptions(BaseModel):
+    """Scenes made into a mosaic on a fixed grid per UTM zone."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    composite: Composite = Field(description="median, or first-valid: the newest valid pixel (--mosaic)")
+    resolution: Metres | None = Field(
+        default=None, description="metres per pixel; the items' own if unset (--resolution)"
+    )
+    grid: Metres | None = Field(default=None, description="side of a cell, metres; 2000 pixels if unset")
+    kernel: Kernel = Field(
+        default=Kernel.NEAREST, description="nearest, bilinear, cubic or average, for items on other grids"
+    )

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from pathlib import Path
+from typing import ClassVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
 SECRET = "SECRET"
@@ -35,7 +36,7 @@ def sign_nothing(address: str) -> str:
 class Handler(BaseHTTPRequestHandler):
     root: Path
     lasts: int
-    used: Counter[str] = Counter()
+    used: ClassVar[Counter[str]] = Counter()
     protocol_version = "HTTP/1.1"
 
     def do_HEAD(self) -> None:

@@ -83,10 +83,19 @@ def read_chunk(
         raise SceneError(scene.uri, f"holds {scene.dtype} values and no scaling was given")
     failed: dict[str, str] = {}
     try:
-        values, valid = read_values(scene, _area(scene, work, chunk.window), limits=limits)
+        values, valid = _values(scene, _area(scene, work, chunk.window), limits)
     except SceneError:
         values, valid = _in_parts(scene, work, chunk, limits=limits, failed=failed)
     return ChunkImage(chunk, _shown(scene, values, valid, scaling), valid, failed)
+
+
+def _values(scene: Scene, area: Area, limits: Limits) -> tuple[Values, Valid]:
+    if scene.mosaic is None:
+        return read_values(scene, area, limits=limits)
+    # Only mosaics pay the seconds that odc-stac, xarray and dask take to import.
+    from tiling.mosaic_reading import read_mosaic
+
+    return read_mosaic(scene, area, limits=limits)
 
 
 def _shown(scene: Scene, values: Values, valid: Valid, scaling: Scaling | None) -> NDArray[np.uint8]:
@@ -128,7 +137,7 @@ def _in_parts(
         tiles = waiting.pop()
         window = _hull(tiles, chunk.window)
         try:
-            part, part_valid = read_values(scene, _area(scene, work, window), limits=limits)
+            part, part_valid = _values(scene, _area(scene, work, window), limits)
         except SceneError as exc:
             halves = _halves(tiles)
             waiting += halves
@@ -146,12 +155,13 @@ def _in_parts(
 
 def _cannot_open(scene: Scene, limits: Limits) -> str:
     """Why a file of the scene cannot be opened; empty where all can."""
-    for band in scene.bands:
-        try:
-            with held(band.uri, limits, version=scene.identity):
-                pass
-        except SceneError as exc:
-            return exc.reason
+    for original in scene.originals:
+        for band in original.bands:
+            try:
+                with held(band.uri, limits, version=original.identity):
+                    pass
+            except SceneError as exc:
+                return exc.reason
     return ""
 
 

@@ -1,7 +1,7 @@
-"""Claim: addresses are signed when they are opened, again when the signature has run out, and kept nowhere."""
+"""Claim: addresses are signed when they are opened, anew when that has run out, and kept nowhere."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -24,13 +24,13 @@ Request = Callable[..., JobConfig]
 
 
 @pytest.fixture
-def served(practice: Path, tmp_path: Path) -> Iterator[Path]:
+def served(practice: Path, tmp_path: Path) -> Path:
     """A folder of the practice scenes, to be served."""
     root = tmp_path / "served"
     root.mkdir()
     for path in (practice / "scenes").glob("*.tif"):
         shutil.copy2(path, root)
-    yield root
+    return root
 
 
 def collection_of(root: Path, url: str) -> str:

@@ -49,7 +49,7 @@ def test_a_handle_kept_open_does_not_outlive_leave_without_a_word(tmp_path: Path
         work = work_grid(scene, gsd_m=None)
         (chunk,) = Grid("scene", work.width, work.height, 512, 0, 512).chunks()
         image = read_chunk(scene, work, chunk, scaling=None, limits=refused)
-        with pytest.raises(SceneError, match="HTTP response code: 403.*--sign"):
+        with pytest.raises(SceneError, match=r"HTTP response code: 403.*--sign"):
             describe_scene(f"{url}/a.tif", limits=refused)
     (reason,) = image.failed.values()
     assert "403" in reason
