@@ -95,7 +95,7 @@ def find_scenes(config: JobConfig, limits: Limits, *, known: Sequence[Scene] = (
 
 
 def _mosaicked(scenes: list[Scene], config: JobConfig, sizes: _Sizes) -> list[Scene]:
-    """The scenes, or the cells of a mosaic of them; cells share a tile, so that each thing is whole in one."""
+    """The scenes, or the cells of a mosaic of them; neighbouring cells share a tile."""
     wanted = config.mosaic
     if wanted is None:
         return scenes

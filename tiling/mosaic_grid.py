@@ -1,4 +1,4 @@
-"""A fixed grid of cells per UTM zone over scenes, each cell a scene made of those that meet it. Reads no pixels.
+"""A fixed grid of cells per UTM zone over scenes, each cell made of those that meet it. Reads no pixels.
 
 A cell's place follows from zone, resolution and size alone, never from what was searched for. Cells of a zone
 share one pixel grid and reach into one another by the overlap.
@@ -130,8 +130,6 @@ def _lattice(items: Sequence[Scene], asked: MosaicGrid) -> _Lattice:
             f"mosaic: a cell of {asked.cell_m:g} m is no whole number of {resolution:g} m pixels: "
             f"take {max(1, cell_px) * resolution:g} m"
         )
-    if cell_px < 1:
-        raise GridError(f"mosaic: a cell of {asked.cell_m:g} m is smaller than a pixel: make it larger")
     return _Lattice(resolution, cell_px, -(-asked.overlap_px // 2))
 
 
@@ -151,7 +149,7 @@ def _common_resolution(items: Sequence[Scene]) -> float:
     if len(sizes) > 1:
         said = ", ".join(f"{size:g} m in {item.scene_id}" for size, item in sorted(sizes.items())[:3])
         raise GridError(
-            f"mosaic: the items differ in resolution ({said}): give mosaic.resolution (--resolution) in metres"
+            f"mosaic: the items differ in resolution ({said}): give mosaic.resolution (--resolution), metres"
         )
     return next(iter(sizes))
 
@@ -167,8 +165,7 @@ def _in_zones(item: Scene) -> Iterator[tuple[_Zone, shapely.Geometry]]:
     outline = footprint(Window(0, 0, item.width, item.height), item.transform)
     bent = shapely.segmentize(outline, shapely.length(outline) / (4 * EDGE_STEPS))
     for zone in _zones(item, outline):
-        way = _way(item.crs, zone.crs)
-        yield zone, shapely.transform(bent, lambda points, way=way: np.column_stack(way.transform(*points.T)))
+        yield zone, _moved(bent, _way(item.crs, zone.crs))
 
 
 def _zones(item: Scene, outline: shapely.Polygon) -> list[_Zone]:
@@ -188,14 +185,20 @@ def _way(source: str, target: str) -> Transformer:
     return Transformer.from_crs(source, target, always_xy=True)
 
 
+def _moved(shape: shapely.Polygon, way: Transformer) -> shapely.Polygon:
+    moved: shapely.Polygon = shapely.transform(
+        shape, lambda points: np.column_stack(way.transform(*points.T))
+    )
+    return moved
+
+
 @lru_cache(maxsize=128)
 def _own_ground(zone: _Zone) -> shapely.Polygon:
     """The six degrees of a half zone, in its CRS."""
     west = -180.0 + (zone.number - 1) * ZONE_DEG
     south, north = (0.0, NORTH_END) if zone.north else (SOUTH_END, 0.0)
     box = shapely.segmentize(shapely.box(west, south, west + ZONE_DEG, north), 0.5)
-    way = _way("OGC:CRS84", zone.crs)
-    return shapely.transform(box, lambda points: np.column_stack(way.transform(*points.T)))
+    return _moved(box, _way("OGC:CRS84", zone.crs))
 
 
 def _cells_of(
@@ -214,9 +217,7 @@ def _cells_of(
         yield _cell(f"{zone.name}-{col}-{row}", zone.crs, (col, row), lattice, over=over, asked=asked)
 
 
-def _places(
-    outline: shapely.Geometry, own: shapely.Geometry, lattice: _Lattice
-) -> Iterator[tuple[int, int]]:
+def _places(outline: shapely.Geometry, own: shapely.Geometry, lattice: _Lattice) -> Iterator[tuple[int, int]]:
     """Columns and rows of the cells whose own ground an outline covers, in part at least."""
     ground = shapely.intersection(outline, own)
     if not shapely.area(ground) > 0:
@@ -251,9 +252,7 @@ def _cell(
         bands=tuple(Band(uri, index) for index in range(1, len(items[0].bands) + 1)),
         nodata=None,
         datetime=max((item.datetime for item in items if item.datetime), default=None),
-        mosaic=Mosaic(
-            asked.composite, asked.kernel, round(float(depth), 4), items
-        ),
+        mosaic=Mosaic(asked.composite, asked.kernel, round(float(depth), 4), items),
     )
 
 

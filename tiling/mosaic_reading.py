@@ -85,7 +85,7 @@ def _composed(scene: Scene, window: tuple[int, int, int, int], limits: Limits) -
         preserve_original_order=True,
         driver=driver,
     )
-    stacked = loaded[PIXELS].data  # (time, bands, y, x)
+    stacked = loaded[PIXELS].data[:, :, *blocks.part]  # (time, bands, y, x)
     if scene.mosaic.composite is Composite.MEDIAN:
         layer = stacked.map_blocks(_median, drop_axis=0, dtype=stacked.dtype)
     else:
@@ -93,8 +93,7 @@ def _composed(scene: Scene, window: tuple[int, int, int, int], limits: Limits) -
     # In this thread: a worker is one process of many, and threads of its own would fight with theirs.
     with dask.config.set(scheduler="synchronous"):
         made: NDArray[np.floating] = np.asarray(layer.compute())
-    rows, columns = blocks.part
-    return made[:, rows, columns]
+    return made
 
 
 def _together(item: object, parsed: object, index: int) -> int:

@@ -55,7 +55,7 @@ class Mosaic:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One raster as planned (a file, single-band files on one grid, or a mosaic's cell); carries no pixels."""
+    """One raster as planned: a file, single-band files on one grid, or a mosaic's cell. Carries no pixels."""
 
     uri: str
     """Address the user gave (file, STAC item); the first band's file for a band set."""

@@ -86,9 +86,7 @@ def _shift(scene: Scene, target: Target) -> tuple[int, int] | None:
     return round(c), round(f)
 
 
-def _paste(
-    made: NDArray[np.floating], scene: Scene, shift: tuple[int, int], *, limits: Limits
-) -> None:
+def _paste(made: NDArray[np.floating], scene: Scene, shift: tuple[int, int], *, limits: Limits) -> None:
     left, top = max(0, shift[0]), max(0, shift[1])
     right = min(scene.width, shift[0] + made.shape[2])
     bottom = min(scene.height, shift[1] + made.shape[1])

@@ -90,18 +90,28 @@ def read_cell(cell: Scene, *, chunk: int = 10_000) -> tuple[NDArray[np.generic],
     return values, valid
 
 
+def places_in(item: Drawn, cell: Scene) -> NDArray[np.float64]:
+    """Column and row in an item, pixels, of the middle of every pixel of a cell: (2, height, width)."""
+    rows, columns = np.mgrid[0 : cell.height, 0 : cell.width] + 0.5
+    x, y = Affine(*cell.transform) @ (columns.ravel(), rows.ravel())
+    way = pyproj.Transformer.from_crs(cell.crs, item.crs, always_xy=True)
+    return np.array(~item.transform @ way.transform(x, y)).reshape(2, cell.height, cell.width)
+
+
 def nearest(item: Drawn, cell: Scene) -> NDArray[np.float64]:
     """An item on a cell's pixels by pyproj and rounding alone: (bands, height, width), NaN where invalid."""
-    rows, columns = np.mgrid[0 : cell.height, 0 : cell.width] + 0.5
-    x, y = Affine(*cell.transform) * (columns.ravel(), rows.ravel())
-    way = pyproj.Transformer.from_crs(cell.crs, item.crs, always_xy=True)
-    col, row = ~item.transform * way.transform(x, y)
-    col, row = np.floor(col).astype(int), np.floor(row).astype(int)
+    col, row = np.floor(places_in(item, cell)).astype(int)
     height, width = item.valid.shape
     inside = (col >= 0) & (col < width) & (row >= 0) & (row < height)
-    made = np.full((3, rows.size), np.nan)
+    made = np.full((3, cell.height, cell.width), np.nan)
     made[:, inside] = item.floats[:, row[inside], col[inside]]
-    return made.reshape(3, cell.height, cell.width)
+    return made
+
+
+def doubtful(items: Sequence[Drawn], cell: Scene) -> NDArray[np.bool_]:
+    """Where a cell's pixel lies on the border of two pixels of an item, (height, width)."""
+    places = np.stack([places_in(item, cell) for item in items])
+    return np.asarray((np.abs(places - np.round(places)) < 1e-3).any(axis=(0, 1)))
 
 
 def composed(items: Sequence[Drawn], cell: Scene, composite: Composite) -> NDArray[np.float64]:
