@@ -113,9 +113,9 @@ def _features(uri: str, content: Json) -> list[ItemDocument]:
 
 
 def _base(uri: str, feature: Json) -> str:
-    """Where an item of a collection file is said to lie; else beside that file."""
-    folder = uri.rsplit("/", 1)[0] if "/" in uri else "."
-    return self_address(feature, fallback=f"{folder}/{feature['id']}")
+    """Where an item of a collection file says it lies; else a place in that file."""
+    name = str(feature["id"]).replace("/", "_")
+    return self_address(feature, fallback=f"{uri}#{name}")
 
 
 def _walk(uri: str) -> Iterator[ItemDocument]:

@@ -34,7 +34,7 @@ def api(good: Path) -> Iterator[str]:
 def no_such_band(folder: Path, item: JsonItem) -> Request:
     file = write_collection(folder / "c.json", [item])
     asked = [str(file), "--assets", "B04,B03,B02", "--ask", "x"]
-    return asked, ["good: has no asset or band 'B04'", "thumbnail, visual", "--assets"]
+    return asked, ["c.json#good: has no asset or band 'B04'", "thumbnail, visual", "--assets"]
 
 
 def two_assets(folder: Path, item: JsonItem) -> Request:

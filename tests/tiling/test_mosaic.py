@@ -18,6 +18,7 @@ from tests.tiling.mosaics import RES, Drawn, asked, cells_of, composed, doubtful
 from tiling.errors import GridError, SceneError
 from tiling.mosaic_grid import mosaic_cells
 from tiling.opening import describe_scene
+from tiling.scaling import estimate_scaling
 from tiling.scene import Composite, Kernel, Scene
 
 ZONE_33 = Affine(RES, 0, 500_300, 0, -RES, 5_001_700)
@@ -145,7 +146,7 @@ def drawn_at(path: Path, lon: float, lat: float, *, crs: str, **options: object)
 def assert_whole(items: Sequence[Drawn], cells: Sequence[Scene]) -> NDArray[np.bool_]:
     """Cells hold what numpy makes of the items; validity of all pixels by the way.
 
-    Left out is what lies within a thousandth of a pixel of the border of two: two builds of PROJ differ there.
+    Left out is what lies within a thousandth of a pixel of the border of two: builds of PROJ differ there.
     """
     seen = []
     for cell in cells:
@@ -237,3 +238,10 @@ def test_the_poles_have_no_zone(tmp_path: Path) -> None:
     item = draw(tmp_path / "a.tif", Affine(RES, 0, 2_000_000, 0, -RES, 1_700_000), crs="EPSG:32661")
     with pytest.raises(SceneError, match="84° north"):
         cells_of([item], asked())
+
+
+def test_the_scaling_of_a_mosaic_is_that_of_its_items(dates: list[Drawn]) -> None:
+    items = [describe_scene(str(item.path)) for item in dates]
+    assert estimate_scaling(cells_of(dates, asked())) == estimate_scaling(
+        sorted(items, key=lambda i: i.datetime or "")
+    )
