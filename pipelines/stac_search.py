@@ -12,7 +12,7 @@ from requests.exceptions import RequestException
 from urllib3.util import Retry
 
 from pipelines.errors import RequestError
-from pipelines.scene_config import StacSearch
+from pipelines.scene_config import Box, StacSearch
 from tiling.errors import SceneError, without_queries
 from tiling.stac_document import read_document
 from tiling.stac_item import ItemDocument, Json, self_address
@@ -83,19 +83,28 @@ def search(wanted: StacSearch) -> list[ItemDocument]:
 def _ask(wanted: StacSearch) -> Iterator[Json]:
     retry = Retry(total=ATTEMPTS, backoff_factor=0.3, status_forcelist=BUSY, allowed_methods=None)
     client = Client.open(wanted.url, stac_io=StacApiIO(timeout=TIMEOUT_S, max_retries=retry))
-    found = client.search(
-        collections=list(wanted.collections),
-        bbox=wanted.bbox,
-        datetime=wanted.datetime,
-        query=list(wanted.query) or None,
-        limit=PAGE,
-        max_items=None if wanted.max_items is None else wanted.max_items + 1,
-    )
-    yield from found.items_as_dicts()
+    for box in _boxes(wanted.bbox):
+        found = client.search(
+            collections=list(wanted.collections),
+            bbox=box,
+            datetime=wanted.datetime,
+            query=list(wanted.query) or None,
+            limit=PAGE,
+            max_items=None if wanted.max_items is None else wanted.max_items + 1,
+        )
+        yield from found.items_as_dicts()
+
+
+def _boxes(box: Box | None) -> list[Box | None]:
+    """A box as it is, or the two of it on both sides of 180°, which not every server takes in one."""
+    if box is None or box[0] <= box[2]:
+        return [box]
+    west, south, east, north = box
+    return [(west, south, 180.0, north), (-180.0, south, east, north)]
 
 
 def _unique(items: Iterator[Json]) -> list[ItemDocument]:
-    """Items in the order of their ids; one that two pages hold counts once."""
+    """Items in the order of their ids; one that two pages or boxes hold counts once."""
     found = {(str(item.get("collection")), str(item["id"])): item for item in items}
     return [ItemDocument(self_address(item, fallback=key[1]), item) for key, item in sorted(found.items())]
 

@@ -90,3 +90,16 @@ def test_a_search_is_held_to_its_box_its_time_and_its_collection(folder: Path, t
         assert [scene.scene_id for scene in scenes_of(stac={"url": url, **search})] == ["a"]
         wide = {"url": url, "collections": [COLLECTION, "other"]}
         assert [scene.scene_id for scene in scenes_of(stac=wide)] == ["a", "far", "old", "other"]
+
+
+def test_a_box_over_180_degrees_is_searched_on_both_sides(folder: Path, tmp_path: Path) -> None:
+    def moved(name: str, west: float, east: float) -> dict[str, object]:
+        ring = [[west, 0], [east, 0], [east, 1], [west, 1], [west, 0]]
+        geometry = {"type": "Polygon", "coordinates": [ring]}
+        return {**item_of(folder / "a.tif"), "id": name, "geometry": geometry, "bbox": [west, 0, east, 1]}
+
+    places = {"east": (179.0, 179.5), "west": (-179.5, -179.0), "middle": (-1.0, 1.0)}
+    items = [moved(name, *span) for name, span in places.items()]
+    with stac_api(write_collection(tmp_path / "items.json", items)) as url:
+        search = {"url": url, "collections": [COLLECTION], "bbox": [178, -1, -178, 2]}
+        assert [scene.scene_id for scene in scenes_of(stac=search)] == ["east", "west"]
