@@ -16,6 +16,7 @@ from pipelines.plan import ChunkRef, Plan
 from pipelines.plan_files import read_plan
 from pipelines.storage import Store
 from pipelines.tasks import pending_chunks
+from tiling.errors import StorageError
 
 _UNREADABLE = (OSError, ValueError, KeyError, pa.ArrowException, shapely.GEOSException)
 
@@ -111,6 +112,8 @@ def _ledger_findings(store: Store, plan: Plan) -> Iterator[_Finding]:
 def _file_findings(store: Store, plan: Plan, name: str, ref: ChunkRef) -> Iterator[_Finding]:
     try:
         table = read_table(store, name, ["tile_id", "status"])
+    except StorageError:
+        raise
     except _UNREADABLE as error:
         yield _Finding(f"{name}: unreadable ({error})", incomplete=False)
         return
@@ -153,6 +156,8 @@ def _table_problem(store: Store, name: str) -> str:
             column: shapely.from_wkb(table.column(column).to_numpy())
             for column in (GEOMETRIES if is_objects else ("geometry",))
         }
+    except StorageError:
+        raise
     except _UNREADABLE as error:
         return f"unreadable ({error})"
     if not table.schema.equals(OBJECT_SCHEMA if is_objects else TEXT_SCHEMA):

@@ -11,10 +11,10 @@ from pipelines.config import Engine
 from pipelines.console import demo_facts, progress_bar, say, say_demo, say_facts, say_json
 from pipelines.demo import DemoRequest
 from pipelines.demo import demo as run_demo
-from pipelines.errors import IncompleteError, RequestError, StorageError
-from pipelines.exit_codes import INCOMPLETE, WRONG
+from pipelines.errors import IncompleteError, RequestError, StoppedError
+from pipelines.exit_codes import INCOMPLETE, OTHER, WRONG
 from reasoner.errors import ModelError, QueryError
-from tiling.errors import GridError, SceneError
+from tiling.errors import GridError, SceneError, StorageError
 from training.cli import app as train
 from training.errors import DatasetError, LaunchError, PracticeError, RecipeError
 from training.evaluation.eval_cli import evaluate_command
@@ -116,6 +116,9 @@ def main() -> None:
     except WRONG_REQUEST as error:
         say(f"error: {error}")
         sys.exit(WRONG)
+    except StoppedError as error:
+        say(f"error: {error}")
+        sys.exit(OTHER)
     except IncompleteError as error:
         say(f"incomplete: {error}")
         sys.exit(INCOMPLETE)

@@ -3,8 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from io import BytesIO
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,6 +15,7 @@ from pipelines.ledger import AnswerRow
 from pipelines.storage import Store
 from reasoner.query import Query
 from tiling.scene_object import SceneObject
+from tiling.storage import look_into
 
 OBJECTS = "objects"
 TEXTS = "texts"
@@ -131,9 +131,9 @@ def object_files(store: Store, query_id: str | None = None) -> list[str]:
 
 
 def count_objects(store: Store, query_id: str | None = None) -> int:
-    """Objects in the files of one question, or of all."""
+    """Objects in the files of one question, or of all, by their footers."""
     names = object_files(store, query_id)
-    return sum(pq.read_metadata(BytesIO(store.read(name))).num_rows for name in names)
+    return sum(look_into(store.path(name), _count_rows) for name in names)
 
 
 def write_texts(store: Store, rows: Sequence[AnswerRow], origin: Origin) -> str:
@@ -159,6 +159,10 @@ def _object_record(item: SceneObject, origin: Origin) -> dict[str, object]:
     record |= {"query_id": origin.query.id, "query": origin.query.text, "run_id": origin.run_id}
     record["datetime"] = _instant(item.datetime)
     return record
+
+
+def _count_rows(file: BinaryIO) -> int:
+    return int(pq.read_metadata(file).num_rows)
 
 
 def _text_record(row: AnswerRow, origin: Origin) -> dict[str, object]:

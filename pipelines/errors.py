@@ -1,7 +1,6 @@
 """What can be wrong with a request, an output folder or a finished run."""
 
 from tiling.errors import without_queries
-from tiling.storage import REMEDY
 
 
 class RequestError(ValueError):
@@ -17,17 +16,18 @@ class RequestError(ValueError):
         return f"{self.field}: {self.reason}; {self.remedy}"
 
 
-class StorageError(OSError):
-    """Object storage does not answer or refuses; raised by the store, the command line shows it."""
+class StoppedError(RuntimeError):
+    """A run met an outage of its storage and stopped; raised by the run, shown by the command line."""
 
-    def __init__(self, address: str, reason: str) -> None:
-        super().__init__(address, reason)
-        self.address = address
+    def __init__(self, out: str, reason: str) -> None:
+        super().__init__(out, reason)
+        self.out = out
         self.reason = reason
 
     def __str__(self) -> str:
-        remedy = REMEDY
-        return f"{self.address}: cannot be reached ({self.reason}); {remedy}"
+        return (
+            f"{self.reason}; stopped, and what {self.out} holds is kept: the same command goes on from there"
+        )
 
 
 class IncompleteError(RuntimeError):

@@ -15,6 +15,7 @@ from pipelines.errors import RequestError
 from pipelines.plan import RULES_VERSION, ChunkRef, ModelFacts, Plan, PlannedScene
 from pipelines.planning import FrozenScaling
 from pipelines.storage import Store
+from tiling.errors import StorageError
 from tiling.grid import Grid
 from tiling.scaling import Scaling
 from tiling.scene import Band, Composite, Kernel, Mosaic, Scene
@@ -46,12 +47,15 @@ def read_plan(store: Store) -> Plan:
 
     Raises:
         RequestError: there is none, or it is not readable.
+        StorageError: object storage refuses or is away.
     """
     job = read_job(store)
     if job is None:
         raise RequestError("out", f"{store.root} holds no run (no {JOB})", "name the --out of an earlier run")
     try:
         return _plan_of(store, job)
+    except StorageError:
+        raise
     except (KeyError, TypeError, ValueError, OSError, pa.ArrowException) as error:
         raise RequestError(
             "out", f"the plan in {store.root} cannot be read ({error})", "run with --overwrite"

@@ -7,7 +7,7 @@ every core free, when the actors' share of a small machine left little for the r
 import logging
 import os
 from collections import deque
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,11 +17,13 @@ from ray.exceptions import RayError, RayTaskError
 
 from pipelines.errors import RequestError
 from pipelines.infer_chunk import failed_chunk
+from pipelines.lending import Lending
 from pipelines.merge_job import MergeItem, MergeStep
 from pipelines.models import ModelRecipe
 from pipelines.steps import CommitStep, InferStep, ReadStep
-from pipelines.tasks import ChunkAnswers, ChunkDone, ChunkRead, Pending
+from pipelines.tasks import ChunkAnswers, ChunkDone, ChunkRead, ChunkTask, Pending
 from reasoner.query import Query
+from tiling.buckets import lend
 
 IO_CPUS = 0.25
 """Share of a core a read or a commit claims: they mostly wait for storage."""
@@ -35,6 +37,9 @@ neighbour with it, and after that its tiles are recorded as failed."""
 
 IO_RETRIES = 3
 """Further tries of a read or a commit whose worker died."""
+
+MakeStep = Callable[[ModelRecipe], InferStep]
+"""Loads the models."""
 
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -84,8 +89,10 @@ def run_chunks(
     if not pending:
         return
     connect(cluster.address)
-    actors = _start_actors(choose_pool(cluster.workers, _resources()), recipe, count=len(pending))
-    line = _Line(ray.put(read), ray.put(commit))
+    lent = _lent(cluster.address)
+    pool = choose_pool(cluster.workers, _resources())
+    actors = _start_actors(pool, recipe, count=len(pending))
+    line = _Line(*(ray.put(Lending(step, lent)) for step in (read, InferStep, commit)))
     left: Sequence[Pending] = pending
     for _ in range(STREAMED_TRIES):
         left = yield from _streamed(left, line, actors * PER_ACTOR)
@@ -98,12 +105,20 @@ def run_chunks(
 class _Line:
     """The three steps of a chunk, chained without passing through this process."""
 
-    read: "ray.ObjectRef[ReadStep]"
-    commit: "ray.ObjectRef[CommitStep]"
+    read: "ray.ObjectRef[Any]"
+    make: "ray.ObjectRef[Any]"
+    commit: "ray.ObjectRef[Any]"
+
+    def ready(self, actor: Any) -> "ray.ObjectRef[None]":
+        """Done when the actor, restarted if need be, has its models loaded."""
+        loaded: ray.ObjectRef[None] = actor.load.options(max_task_retries=-1).remote(self.make)
+        return loaded
 
     def send(self, chunk: Pending, actor: Any) -> "ray.ObjectRef[ChunkDone]":
         image = _read_one.remote(self.read, chunk)
-        done: ray.ObjectRef[ChunkDone] = _commit_one.remote(self.commit, actor.answer.remote(image))
+        done: ray.ObjectRef[ChunkDone] = _commit_one.remote(
+            self.commit, actor.answer.remote(self.make, image)
+        )
         return done
 
 
@@ -116,7 +131,7 @@ def _streamed(
     """
     waiting, free, died = deque(chunks), deque[Any](), list[Pending]()
     under_way: dict[ray.ObjectRef[Any], tuple[Pending | None, Any]] = {
-        _ready(slot): (None, slot) for slot in slots
+        line.ready(slot): (None, slot) for slot in slots
     }
     while waiting or any(chunk for chunk, _ in under_way.values()):
         while waiting and free:
@@ -127,18 +142,12 @@ def _streamed(
         event = _outcome(ref)
         if event is None and finished is not None:
             died.append(finished)
-            under_way[_ready(actor)] = (None, actor)
+            under_way[line.ready(actor)] = (None, actor)
             continue
         free.append(actor)
         if event is not None:
             yield event
     return died
-
-
-def _ready(actor: Any) -> "ray.ObjectRef[None]":
-    """Done when the actor, restarted if need be, has its models loaded."""
-    loaded: ray.ObjectRef[None] = actor.load.options(max_task_retries=-1).remote()
-    return loaded
 
 
 def _outcome(ref: "ray.ObjectRef[Any]") -> ChunkDone | None:
@@ -155,17 +164,17 @@ def _outcome(ref: "ray.ObjectRef[Any]") -> ChunkDone | None:
 
 
 @ray.remote(num_cpus=IO_CPUS, max_retries=IO_RETRIES)
-def _read_one(read: ReadStep, chunk: Pending) -> ChunkRead:
+def _read_one(read: Callable[[ChunkTask], ChunkRead], chunk: Pending) -> ChunkRead:
     return read(chunk.task())
 
 
 @ray.remote(num_cpus=IO_CPUS, max_retries=IO_RETRIES)
-def _commit_one(commit: CommitStep, answers: ChunkAnswers) -> ChunkDone:
+def _commit_one(commit: Callable[[ChunkAnswers], ChunkDone], answers: ChunkAnswers) -> ChunkDone:
     return commit(answers)
 
 
 @ray.remote(num_cpus=IO_CPUS, max_retries=IO_RETRIES)
-def _give_up(commit: CommitStep, chunk: Pending) -> ChunkDone:
+def _give_up(commit: Callable[[ChunkAnswers], ChunkDone], chunk: Pending) -> ChunkDone:
     reason = f"the worker died {STREAMED_TRIES + 1} times on this chunk, the last time with nothing beside it"
     return commit(failed_chunk(chunk.task(), reason))
 
@@ -177,14 +186,14 @@ class InferActor:
         self._recipe = recipe
         self._step: InferStep | None = None
 
-    def load(self) -> None:
+    def load(self, make: MakeStep) -> None:
         """Load the models, so that a model that cannot be loaded is an error of its own."""
         if self._step is None:
-            self._step = InferStep(self._recipe)
+            self._step = make(self._recipe)
 
-    def answer(self, read: ChunkRead) -> ChunkAnswers:
+    def answer(self, make: MakeStep, read: ChunkRead) -> ChunkAnswers:
         """Answer one chunk."""
-        self.load()
+        self.load(make)
         assert self._step is not None
         return self._step(read)
 
@@ -195,6 +204,11 @@ def _start_actors(pool: Pool, recipe: ModelRecipe, *, count: int) -> list[Any]:
     return [kind.remote(recipe) for _ in range(min(pool.size, count))]
 
 
+def _lent(address: str | None) -> Mapping[str, str]:
+    """Access to object storage for the workers of a cluster; those of this process share its environment."""
+    return lend() if address else {}
+
+
 def merge_parts(step: MergeStep, items: Sequence[MergeItem]) -> Iterator[pa.Table]:
     """Merge scenes and questions as Ray tasks, a bounded number at a time; tables in the order of the items.
 
@@ -203,18 +217,27 @@ def merge_parts(step: MergeStep, items: Sequence[MergeItem]) -> Iterator[pa.Tabl
         ray.exceptions.RayError: the cluster fails.
     """
     connect(step.plan.config.address)
-    shared, waiting = ray.put(step), deque[ray.ObjectRef[pa.Table]]()
+    shared: ray.ObjectRef[Any] = ray.put(Lending(step, _lent(step.plan.config.address)))
+    waiting = deque[ray.ObjectRef[pa.Table]]()
     at_once = 2 * int(_resources().get("CPU", 1.0))
     for scene, query in items:
         if len(waiting) >= at_once:
-            yield ray.get(waiting.popleft())
+            yield _table(waiting.popleft())
         waiting.append(_merge_one.remote(shared, scene, query))
     while waiting:
-        yield ray.get(waiting.popleft())
+        yield _table(waiting.popleft())
+
+
+def _table(ref: "ray.ObjectRef[pa.Table]") -> pa.Table:
+    """A merged table; what its task raised is raised here as itself."""
+    try:
+        return ray.get(ref)
+    except RayTaskError as error:
+        raise error.cause from error
 
 
 @ray.remote(num_cpus=1)
-def _merge_one(step: MergeStep, scene: int, query: Query) -> pa.Table:
+def _merge_one(step: Callable[[int, Query], pa.Table], scene: int, query: Query) -> pa.Table:
     return step(scene, query)
 
 

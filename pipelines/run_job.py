@@ -10,7 +10,7 @@ from pipelines import loop_engine
 from pipelines.collection import publish, published_files, withdraw
 from pipelines.config import Engine, JobConfig
 from pipelines.dataset import TEXTS, count_objects, object_files
-from pipelines.errors import RequestError, StorageError
+from pipelines.errors import RequestError, StoppedError
 from pipelines.ledger import Status, committed, ledger_name, read_table
 from pipelines.merge_job import MergeParts, merge_job, one_by_one
 from pipelines.models import ModelRecipe
@@ -29,6 +29,8 @@ from pipelines.steps import CommitStep, ReadStep
 from pipelines.storage import Store
 from pipelines.tasks import ChunkDone, Pending, pending_chunks
 from pipelines.truth import PREFIX, Placement
+from tiling.errors import StorageError
+from tiling.patience import LONG
 
 RAY_MERGES = 16
 """Scenes times questions from which the merge is spread over Ray."""
@@ -72,11 +74,19 @@ def run_job(config: JobConfig, *, overwrite: bool = False, listener: Listener = 
         SceneError: a scene cannot be opened; nothing is written.
         GridError: the sizes make no grid; nothing is written.
         ModelError: a model cannot be found or loaded.
-        OSError: the storage refuses.
+        StorageError: object storage refuses or is away; nothing is written.
+        StoppedError: it does so while work is done; what is committed stays.
+        OSError: the local storage refuses.
     """
     began = time.perf_counter()
     store = Store(config.out)
     plan = open_job(store, config, overwrite=overwrite)
+    with _stopping(store):
+        return _do_open(replace(store, patience=LONG), plan, began, listener)
+
+
+def _do_open(store: Store, plan: Plan, began: float, listener: Listener) -> RunReport:
+    """Do what is open of a frozen plan, merge and publish."""
     before = committed(store)
     pending = pending_chunks(plan, before)
     tiles = {item.ref.chunk_id: item.ref.n_tiles for item in pending}
@@ -92,6 +102,15 @@ def run_job(config: JobConfig, *, overwrite: bool = False, listener: Listener = 
     return _report(
         store, plan, statuses, done_tiles=list(tiles.values()), seconds=time.perf_counter() - began
     )
+
+
+@contextmanager
+def _stopping(store: Store) -> Iterator[None]:
+    """A block in which work is done: storage that fails now stops a run, it is no wrong request."""
+    try:
+        yield
+    except StorageError as error:
+        raise StoppedError(store.root, str(error)) from error
 
 
 def open_job(store: Store, config: JobConfig, *, overwrite: bool) -> Plan:

@@ -15,6 +15,7 @@ from pipelines.errors import RequestError
 from pipelines.storage import Store
 from reasoner.query import Query
 from reasoner.view import View
+from tiling.errors import StorageError
 from tiling.placing import to_pixels
 from tiling.scene import Transform
 from tiling.window import Window
@@ -153,6 +154,8 @@ def _read(uri: str) -> bytes:
     folder, _, name = uri.rpartition("/")
     try:
         return Store(folder or ".").read(name)
+    except StorageError:
+        raise
     except OSError as error:
         raise _no_truth(uri, str(error)) from error
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,8 @@ from tiling.errors import SceneError
 from tiling.grid import Chunk, Tile
 from tiling.handles import held
 from tiling.limits import DEFAULT_LIMITS, Limits
-from tiling.raw import Area, Valid, Values, read_values
+from tiling.patience import LONG, patiently
+from tiling.raw import Area, Valid, Values, read_patiently
 from tiling.scaling import Scaling
 from tiling.scene import Scene
 from tiling.window import Window
@@ -78,6 +80,7 @@ def read_chunk(
 
     Raises:
         SceneError: The scene is not uint8 and no scaling was given.
+        StorageError: Object storage refuses, or is away for longer than a run waits.
     """
     if scene.dtype != "uint8" and scaling is None:
         raise SceneError(scene.uri, f"holds {scene.dtype} values and no scaling was given")
@@ -91,7 +94,7 @@ def read_chunk(
 
 def _values(scene: Scene, area: Area, limits: Limits) -> tuple[Values, Valid]:
     if scene.mosaic is None:
-        return read_values(scene, area, limits=limits)
+        return read_patiently(scene, area, limits=limits)
     # Only mosaics pay the seconds that odc-stac, xarray and dask take to import.
     from tiling.mosaic_reading import read_mosaic
 
@@ -158,11 +161,15 @@ def _cannot_open(scene: Scene, limits: Limits) -> str:
     for original in scene.originals:
         for band in original.bands:
             try:
-                with held(band.uri, limits, version=original.identity):
-                    pass
+                patiently(band.uri, partial(_touch, band.uri, original, limits), patience=LONG)
             except SceneError as exc:
                 return exc.reason
     return ""
+
+
+def _touch(uri: str, scene: Scene, limits: Limits) -> None:
+    with held(uri, limits, version=scene.identity):
+        pass
 
 
 def _hull(tiles: tuple[Tile, ...], bounds: Window) -> Window:

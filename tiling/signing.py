@@ -4,8 +4,8 @@ from collections.abc import Callable
 from functools import lru_cache
 from importlib import import_module
 
+from tiling.buckets import is_local
 from tiling.errors import SceneError
-from tiling.storage import is_local
 
 Signer = Callable[[str], str]
 """From an address to the same address with leave to open it for a while."""
@@ -31,6 +31,11 @@ def load_signer(name: str) -> Signer:
     return found
 
 
+def is_signed(uri: str, sign: str) -> bool:
+    """Whether an address is opened by a signed one."""
+    return bool(sign) and not is_local(uri)
+
+
 def signed(uri: str, sign: str) -> str:
     """The address to open now: signed afresh where the user names a signer and the address is remote.
 
@@ -41,7 +46,7 @@ def signed(uri: str, sign: str) -> str:
     Raises:
         SceneError: The signer cannot be imported, fails, or gives no address.
     """
-    if not sign or is_local(uri):
+    if not is_signed(uri, sign):
         return uri
     try:
         made = _signer(sign)(uri)

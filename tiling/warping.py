@@ -12,7 +12,7 @@ from rasterio.warp import reproject
 
 from tiling.limits import Limits
 from tiling.placing import inverse, moved
-from tiling.raw import Area, read_values
+from tiling.raw import Area, read_patiently
 from tiling.scene import Kernel, Scene, Transform
 
 ON_GRID_WITHIN_PX = 1e-3
@@ -119,7 +119,7 @@ def _under(scene: Scene, target: Target) -> tuple[int, int, int, int] | None:
 def _values(scene: Scene, window: tuple[int, int, int, int], limits: Limits) -> NDArray[np.floating]:
     left, top, right, bottom = window
     area = Area(left, top, right, bottom, bottom - top, right - left)
-    values, valid = read_values(scene, area, limits=limits)
+    values, valid = read_patiently(scene, area, limits=limits)
     floats: NDArray[np.floating] = values.astype(float_of(scene.dtype))
     floats[:, ~valid] = np.nan
     return floats
