@@ -51,8 +51,7 @@ def test_documents_lead_to_the_files_beside_them(
     found = scenes_of(scenes=[f"{base}/{document}"], allow_drivers=["HTTP"])
     assert [scene.scene_id for scene in found] == ["a", "b"]
     for scene in found:
-        asset = scene.bands[0].uri.replace("/stac/drawn/a/../../..", "").replace("/stac/drawn/b/../../..", "")
-        assert asset.replace("/./", "/") == f"{base}/{scene.scene_id}.tif"
+        assert scene.bands[0].uri == f"{base}/{scene.scene_id}.tif"
         assert [band.index for band in scene.bands] == [1, 2, 3]
 
 

@@ -5,6 +5,7 @@ import pytest
 from tiling.errors import SceneError
 from tiling.scene import Band
 from tiling.stac_item import ItemDocument, choose, self_address
+from tiling.storage import joined
 
 RED, GREEN, BLUE, NIR = (f"/data/B0{number}.tif" for number in (4, 3, 2, 8))
 
@@ -88,3 +89,19 @@ def test_an_item_lies_where_its_last_self_link_says_without_a_query() -> None:
     assert self_address({"links": links}, fallback="f") == "https://new/x"
     assert self_address({"links": [{"rel": "self", "href": "./x.json"}]}, fallback="f") == "f"
     assert self_address({}, fallback="f") == "f"
+
+
+@pytest.mark.parametrize(
+    ("base", "href", "address"),
+    [
+        ("s3://b/stac/a/a.json", "../../a.tif", "s3://b/a.tif"),
+        ("https://h/stac/a.json", "./a.tif", "https://h/stac/a.tif"),
+        ("/data/stac/a.json", "../a.tif", "/data/a.tif"),
+        ("stac/a.json", "a.tif", "stac/a.tif"),
+        ("a.json", "./a.tif", "a.tif"),
+        ("a.json", "s3://b/a.tif", "s3://b/a.tif"),
+        ("s3://b/a.json", "/data/a.tif", "/data/a.tif"),
+    ],
+)
+def test_relative_addresses_start_at_the_folder_of_the_document(base: str, href: str, address: str) -> None:
+    assert joined(base, href) == address
