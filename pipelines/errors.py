@@ -1,14 +1,16 @@
 """What can be wrong with a request, an output folder or a finished run."""
 
+from tiling.errors import without_queries
+
 
 class RequestError(ValueError):
     """The request is wrong; raised before anything is written, shown by the command line, exit code 2."""
 
     def __init__(self, field: str, reason: str, remedy: str) -> None:
-        super().__init__(field, reason, remedy)
         self.field = field
-        self.reason = reason
+        self.reason = without_queries(reason)
         self.remedy = remedy
+        super().__init__(field, self.reason, remedy)
 
     def __str__(self) -> str:
         return f"{self.field}: {self.reason}; {self.remedy}"

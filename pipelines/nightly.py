@@ -67,7 +67,7 @@ def nightly(
     began = time.perf_counter()
     _check_date(date)
     store = Store(config.out)
-    draft = draft_job(store, config, overwrite=overwrite, lease=lease)
+    draft = draft_job(store, config, overwrite=overwrite, lease=lease, anew=True)
     if draft.job is not None:
         check_same_job(store, draft.plan, draft.job, may_differ=GROWS)
     with writing(store, f"nightly {date}", lease) as lock:

@@ -8,7 +8,7 @@ from pipelines.config import JobConfig
 from pipelines.errors import RequestError, StoppedError
 from pipelines.lock import Lease, Lock, held, refuse_if_held
 from pipelines.plan import Plan
-from pipelines.plan_files import clear_job, frozen_scaling, read_job, write_plan
+from pipelines.plan_files import clear_job, frozen_scaling, frozen_search, read_job, write_plan
 from pipelines.planning import make_plan
 from pipelines.storage import Store
 from tiling.errors import StorageError
@@ -37,8 +37,18 @@ def stopping(store: Store) -> Iterator[None]:
         raise StoppedError(store.root, str(error)) from error
 
 
-def draft_job(store: Store, config: JobConfig, *, overwrite: bool, lease: Lease) -> Draft:
+def draft_job(store: Store, config: JobConfig, *, overwrite: bool, lease: Lease, anew: bool = False) -> Draft:
     """Make the plan; writes nothing.
+
+    A folder that holds the plan of the same STAC search is resumed with the scenes of that plan: the API is
+    not asked again, and may be down or know more by now. The files themselves are looked at again.
+
+    Args:
+        store: the output folder.
+        config: the request.
+        overwrite: what the folder holds is to go.
+        lease: of the folder's lock.
+        anew: search again where the folder holds the plan of the same search, as a night does.
 
     Raises:
         RequestError: the request is wrong.
@@ -50,7 +60,8 @@ def draft_job(store: Store, config: JobConfig, *, overwrite: bool, lease: Lease)
     with usable(store):
         refuse_if_held(store, lease)
         job = None if overwrite else read_job(store)
-    return Draft(make_plan(config, frozen=frozen_scaling(job)), job)
+        known = () if anew else frozen_search(store, config, job)
+    return Draft(make_plan(config, frozen=frozen_scaling(job), known=known), job)
 
 
 def freeze_job(store: Store, draft: Draft, *, overwrite: bool) -> None:

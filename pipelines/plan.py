@@ -159,7 +159,8 @@ class Plan:
         """Decoded bytes to read for one chunk with its halo."""
         planned = self.scenes[ref.scene]
         native = ref.window.width * ref.window.height / planned.work.scale**2
-        return round(native * len(planned.scene.bands) * _item_bytes(planned.scene.dtype))
+        depth = planned.scene.mosaic.depth if planned.scene.mosaic else 1.0
+        return round(native * depth * len(planned.scene.bands) * _item_bytes(planned.scene.dtype))
 
 
 def chunk_refs(

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from io import BytesIO
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,10 +20,12 @@ from pipelines.storage import Store
 from tiling.errors import StorageError
 from tiling.grid import Grid
 from tiling.scaling import Scaling
-from tiling.scene import Band, Scene
+from tiling.scene import Band, Composite, Kernel, Mosaic, Scene
 from tiling.window import Window
 from tiling.work import WorkGrid
 
+_ASKED = ("gsd", "bands", "assets", "mosaic", "assume_crs", "seed", "scene_overlap")
+"""Fields of the request that make another job of it."""
 JOB = "job.json"
 SCENES = "plan/scenes.parquet"
 CHUNKS = "plan/chunks.parquet"
@@ -88,6 +91,20 @@ def frozen_scaling(job: Mapping[str, object] | None) -> FrozenScaling | None:
     if job is None or not isinstance(config := job.get("config"), dict) or config.get("scaling") != "auto":
         return None
     return FrozenScaling(_scaling_of(job.get("scaling")))
+
+
+def frozen_search(store: Store, config: JobConfig, job: Mapping[str, object] | None) -> tuple[Scene, ...]:
+    """Scenes of the frozen plan of the very STAC search a request asks for; none of any other request.
+
+    Raises:
+        RequestError: the plan is not readable.
+    """
+    frozen = job.get("config") if job is not None else None
+    asked = config.model_dump(mode="json")
+    if config.stac is None or not isinstance(frozen, dict) or frozen.get("stac") != asked["stac"]:
+        return ()
+    originals = (original for item in read_plan(store).scenes for original in item.scene.originals)
+    return tuple({original.scene_id: original for original in originals}.values())
 
 
 GROWS = frozenset({"scenes", "queries", "run_id"})
@@ -166,7 +183,7 @@ def _identity(job: Mapping[str, object]) -> dict[str, object]:
         for name in ("reasoner", "segmenter")
         if isinstance(value := job.get(name), dict)
     }
-    asked = {name: given.get(name) for name in ("gsd", "bands", "assume_crs", "seed", "scene_overlap")}
+    asked = {name: given.get(name) for name in _ASKED}
     return {**{name: job.get(name) for name in names}, **models, **asked, "run_id": job.get("run_id")}
 
 
@@ -210,21 +227,43 @@ def _scaling_of(value: object) -> Scaling | None:
 
 def _scene_record(item: PlannedScene) -> dict[str, object]:
     work = {f"work_{name}": value for name, value in asdict(item.work).items()}
+    scene = asdict(item.scene)
+    # As text: a mosaic holds scenes, and columns of Parquet cannot hold themselves.
+    scene["mosaic"] = json.dumps(scene["mosaic"]) if item.scene.mosaic else None
     ground = None if item.ground is None else shapely.to_wkb(item.ground)
-    return {**asdict(item.scene), **work, "ground": ground}
+    return {**scene, **work, "ground": ground}
 
 
 def _planned_scene(record: Mapping[str, object], sizes: tuple[int, int, int]) -> PlannedScene:
     fields = dict(record)
     work = {name.removeprefix("work_"): fields.pop(name) for name in list(fields) if name.startswith("work_")}
-    bands, transform = fields.pop("bands"), fields.pop("transform")
-    ground = fields.pop("ground", None)
-    assert isinstance(bands, list) and isinstance(transform, list)  # noqa: PT018
-    scene = Scene(bands=tuple(Band(**band) for band in bands), transform=_six(transform), **fields)  # type: ignore[arg-type]
+    mosaic, ground = fields.pop("mosaic", None), fields.pop("ground", None)
+    scene = _scene({**fields, "mosaic": json.loads(str(mosaic)) if mosaic else None})
     work_grid = WorkGrid(**{**work, "transform": _six(work["transform"])})  # type: ignore[arg-type]
     grid = Grid(scene.scene_id, work_grid.width, work_grid.height, *sizes)
     return PlannedScene(
         scene, work_grid, grid, shapely.from_wkb(ground) if isinstance(ground, bytes) else None
+    )
+
+
+def _scene(record: Mapping[str, object]) -> Scene:
+    fields = dict(record)
+    bands, transform, mosaic = (fields.pop(name) for name in ("bands", "transform", "mosaic"))
+    assert isinstance(bands, list)
+    return Scene(
+        bands=tuple(Band(**band) for band in bands),
+        transform=_six(transform),
+        mosaic=_mosaic(mosaic) if isinstance(mosaic, dict) else None,
+        **fields,  # type: ignore[arg-type]
+    )
+
+
+def _mosaic(record: Mapping[str, Any]) -> Mosaic:
+    return Mosaic(
+        composite=Composite(record["composite"]),
+        kernel=Kernel(record["kernel"]),
+        depth=record["depth"],
+        items=tuple(_scene(item) for item in record["items"]),
     )
 
 

@@ -14,8 +14,9 @@ from pipelines.errors import RequestError
 from pipelines.ground import planned_tiles, scenes_within, with_data_ground
 from pipelines.models import reasoner_facts, segmenter_facts
 from pipelines.plan import RULES_VERSION, ChunkRef, ModelFacts, Plan, PlannedScene, chunk_refs, digest
+from pipelines.sources import find_sources
 from tiling.grid import Grid
-from tiling.opening import DEFAULT_LIMITS, Limits, describe_scene, list_sources
+from tiling.opening import DEFAULT_LIMITS, Limits, Source, describe_scene
 from tiling.scaling import Scaling, estimate_scaling
 from tiling.scene import Scene
 from tiling.work import work_grid
@@ -38,12 +39,13 @@ class _Sizes:
     chunk_px: int
 
 
-def make_plan(config: JobConfig, *, frozen: FrozenScaling | None = None) -> Plan:
+def make_plan(config: JobConfig, *, frozen: FrozenScaling | None = None, known: Sequence[Scene] = ()) -> Plan:
     """Decide everything a run will do.
 
     Args:
         config: the request.
         frozen: scaling of an earlier plan of the same job, kept where the request says auto.
+        known: scenes of an earlier plan, looked at again in place of a new search; none searches.
 
     Raises:
         SceneError: a scene cannot be opened or placed.
@@ -58,13 +60,14 @@ def make_plan(config: JobConfig, *, frozen: FrozenScaling | None = None) -> Plan
     sizes = _sizes(config, reasoner)
     limits = job_limits(config)
     aoi = read_aoi(config.aoi) if config.aoi else None
-    found = [_lay_grid(scene, sizes, config.gsd) for scene in find_scenes(config, limits)]
+    scenes = _mosaicked(find_scenes(config, limits, known=known), config, sizes)
+    found = [_lay_grid(scene, sizes, config.gsd) for scene in scenes]
     planned = with_data_ground(scenes_within(found, aoi), config.scene_overlap, limits)
     scaling = _scaling(config, [item.scene for item in planned], limits=limits, frozen=frozen)
     wanted = planned_tiles(planned, aoi=aoi, overlap=config.scene_overlap)
     basis = _basis((reasoner, segmenter), sizes, scaling)
     return Plan(
-        run_id=digest({**basis, "gsd": config.gsd, "bands": config.bands}),
+        run_id=digest({**basis, **_shown(config)}),
         config=config,
         queries=queries,
         reasoner=reasoner,
@@ -76,19 +79,30 @@ def make_plan(config: JobConfig, *, frozen: FrozenScaling | None = None) -> Plan
     )
 
 
-def find_scenes(config: JobConfig, limits: Limits) -> list[Scene]:
-    """Describe every scene the request names, by id.
+def _shown(config: JobConfig) -> dict[str, object]:
+    """What of the request decides which pixels stand for a place."""
+    mosaic = config.mosaic.model_dump(mode="json") if config.mosaic else None
+    return {"gsd": config.gsd, "bands": config.bands, "assets": config.assets, "mosaic": mosaic}
+
+
+def find_scenes(config: JobConfig, limits: Limits, *, known: Sequence[Scene] = ()) -> list[Scene]:
+    """Describe every scene the request names or finds, by id.
+
+    Args:
+        config: the request.
+        limits: what may be opened.
+        known: scenes of an earlier plan, looked at again in place of a new search; none searches.
 
     Raises:
         SceneError: a scene cannot be opened or placed.
         RequestError: two scenes share an id.
     """
-    patterns = [source for source in config.scenes if isinstance(source, str)]
-    sources: list[str | dict[str, str]] = [source for source in config.scenes if not isinstance(source, str)]
-    sources += list_sources(patterns) if patterns else []
+    sources = list(known) or find_sources(config)
 
-    def describe(source: str | dict[str, str]) -> Scene:
-        return describe_scene(source, bands=config.bands, assume_crs=config.assume_crs, limits=limits)
+    def describe(source: Source) -> Scene:
+        return describe_scene(
+            source, bands=config.bands, assets=config.assets, assume_crs=config.assume_crs, limits=limits
+        )
 
     with ThreadPoolExecutor(_READERS) as pool:
         scenes = sorted(pool.map(describe, sources), key=lambda scene: scene.scene_id)
@@ -96,11 +110,28 @@ def find_scenes(config: JobConfig, limits: Limits) -> list[Scene]:
     return scenes
 
 
+def _mosaicked(scenes: list[Scene], config: JobConfig, sizes: _Sizes) -> list[Scene]:
+    """The scenes, or the cells of a mosaic of them; neighbouring cells share a tile."""
+    wanted = config.mosaic
+    if wanted is None:
+        return scenes
+    # Only mosaics pay for its import.
+    from tiling.mosaic_grid import MosaicGrid, mosaic_cells
+
+    asked = MosaicGrid(
+        composite=wanted.composite,
+        kernel=wanted.kernel,
+        resolution_m=wanted.resolution,
+        cell_m=wanted.grid,
+        overlap_px=sizes.tile_px,
+    )
+    return mosaic_cells(scenes, asked)
+
+
 def job_limits(config: JobConfig) -> Limits:
-    """What may be opened: the default limits and the drivers the user allows."""
-    if not config.allow_drivers:
-        return DEFAULT_LIMITS
-    return replace(DEFAULT_LIMITS, drivers=(*DEFAULT_LIMITS.drivers, *config.allow_drivers))
+    """What may be opened, and how: the default limits, the drivers the user allows, and what signs."""
+    drivers = (*DEFAULT_LIMITS.drivers, *config.allow_drivers)
+    return replace(DEFAULT_LIMITS, drivers=drivers, sign=config.sign)
 
 
 def _check_ids(scenes: Sequence[Scene]) -> None:

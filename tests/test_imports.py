@@ -38,7 +38,12 @@ HOMES = {
     "tokenizers": MODELS,
     "trl": ("training/*",),
     "peft": ("training/*",),
-    "pydantic": ("pipelines/config.py", "training/recipe_files.py"),
+    "pydantic": ("pipelines/config.py", "pipelines/scene_config.py", "training/recipe_files.py"),
+    "pystac": ("pipelines/stac_search.py", "tiling/mosaic_reading.py"),
+    "pystac_client": ("pipelines/stac_search.py",),
+    "odc": ("tiling/mosaic_*.py",),
+    "xarray": ("tiling/mosaic_*.py",),
+    "dask": ("tiling/mosaic_*.py",),
 }
 """Where alone a library may be imported."""
 

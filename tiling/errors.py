@@ -1,15 +1,23 @@
 """What can be wrong with a scene, a grid or the storage they lie on."""
 
+import re
 from enum import StrEnum
+
+_SIGNED = re.compile(r"(\w+://[^\s?'\"<>]+)\?[^\s'\"<>,;)]*")
+
+
+def without_queries(text: str) -> str:
+    """A text with the query string of every address in it cut off: signatures stand there."""
+    return _SIGNED.sub(r"\1", text)
 
 
 class SceneError(ValueError):
     """A scene cannot be opened, read or placed; raised by opener and reader, shown to the user by the CLI."""
 
     def __init__(self, uri: str, reason: str) -> None:
-        super().__init__(uri, reason)
-        self.uri = uri
-        self.reason = reason
+        self.uri = without_queries(uri)
+        self.reason = without_queries(reason)
+        super().__init__(self.uri, self.reason)
 
     def __str__(self) -> str:
         return f"{self.uri}: {self.reason}"
@@ -49,9 +57,9 @@ class StorageError(OSError):
     """
 
     def __init__(self, address: str, reason: str, fault: Fault) -> None:
-        super().__init__(address, reason)
-        self.address = address
-        self.reason = reason
+        self.address = without_queries(address)
+        self.reason = without_queries(reason)
+        super().__init__(self.address, self.reason)
         self.fault = fault
 
     def __reduce__(self) -> tuple[type["StorageError"], tuple[str, str, Fault]]:

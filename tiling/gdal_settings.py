@@ -13,6 +13,7 @@ from rasterio.session import DummySession, Session
 from tiling.buckets import gdal_credentials, is_local
 from tiling.errors import SceneError
 from tiling.patience import explained
+from tiling.signing import is_signed, signed
 from tiling.storage import confirm
 
 RASTER_ERRORS = (
@@ -33,12 +34,13 @@ CUT_SHORT = "IO error"
 none: seen with a body that ended too early, where the CRS or the nodata value went missing."""
 
 
-def gdal_options(uri: str, *, beside: tuple[str, ...] = SIDECARS) -> dict[str, object]:
+def gdal_options(uri: str, *, beside: tuple[str, ...] = SIDECARS, sign: str = "") -> dict[str, object]:
     """GDAL options for reading an address.
 
     Args:
         uri: The address.
         beside: Endings of the sidecar files that are asked for, where it is not local.
+        sign: What signs the address when it is opened, empty for nothing.
     """
     options: dict[str, object] = {
         "GDAL_CACHEMAX": BLOCK_CACHE_BYTES,
@@ -57,7 +59,11 @@ def gdal_options(uri: str, *, beside: tuple[str, ...] = SIDECARS) -> dict[str, o
         "GDAL_HTTP_MAX_RETRY": 3,
         "GDAL_HTTP_RETRY_DELAY": 0.2,
     }
-    if not is_local(uri):
+    if is_signed(uri, sign):
+        # The signature fits this one file, and often no HEAD request.
+        options["GDAL_DISABLE_READDIR_ON_OPEN"] = "EMPTY_DIR"
+        options["CPL_VSIL_CURL_USE_HEAD"] = "NO"
+    elif not is_local(uri):
         # Masks, overviews and statistics beside the file are asked for, nothing else: 5 requests, not 20.
         own = "." + uri.rsplit("/", 1)[-1].rsplit(".", 1)[-1]
         options["CPL_VSIL_CURL_ALLOWED_EXTENSIONS"] = ",".join([own, *beside])
@@ -65,15 +71,19 @@ def gdal_options(uri: str, *, beside: tuple[str, ...] = SIDECARS) -> dict[str, o
 
 
 @contextmanager
-def gdal(uri: str) -> Iterator[None]:
+def gdal(uri: str, *, sign: str = "") -> Iterator[None]:
     """A block in which GDAL reads an address: options set, and everything it raises becomes SceneError.
+
+    Args:
+        uri: The unsigned address.
+        sign: What signs it when it is opened, empty for nothing.
 
     Raises:
         SceneError: GDAL raised anything, or passed over a part of a header; the storage is well.
         StorageError: The storage refuses or is away.
     """
     try:
-        with rasterio.Env(session=_session(uri), **gdal_options(uri)), _heard() as warnings:
+        with rasterio.Env(session=_session(uri), **gdal_options(uri, sign=sign)), _heard() as warnings:
             yield
             if not is_local(uri) and any(CUT_SHORT in said for said in warnings):
                 raise SceneError(uri, f"its header cannot be read whole: {warnings[0]}")
@@ -81,7 +91,7 @@ def gdal(uri: str) -> Iterator[None]:
         raise
     except RASTER_ERRORS as exc:
         if not is_local(uri):
-            confirm(uri)
+            confirm(signed(uri, sign))
         raise SceneError(uri, f"cannot be read: {_said(exc)}") from exc
 
 

@@ -13,7 +13,7 @@ from tiling.grid import Chunk, Tile
 from tiling.handles import held
 from tiling.limits import DEFAULT_LIMITS, Limits
 from tiling.patience import LONG, patiently
-from tiling.raw import Area, Valid, Values, read_values
+from tiling.raw import Area, Valid, Values, read_patiently
 from tiling.scaling import Scaling
 from tiling.scene import Scene
 from tiling.window import Window
@@ -86,15 +86,19 @@ def read_chunk(
         raise SceneError(scene.uri, f"holds {scene.dtype} values and no scaling was given")
     failed: dict[str, str] = {}
     try:
-        values, valid = _read(scene, _area(scene, work, chunk.window), limits)
+        values, valid = _values(scene, _area(scene, work, chunk.window), limits)
     except SceneError:
         values, valid = _in_parts(scene, work, chunk, limits=limits, failed=failed)
     return ChunkImage(chunk, _shown(scene, values, valid, scaling), valid, failed)
 
 
-def _read(scene: Scene, area: Area, limits: Limits) -> tuple[Values, Valid]:
-    """Read an area; of a scene elsewhere again, with fresh handles, before it is held to be damaged."""
-    return patiently(scene.bands[0].uri, lambda: read_values(scene, area, limits=limits), patience=LONG)
+def _values(scene: Scene, area: Area, limits: Limits) -> tuple[Values, Valid]:
+    if scene.mosaic is None:
+        return read_patiently(scene, area, limits=limits)
+    # Only mosaics pay the seconds that odc-stac, xarray and dask take to import.
+    from tiling.mosaic_reading import read_mosaic
+
+    return read_mosaic(scene, area, limits=limits)
 
 
 def _shown(scene: Scene, values: Values, valid: Valid, scaling: Scaling | None) -> NDArray[np.uint8]:
@@ -136,7 +140,7 @@ def _in_parts(
         tiles = waiting.pop()
         window = _hull(tiles, chunk.window)
         try:
-            part, part_valid = _read(scene, _area(scene, work, window), limits)
+            part, part_valid = _values(scene, _area(scene, work, window), limits)
         except SceneError as exc:
             halves = _halves(tiles)
             waiting += halves
@@ -154,11 +158,12 @@ def _in_parts(
 
 def _cannot_open(scene: Scene, limits: Limits) -> str:
     """Why a file of the scene cannot be opened; empty where all can."""
-    for band in scene.bands:
-        try:
-            patiently(band.uri, partial(_touch, band.uri, scene, limits), patience=LONG)
-        except SceneError as exc:
-            return exc.reason
+    for original in scene.originals:
+        for band in original.bands:
+            try:
+                patiently(band.uri, partial(_touch, band.uri, original, limits), patience=LONG)
+            except SceneError as exc:
+                return exc.reason
     return ""
 
 

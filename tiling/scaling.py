@@ -93,7 +93,8 @@ def estimate_scaling(scenes: Sequence[Scene], limits: Limits = DEFAULT_LIMITS) -
     Raises:
         SceneError: Grey and colour scenes of more than 8 bit are mixed, or none of them can be read.
     """
-    deep = [scene for scene in scenes if scene.dtype != "uint8"]
+    originals = dict.fromkeys(original for scene in scenes for original in scene.originals)
+    deep = [scene for scene in originals if scene.dtype != "uint8"]
     if not deep:
         return None
     counts = {len(scene.bands) for scene in deep}

@@ -3,6 +3,7 @@
 import glob
 import hashlib
 import os
+import posixpath
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import BinaryIO, TypeVar
@@ -39,8 +40,9 @@ def joined(base: str, href: str) -> str:
     """An address that stands in a file at `base`: absolute ones stay, relative ones start at its folder."""
     if "://" in href or os.path.isabs(href):
         return href
-    folder = base.rsplit("/", 1)[0] if "/" in base else "."
-    return f"{folder}/{href.removeprefix('./')}"
+    # Stores of objects know no way up: the steps are taken here.
+    scheme, mark, place = base.rpartition("://")
+    return f"{scheme}{mark}{posixpath.normpath(posixpath.join(posixpath.dirname(place), href))}"
 
 
 def look_into(uri: str, look: Callable[[BinaryIO], T]) -> T:
@@ -79,6 +81,9 @@ def read_bytes(uri: str, *, limit: int) -> bytes:
 
 def identity(uris: Iterable[str]) -> str:
     """Digest of what tells these files' contents apart: ETag, or size and modification time, of each.
+
+    Args:
+        uris: Addresses that open as they are.
 
     Raises:
         SceneError: One of them is not there.
