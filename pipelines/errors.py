@@ -42,3 +42,15 @@ class IncompleteError(RuntimeError):
         return (
             f"{self.out}: {len(self.missing)} planned files are missing ({shown}); run the same command again"
         )
+
+
+class ClusterError(RuntimeError):
+    """A Ray cluster refuses a job or is lost while it is followed; raised by submit, which shows it."""
+
+    def __init__(self, address: str, reason: str) -> None:
+        super().__init__(address, reason)
+        self.address = address
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.address}: {self.reason}; what the job has committed stays, submit the same again"
