@@ -14,6 +14,7 @@ from pipelines.errors import RequestError, StorageError
 from pipelines.ledger import Status, committed, ledger_name, read_table
 from pipelines.merge_job import MergeParts, merge_job, one_by_one
 from pipelines.models import ModelRecipe
+from pipelines.needs import wanted_cluster
 from pipelines.plan import Plan
 from pipelines.plan_files import check_same_job, clear_job, frozen_scaling, read_job, write_plan
 from pipelines.planning import job_limits, make_plan
@@ -75,6 +76,7 @@ def run_job(config: JobConfig, *, overwrite: bool = False, listener: Listener = 
     tiles = {item.ref.chunk_id: item.ref.n_tiles for item in pending}
     listener(RunStarted(len(plan.chunks), len(pending), sum(tiles.values())))
     if pending:
+        check_engine(config)
         withdraw(store)
     statuses: Counter[str] = Counter()
     for done in _chunk_events(store, plan, pending):
@@ -103,11 +105,25 @@ def open_job(store: Store, config: JobConfig, *, overwrite: bool) -> Plan:
         check_same_job(store, plan, job)
         store.clear_temporary("")
         return plan
+    check_engine(config)
     with _usable(store):
         if overwrite:
             clear_job(store)
         write_plan(store, plan)
     return plan
+
+
+def check_engine(config: JobConfig) -> None:
+    """See that what is to drive the run is there and has what the models need.
+
+    Raises:
+        RequestError: there is no such cluster, or it lacks a GPU or room for the workers.
+        ModelError: there is no such model.
+    """
+    if config.engine is Engine.RAY:
+        from pipelines import ray_cluster
+
+        ray_cluster.check_room(wanted_cluster(config))
 
 
 @contextmanager
@@ -154,7 +170,7 @@ def _chunk_events(store: Store, plan: Plan, pending: Sequence[Pending]) -> Itera
         return loop_engine.run_chunks(pending, read=read, recipe=recipe, commit=commit)
     from pipelines import ray_engine
 
-    cluster = ray_engine.Cluster(plan.config.address, plan.config.workers)
+    cluster = wanted_cluster(plan.config)
     return ray_engine.run_chunks(pending, read=read, recipe=recipe, commit=commit, cluster=cluster)
 
 
