@@ -18,7 +18,7 @@ _Count = int | None
 
 _SAME_NAME = (
     *("out", "reasoner", "segmenter", "profile", "tile", "overlap", "chunk", "gsd"),
-    *("assume_crs", "seed", "device", "workers", "engine", "address"),
+    *("aoi", "scene_overlap", "assume_crs", "seed", "device", "workers", "engine", "address"),
 )
 """Flags that stand in the request as they are given."""
 
@@ -47,6 +47,10 @@ class JobFlags:
     gsd: Annotated[float | None, typer.Option(help="resample to this many metres per pixel")] = None
     bands: Annotated[_Word, typer.Option(help="band numbers for red, green, blue: 3,2,1")] = None
     assume_crs: Annotated[_Word, typer.Option(help="CRS of scenes that carry none: EPSG:32631")] = None
+    aoi: Annotated[_Word, typer.Option(help="vector file of the area to look at")] = None
+    scene_overlap: Annotated[
+        _Word, typer.Option(help="own (default): the newest scene answers for shared ground; or keep-all")
+    ] = None
     scaling: Annotated[_Word, typer.Option(help="auto, or low:high of each band: 0:3000,0:3000,0:3000")] = (
         None
     )

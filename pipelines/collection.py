@@ -7,11 +7,9 @@ import pyarrow as pa
 import shapely
 
 from pipelines.dataset import OBJECT_SCHEMA
-from pipelines.plan import RULES_VERSION, Plan, PlannedScene
+from pipelines.plan import RULES_VERSION, Plan, scene_outline
 from pipelines.plan_files import package_version
 from pipelines.storage import Store
-from tiling.placing import footprint, to_lonlat
-from tiling.window import Window
 
 NAME = "collection.json"
 _EXTENSIONS = (
@@ -48,11 +46,9 @@ def published_files(store: Store) -> list[str] | None:
     return sorted(str(asset["href"]).removeprefix("./") for asset in assets.values())
 
 
-def scene_outline(item: PlannedScene) -> shapely.Geometry:
-    """Ground footprint of a scene, longitude and latitude."""
-    window = Window(0, 0, item.work.width, item.work.height)
-    outline: shapely.Geometry = to_lonlat([footprint(window, item.work.transform)], item.scene.crs)[0]
-    return outline
+def published_failed(store: Store) -> int:
+    """Failed tiles and questions that the published collection names, 0 where nothing is published."""
+    return int(json.loads(store.read(NAME))["remotereasoner:failed"]) if store.exists(NAME) else 0
 
 
 def _collection(plan: Plan, files: Sequence[str], failed: int) -> dict[str, object]:
@@ -61,7 +57,7 @@ def _collection(plan: Plan, files: Sequence[str], failed: int) -> dict[str, obje
         "type": "Collection",
         "stac_version": "1.0.0",
         "stac_extensions": list(_EXTENSIONS),
-        "id": f"remotereasoner-{plan.run_id}",
+        "id": f"remotereasoner-{plan.job_id}",
         "title": questions,
         "description": f"Answers to: {questions}",
         "license": "other",

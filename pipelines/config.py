@@ -24,6 +24,15 @@ class Engine(StrEnum):
     """A plain for loop in this process."""
 
 
+class SceneOverlap(StrEnum):
+    """What becomes of ground that several scenes cover."""
+
+    OWN = "own"
+    """One scene owns it, and each thing on it is one object."""
+    KEEP_ALL = "keep-all"
+    """Every scene is answered on its own."""
+
+
 class Question(BaseModel):
     """One question of the job."""
 
@@ -73,6 +82,11 @@ class JobConfig(BaseModel):
         default=None, description="band numbers shown as red, green, blue"
     )
     assume_crs: str | None = Field(default=None, description="CRS of scenes that carry none")
+    aoi: str | None = Field(default=None, description="vector file of the area to look at, local or s3://")
+    scene_overlap: SceneOverlap = Field(
+        default=SceneOverlap.OWN,
+        description="own: shared ground is answered once, by the newest scene; keep-all: by every scene",
+    )
     scaling: str | tuple[Range, ...] = Field(default="auto", description="auto, or low and high of each band")
     seed: int = Field(default=0, description="seed of whatever draws")
     device: str = Field(default="auto", description="auto, cpu or cuda")

@@ -27,7 +27,7 @@ def geoparquet_bytes(
     """Encode rows with longitude-latitude geometries, covering boxes and zstd.
 
     Args:
-        columns: column name to values, without the covering boxes; geometries as shapely objects.
+        columns: column name to values, without the covering boxes; geometries as shapely objects or None.
         schema: Arrow types and order of all columns, covering boxes among them.
         coverings: geometry column to the column of its covering box, the primary geometry first.
     """
@@ -56,8 +56,11 @@ def hilbert_order(
 
 
 def _boxes(shapes: Sequence[object]) -> pa.StructArray:
-    bounds = shapely.bounds(np.asarray(shapes, dtype=object)).reshape(-1, 4)
-    return pa.StructArray.from_arrays([pa.array(side) for side in bounds.T], fields=list(BBOX))
+    """Covering boxes; null where there is no shape."""
+    places = np.asarray(shapes, dtype=object)
+    bounds = shapely.bounds(places).reshape(-1, 4)
+    sides = [pa.array(side) for side in bounds.T]
+    return pa.StructArray.from_arrays(sides, fields=list(BBOX), mask=pa.array(shapely.is_missing(places)))
 
 
 def _encoded(table: pa.Table, geo: dict[str, object]) -> bytes:

@@ -1,9 +1,9 @@
-"""What a job asks of the machines it runs on, by its models' names and sizes. Loads nothing, knows no Ray."""
+"""What a job asks of the machines it runs on, by its models' names and sizes. Loads nothing."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
-from pipelines.config import JobConfig
+from pipelines.config import Engine, JobConfig
 from pipelines.truth import PREFIX
 from reasoner.loading import is_served, weights_bytes
 
@@ -42,6 +42,19 @@ def wanted_cluster(config: JobConfig) -> Cluster:
         ModelError: there is no such model.
     """
     return Cluster(config.address, config.workers, device_need(config))
+
+
+def check_engine(config: JobConfig) -> None:
+    """See that what is to drive a run is there and has what the models need; nothing for a plain loop.
+
+    Raises:
+        RequestError: there is no such cluster, or it lacks a GPU or room for the workers.
+        ModelError: there is no such model.
+    """
+    if config.engine is Engine.RAY:
+        from pipelines import ray_cluster
+
+        ray_cluster.check_room(wanted_cluster(config))
 
 
 def device_need(config: JobConfig) -> Need:

@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Sequence
+from glob import escape
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -13,7 +14,8 @@ from pipelines.config import Engine, JobConfig
 from pipelines.errors import RequestError
 from pipelines.plan_files import package_version
 from pipelines.truth import PREFIX
-from tiling.storage import is_local, local_path
+from tiling.buckets import is_local
+from tiling.storage import local_path
 
 PACKAGES = ("pipelines", "reasoner", "tiling", "training")
 """Our own code; the embedded models and the recipes are files in it."""
@@ -67,6 +69,9 @@ def pack(folder: Path, config: JobConfig) -> None:
     Args:
         folder: an empty folder.
         config: the request, as the cluster takes it.
+
+    Raises:
+        RequestError: the file of the area of interest is not there.
     """
     for name in PACKAGES:
         shutil.copytree(_home(name), folder / name, ignore=_LEFT_OUT)
@@ -75,13 +80,31 @@ def pack(folder: Path, config: JobConfig) -> None:
     # Makes the version that is written into results this code's, whatever the cluster has installed.
     metadata = f"Metadata-Version: 2.1\nName: remotereasoner\nVersion: {package_version()}\n"
     (about / "METADATA").write_text(metadata, encoding="utf-8")
-    fields = yaml.safe_dump(config.model_dump(mode="json", exclude_defaults=True), allow_unicode=True)
+    brought = config.model_copy(update={"aoi": _brought(folder, config.aoi)})
+    fields = yaml.safe_dump(brought.model_dump(mode="json", exclude_defaults=True), allow_unicode=True)
     (folder / JOB_FILE).write_text(fields, encoding="utf-8")
 
 
 def command_line(*, overwrite: bool) -> str:
     """What the cluster is to run in the folder."""
     return " ".join([*COMMAND, *(["--overwrite"] if overwrite else [])])
+
+
+def _brought(folder: Path, aoi: str | None) -> str | None:
+    """Take a local file of the area along, with what lies beside it under its name (as shapefiles have).
+
+    Raises:
+        RequestError: there is no such file.
+    """
+    if aoi is None or not is_local(aoi):
+        return aoi
+    path = Path(local_path(aoi))
+    if not path.is_file():
+        raise RequestError("aoi", f"{aoi} is not there", "name a vector file")
+    (folder / "aoi").mkdir()
+    for part in path.parent.glob(f"{escape(path.stem)}.*"):
+        shutil.copy(part, folder / "aoi")
+    return f"aoi/{path.name}"
 
 
 def _home(package: str) -> Path:

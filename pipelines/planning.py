@@ -5,8 +5,13 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.aoi import read_aoi
 from pipelines.config import JobConfig
 from pipelines.errors import RequestError
+from pipelines.ground import planned_tiles, scenes_within, with_data_ground
 from pipelines.models import reasoner_facts, segmenter_facts
 from pipelines.plan import RULES_VERSION, ChunkRef, ModelFacts, Plan, PlannedScene, chunk_refs, digest
 from tiling.grid import Grid
@@ -44,26 +49,30 @@ def make_plan(config: JobConfig, *, frozen: FrozenScaling | None = None) -> Plan
         SceneError: a scene cannot be opened or placed.
         GridError: tile, overlap and chunk make no grid.
         ModelError: a model is unknown.
-        RequestError: two scenes share an id, or an oracle does not know a question.
+        RequestError: two scenes share an id, an oracle does not know a question, or the area of interest
+            cannot be read or meets no scene.
     """
     queries = config.queries()
     reasoner = reasoner_facts(config.reasoner, profile=config.profile, queries=queries)
     segmenter = segmenter_facts(config.segmenter)
     sizes = _sizes(config, reasoner)
     limits = job_limits(config)
-    scenes = find_scenes(config, limits)
-    planned = tuple(_lay_grid(scene, sizes, config.gsd) for scene in scenes)
-    scaling = _scaling(config, scenes, limits=limits, frozen=frozen)
+    aoi = read_aoi(config.aoi) if config.aoi else None
+    found = [_lay_grid(scene, sizes, config.gsd) for scene in find_scenes(config, limits)]
+    planned = with_data_ground(scenes_within(found, aoi), config.scene_overlap, limits)
+    scaling = _scaling(config, [item.scene for item in planned], limits=limits, frozen=frozen)
+    wanted = planned_tiles(planned, aoi=aoi, overlap=config.scene_overlap)
     basis = _basis((reasoner, segmenter), sizes, scaling)
     return Plan(
-        run_id=digest({**basis, "queries": [query.id for query in queries], "scenes": _places(planned)}),
+        run_id=digest({**basis, "gsd": config.gsd, "bands": config.bands}),
         config=config,
         queries=queries,
         reasoner=reasoner,
         segmenter=segmenter,
         scaling=scaling,
         scenes=planned,
-        chunks=_all_refs(planned, basis),
+        chunks=_all_refs(planned, basis, wanted),
+        aoi=aoi,
     )
 
 
@@ -150,12 +159,11 @@ def _basis(
     }
 
 
-def _places(planned: Sequence[PlannedScene]) -> list[object]:
-    return [
-        [item.scene.scene_id, item.scene.crs, item.work.transform, item.work.width, item.work.height]
-        for item in planned
-    ]
-
-
-def _all_refs(planned: Sequence[PlannedScene], basis: dict[str, object]) -> tuple[ChunkRef, ...]:
-    return tuple(ref for index, item in enumerate(planned) for ref in chunk_refs(index, item, basis))
+def _all_refs(
+    planned: Sequence[PlannedScene], basis: dict[str, object], wanted: Sequence[NDArray[np.bool_] | None]
+) -> tuple[ChunkRef, ...]:
+    return tuple(
+        ref
+        for index, (item, tiles) in enumerate(zip(planned, wanted, strict=True))
+        for ref in chunk_refs(index, item, basis, wanted=tiles)
+    )

@@ -25,8 +25,9 @@ KNOCK_S = 5.0
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_IGNORE_UNHANDLED_ERRORS": "1",
 }
-"""No reports to anyone, and no advice on stderr."""
+"""No reports to anyone, no advice on stderr, and not every trace of what failed with a run's error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +193,8 @@ def _knock(address: str | None) -> None:
     if host and port.isdigit():
         # Ray takes this machine's name for itself to mean its address in the network.
         here = host in ("localhost", "127.0.0.1", "[::1]")
-        known = ray.util.get_node_ip_address() if here else host.strip("[]")
+        address: Any = ray.util.get_node_ip_address  # untyped
+        known = address() if here else host.strip("[]")
         with socket.create_connection((known, int(port)), timeout=KNOCK_S):
             pass
 

@@ -6,23 +6,24 @@ every core free, when the actors' share of a small machine left little for the r
 
 import time
 from collections import Counter, deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow as pa
 import ray
 from ray.exceptions import RayError, RayTaskError
 
 from pipelines.infer_chunk import failed_chunk
-from pipelines.merge_job import MergeItem, MergeStep
+from pipelines.lending import Lending
+from pipelines.merge_step import MergeItem, MergeStep, SceneMerge
 from pipelines.models import ModelRecipe
 from pipelines.needs import Cluster
 from pipelines.ray_cluster import IO_CPUS, connect, room
 from pipelines.ray_pool import ActorPool, Slot
-from pipelines.steps import CommitStep, ReadStep
-from pipelines.tasks import ChunkAnswers, ChunkDone, ChunkRead, Pending
+from pipelines.steps import CommitStep, InferStep, ReadStep
+from pipelines.tasks import ChunkAnswers, ChunkDone, ChunkRead, ChunkTask, Pending
 from reasoner.query import Query
+from tiling.buckets import lend
 
 STREAMED_TRIES = 2
 """Tries of a chunk among others. One whose worker dies each time is then tried alone, so that it takes no
@@ -57,8 +58,8 @@ def run_chunks(
     if not pending:
         return
     connect(cluster.address)
-    pool = ActorPool(recipe, cluster)
-    line = _Line(ray.put(read), ray.put(commit))
+    pool, lent = ActorPool(recipe, cluster), _lent(cluster.address)
+    line = _Line(*(ray.put(Lending(step, lent)) for step in (read, InferStep, commit)))
     left: Sequence[Pending] = pending
     try:
         for _ in range(STREAMED_TRIES):
@@ -74,12 +75,19 @@ def run_chunks(
 class _Line:
     """The three steps of a chunk, chained without passing through this process."""
 
-    read: "ray.ObjectRef[ReadStep]"
-    commit: "ray.ObjectRef[CommitStep]"
+    read: "ray.ObjectRef[Any]"
+    make: "ray.ObjectRef[Any]"
+    commit: "ray.ObjectRef[Any]"
 
-    def send(self, chunk: Pending, actor: Any) -> "ray.ObjectRef[ChunkDone]":
+    def ready(self, slot: Slot) -> "ray.ObjectRef[str]":
+        """Done when the actor, restarted if need be, has its models loaded; the id of its node."""
+        loaded: ray.ObjectRef[str] = slot.actor.load.options(max_task_retries=-1).remote(self.make)
+        return loaded
+
+    def send(self, chunk: Pending, slot: Slot) -> "ray.ObjectRef[ChunkDone]":
         image = _read_one.remote(self.read, chunk)
-        done: ray.ObjectRef[ChunkDone] = _commit_one.remote(self.commit, actor.answer.remote(image))
+        answers = slot.actor.answer.remote(self.make, image)
+        done: ray.ObjectRef[ChunkDone] = _commit_one.remote(self.commit, answers)
         return done
 
 
@@ -136,12 +144,12 @@ class _Stream:
         slot = min(self._free, key=lambda slot: self._busy[slot.number])
         self._free.remove(slot)
         self._busy[slot.number] += 1
-        self._under_way[self._line.send(chunk, slot.actor)] = _UnderWay(slot, chunk=chunk)
+        self._under_way[self._line.send(chunk, slot)] = _UnderWay(slot, chunk=chunk)
 
     def _look(self) -> None:
         """Use what joined the cluster, and take back what was at a node that left it."""
         for slot in self._pool.grown(len(self._waiting), known=self._known()):
-            self._under_way[slot.ready()] = _UnderWay(slot)
+            self._under_way[self._line.ready(slot)] = _UnderWay(slot)
         suspects = [item for item in self._under_way.values() if item.suspect]
         alive = {node.node_id for node in room().nodes} if suspects else set()
         for item in suspects:
@@ -159,7 +167,9 @@ class _Stream:
             self._free.append(item.slot)
             return found
         if found is None:
-            self._under_way[item.slot.ready()] = _UnderWay(item.slot, suspect=item.chunk or item.suspect)
+            self._under_way[self._line.ready(item.slot)] = _UnderWay(
+                item.slot, suspect=item.chunk or item.suspect
+            )
             return None
         if item.suspect:
             self._judge(item, node_lost=item.slot.node_id not in {node.node_id for node in room().nodes})
@@ -193,39 +203,53 @@ def _outcome(ref: "ray.ObjectRef[Any]") -> ChunkDone | str | None:
 
 
 @ray.remote(num_cpus=IO_CPUS, max_retries=IO_RETRIES, scheduling_strategy="SPREAD")
-def _read_one(read: ReadStep, chunk: Pending) -> ChunkRead:
+def _read_one(read: Callable[[ChunkTask], ChunkRead], chunk: Pending) -> ChunkRead:
     return read(chunk.task())
 
 
 @ray.remote(num_cpus=IO_CPUS, max_retries=IO_RETRIES)
-def _commit_one(commit: CommitStep, answers: ChunkAnswers) -> ChunkDone:
+def _commit_one(commit: Callable[[ChunkAnswers], ChunkDone], answers: ChunkAnswers) -> ChunkDone:
     return commit(answers)
 
 
 @ray.remote(num_cpus=IO_CPUS, max_retries=IO_RETRIES)
-def _give_up(commit: CommitStep, chunk: Pending) -> ChunkDone:
+def _give_up(commit: Callable[[ChunkAnswers], ChunkDone], chunk: Pending) -> ChunkDone:
     reason = f"the worker died {STREAMED_TRIES + 1} times on this chunk, the last time with nothing beside it"
     return commit(failed_chunk(chunk.task(), reason))
 
 
-def merge_parts(step: MergeStep, items: Sequence[MergeItem]) -> Iterator[pa.Table]:
-    """Merge scenes and questions as Ray tasks, a bounded number at a time; tables in the order of the items.
+def _lent(address: str | None) -> Mapping[str, str]:
+    """Access to object storage for the workers of a cluster; those of this process share its environment."""
+    return lend() if address else {}
+
+
+def merge_parts(step: MergeStep, items: Sequence[MergeItem]) -> Iterator[SceneMerge]:
+    """Merge scenes and questions as Ray tasks, a bounded number at a time; in the order of the items.
 
     Raises:
         RequestError: no such cluster.
         ray.exceptions.RayError: the cluster fails.
     """
     connect(step.plan.config.address)
-    shared, waiting = ray.put(step), deque[ray.ObjectRef[pa.Table]]()
+    shared: ray.ObjectRef[Any] = ray.put(Lending(step, _lent(step.plan.config.address)))
+    waiting = deque[ray.ObjectRef[SceneMerge]]()
     at_once = 2 * max(1, int(room().cpus))
     for scene, query in items:
         if len(waiting) >= at_once:
-            yield ray.get(waiting.popleft())
+            yield _table(waiting.popleft())
         waiting.append(_merge_one.remote(shared, scene, query))
     while waiting:
-        yield ray.get(waiting.popleft())
+        yield _table(waiting.popleft())
+
+
+def _table(ref: "ray.ObjectRef[SceneMerge]") -> SceneMerge:
+    """A merged table; what its task raised is raised here as itself."""
+    try:
+        return ray.get(ref)
+    except RayTaskError as error:
+        raise error.cause from error
 
 
 @ray.remote(num_cpus=1)
-def _merge_one(step: MergeStep, scene: int, query: Query) -> pa.Table:
+def _merge_one(step: Callable[[int, Query], SceneMerge], scene: int, query: Query) -> SceneMerge:
     return step(scene, query)

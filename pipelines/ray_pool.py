@@ -1,6 +1,6 @@
 """The model actors of a run: started, restarted by Ray, and more of them as the cluster grows."""
 
-from collections.abc import Set
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,9 @@ from pipelines.needs import Cluster
 from pipelines.ray_cluster import Pool, choose_pool, room
 from pipelines.steps import InferStep
 from pipelines.tasks import ChunkAnswers, ChunkRead
+
+MakeStep = Callable[[ModelRecipe], InferStep]
+"""Loads the models."""
 
 PER_ACTOR = 3
 """Chunks under way for each model actor: one is read, one answered, one committed."""
@@ -25,15 +28,15 @@ class InferActor:
         self._recipe = recipe
         self._step: InferStep | None = None
 
-    def load(self) -> str:
+    def load(self, make: MakeStep) -> str:
         """Load the models, so that a model that cannot be loaded is an error of its own; the node's id."""
         if self._step is None:
-            self._step = InferStep(ray.get(self._recipe[0]))
+            self._step = make(ray.get(self._recipe[0]))
         return str(ray.get_runtime_context().get_node_id())
 
-    def answer(self, read: ChunkRead) -> ChunkAnswers:
+    def answer(self, make: MakeStep, read: ChunkRead) -> ChunkAnswers:
         """Answer one chunk."""
-        self.load()
+        self.load(make)
         assert self._step is not None
         return self._step(read)
 
@@ -48,11 +51,6 @@ class Slot:
     """Which actor it is, from 0."""
     node_id: str = ""
     """Where it was last seen ready."""
-
-    def ready(self) -> "ray.ObjectRef[str]":
-        """Done when the actor, restarted if need be, has its models loaded; the id of its node."""
-        loaded: ray.ObjectRef[str] = self.actor.load.options(max_task_retries=-1).remote()
-        return loaded
 
 
 class ActorPool:

@@ -14,6 +14,7 @@ from tiling.errors import SceneError
 from tiling.georeference import place
 from tiling.handles import opened
 from tiling.limits import DEFAULT_LIMITS, Limits
+from tiling.patience import patiently
 from tiling.scene import Band, Scene, Transform
 from tiling.stac_item import iso_utc, read_item
 from tiling.storage import full_address, identity, list_sources
@@ -80,11 +81,12 @@ def describe_scene(
     Raises:
         SceneError: The source is not there or not allowed, its bands or its place are in doubt, or its
             files do not share one grid.
+        StorageError: Object storage refuses or is away.
     """
     choice = _choose(source)
     declared: dict[str, _Declared] = {}
     for uri in dict.fromkeys(band.uri for band in choice.bands):
-        declared[uri] = _declared(uri, _indexes_in(choice, uri) or bands, assume_crs, limits)
+        declared[uri] = _read_declared(uri, _indexes_in(choice, uri) or bands, assume_crs, limits)
     first = _one_grid(choice.uri, declared)
     shown = choice.bands if choice.bands[0].index else _expanded(choice.bands[0], first)
     return Scene(
@@ -129,6 +131,13 @@ def _band_set(files: Mapping[str, str]) -> _Choice:
 
 def _stem(uri: str) -> str:
     return os.path.splitext(uri.rstrip("/").rsplit("/", 1)[-1])[0]
+
+
+def _read_declared(
+    uri: str, indexes: tuple[int, ...] | None, assume_crs: str | None, limits: Limits
+) -> _Declared:
+    """What a file declares; one elsewhere is asked again before it is held to be wrong."""
+    return patiently(uri, lambda: _declared(uri, indexes, assume_crs, limits))
 
 
 def _declared(uri: str, indexes: tuple[int, ...] | None, assume_crs: str | None, limits: Limits) -> _Declared:

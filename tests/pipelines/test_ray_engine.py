@@ -13,7 +13,7 @@ import pytest
 from pipelines import ray_cluster, ray_engine
 from pipelines.errors import RequestError
 from pipelines.ledger import Status
-from pipelines.merge_job import MergeStep, one_by_one
+from pipelines.merge_step import merge_step, one_by_one
 from pipelines.needs import Cluster
 from pipelines.plan_files import read_plan
 from pipelines.planning import job_limits, make_plan
@@ -116,7 +116,7 @@ def test_ray_merges_to_the_same_tables_in_the_same_order(whole: Path, ray_here: 
     store = Store(str(whole))
     plan = read_plan(store)
     items = [(scene, query) for query in plan.queries for scene in (0, 1)] * 3
-    step = MergeStep(store, plan)
+    step = merge_step(store, plan)
     assert list(ray_engine.merge_parts(step, items)) == list(one_by_one(step, items))
 
 
