@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from pipelines.cli_cluster import submit_command
 from pipelines.cli_nightly import nightly_command
 from pipelines.cli_results import AsJson, check_command, show_command, status_command
 from pipelines.cli_run import bench_command, plan_command, run_command
@@ -47,6 +48,7 @@ for _name, _command in (
     ("plan", plan_command),
     ("bench", bench_command),
     ("run", run_command),
+    ("submit", submit_command),
     ("nightly", nightly_command),
     ("status", status_command),
     ("check", check_command),

@@ -71,3 +71,15 @@ class LockLostError(RuntimeError):
             f"{self.address}: the lock was lost after {self.silent_s:.0f} s without renewal, another process "
             "may write here now; run the same command again when that one has ended"
         )
+
+
+class ClusterError(RuntimeError):
+    """A Ray cluster refuses a job or is lost while it is followed; raised by submit, which shows it."""
+
+    def __init__(self, address: str, reason: str) -> None:
+        super().__init__(address, reason)
+        self.address = address
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.address}: {self.reason}; what the job has committed stays, submit the same again"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pipelines.config import JobConfig
 from pipelines.errors import RequestError, StoppedError
 from pipelines.lock import Lease, Lock, held, refuse_if_held
+from pipelines.needs import check_engine
 from pipelines.plan import Plan
 from pipelines.plan_files import clear_job, frozen_scaling, frozen_search, read_job, write_plan
 from pipelines.planning import make_plan
@@ -51,7 +52,7 @@ def draft_job(store: Store, config: JobConfig, *, overwrite: bool, lease: Lease,
         anew: search again where the folder holds the plan of the same search, as a night does.
 
     Raises:
-        RequestError: the request is wrong.
+        RequestError: the request is wrong, or what is to drive it lacks what its models need.
         LockedError: another process writes into the folder.
         SceneError: a scene cannot be opened.
         GridError: the sizes make no grid.
@@ -61,7 +62,10 @@ def draft_job(store: Store, config: JobConfig, *, overwrite: bool, lease: Lease,
         refuse_if_held(store, lease)
         job = None if overwrite else read_job(store)
         known = () if anew else frozen_search(store, config, job)
-    return Draft(make_plan(config, frozen=frozen_scaling(job), known=known), job)
+    plan = make_plan(config, frozen=frozen_scaling(job), known=known)
+    if job is None:
+        check_engine(config)
+    return Draft(plan, job)
 
 
 def freeze_job(store: Store, draft: Draft, *, overwrite: bool) -> None:

@@ -16,6 +16,7 @@ from pipelines.lock import LEASE, Lease, Lock
 from pipelines.merge_job import merge_job
 from pipelines.merge_step import MergeParts, one_by_one
 from pipelines.models import ModelRecipe
+from pipelines.needs import check_engine, wanted_cluster
 from pipelines.opening_job import draft_job, freeze_job, stopping, writing
 from pipelines.plan import Plan
 from pipelines.plan_files import check_same_job
@@ -112,6 +113,7 @@ def _work_off(store: Store, plan: Plan, *, lock: Lock, listener: Listener) -> tu
     before = committed(store)
     pending = pending_chunks(plan, before)
     if pending:
+        check_engine(plan.config)
         withdraw(store)
     statuses: Counter[str] = Counter()
     for done in chunk_events(store, plan, pending, listener=listener):
@@ -171,7 +173,7 @@ def _drive(store: Store, plan: Plan, pending: Sequence[Pending]) -> Iterator[Chu
         return loop_engine.run_chunks(pending, read=read, recipe=recipe, commit=commit)
     from pipelines import ray_engine
 
-    cluster = ray_engine.Cluster(plan.config.address, plan.config.workers)
+    cluster = wanted_cluster(plan.config)
     return ray_engine.run_chunks(pending, read=read, recipe=recipe, commit=commit, cluster=cluster)
 
 

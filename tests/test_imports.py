@@ -23,7 +23,7 @@ ARROWS = {
 
 MODELS = ("reasoner/*", "training/*")
 HOMES = {
-    "ray": ("pipelines/ray_engine.py", "training/launching/ray_*.py"),
+    "ray": ("pipelines/ray_*.py", "training/launching/ray_*.py"),
     "rasterio": ("tiling/*",),
     "osgeo": ("tiling/*",),
     "contourpy": ("tiling/*",),

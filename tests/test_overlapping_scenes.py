@@ -10,7 +10,7 @@ import pytest
 import shapely
 from numpy.typing import NDArray
 
-from pipelines import ray_engine
+from pipelines import ray_cluster
 from pipelines import run_job as running
 from pipelines.plan import Plan
 from pipelines.plan_files import read_plan
@@ -122,7 +122,7 @@ def test_ray_gives_the_bytes_of_the_loop_where_scenes_overlap(
 
     run(pair, tmp_path / "loop")
     monkeypatch.setattr(running, "RAY_MERGES", 1)
-    ray_engine.connect(None)
+    ray_cluster.connect(None)
     try:
         run(pair, tmp_path / "ray", engine="ray")
     finally:
