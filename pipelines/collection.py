@@ -11,13 +11,11 @@ import shapely
 from pipelines.columns import OBJECT_COLUMNS
 from pipelines.dataset import OBJECT_SCHEMA, OBJECTS, instant, item_name
 from pipelines.geoparquet import LONLAT
-from pipelines.plan import RULES_VERSION, Plan, PlannedScene
+from pipelines.plan import RULES_VERSION, Plan, scene_outline
 from pipelines.plan_files import package_version
 from pipelines.stac_cells import NAME as ITEM
 from pipelines.stac_cells import PARQUET
 from pipelines.storage import Store
-from tiling.placing import footprint, to_lonlat
-from tiling.window import Window
 
 NAME = "collection.json"
 _EXTENSIONS = (
@@ -59,11 +57,9 @@ def published_files(store: Store) -> list[str] | None:
     return sorted(str(asset["href"]).removeprefix("./") for asset in assets.values())
 
 
-def scene_outline(item: PlannedScene) -> shapely.Geometry:
-    """Ground footprint of a scene, longitude and latitude."""
-    window = Window(0, 0, item.work.width, item.work.height)
-    outline: shapely.Geometry = to_lonlat([footprint(window, item.work.transform)], item.scene.crs)[0]
-    return outline
+def published_failed(store: Store) -> int:
+    """Failed tiles and questions that the published collection names, 0 where nothing is published."""
+    return int(json.loads(store.read(NAME))["remotereasoner:failed"]) if store.exists(NAME) else 0
 
 
 def _items(store: Store, files: Sequence[str]) -> list[str]:
@@ -77,7 +73,7 @@ def _items(store: Store, files: Sequence[str]) -> list[str]:
 def _collection(plan: Plan, files: Sequence[str], *, failed: int, items: Sequence[str]) -> pystac.Collection:
     questions = "; ".join(query.text for query in plan.queries)
     found = pystac.Collection(
-        id=f"remotereasoner-{plan.run_id}",
+        id=f"remotereasoner-{plan.job_id}",
         title=questions,
         description=f"Answers to: {questions}",
         license="other",

@@ -83,3 +83,34 @@ ANSWER_COLUMNS: Mapping[str, Column] = {
     "seconds": Column("Share of the models' time.", "seconds"),
 }
 """Columns of `answers`, the ledger."""
+
+
+def _sides(meaning: str, unit: str = "") -> dict[str, Column]:
+    """The columns of one fact about a thing before and after."""
+    name = meaning.split("`")[1]
+    return {
+        f"{name}_before": Column(f"{meaning} before the night, null where it appeared.", unit),
+        f"{name}_after": Column(f"{meaning} after the night, null where it disappeared.", unit),
+    }
+
+
+CHANGE_COLUMNS: Mapping[str, Column] = {
+    "change": Column("`appeared`, `disappeared` or `changed` (another outline or label)."),
+    "id": Column("The thing's id, as in `objects`."),
+    "query_id": _QUERY_ID,
+    "query": _QUERY,
+    "label": Column("Its label after the night, or before where it disappeared."),
+    "geometry": Column("Its outline after the night, or before where it disappeared.", LONLAT),
+    "before": Column("Its outline before the night, null where it appeared.", LONLAT),
+    "after": Column("Its outline after the night, null where it disappeared.", LONLAT),
+    "bbox": Column("Covering box of `geometry`.", LONLAT),
+    "before_bbox": Column("Covering box of `before`, null where that is.", LONLAT),
+    "after_bbox": Column("Covering box of `after`, null where that is.", LONLAT),
+    "iou": Column("How much the outlines share: intersection over union.", "0 to 1"),
+    **_sides("Its `label`"),
+    **_sides("Its `area_m2`", "square metres"),
+    **_sides("Its `score`", "0 to 1"),
+    **_sides("Its `scene_ids`"),
+    **_sides("Its `datetime`", "UTC"),
+}
+"""Columns of `changes`, the table of a night."""

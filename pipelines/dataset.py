@@ -1,9 +1,10 @@
 """The objects and texts that users query: columns, cells and files. Knows no fragment and no model."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import BytesIO
+from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +19,7 @@ from pipelines.stac_cells import item_bytes
 from pipelines.storage import Store
 from reasoner.query import Query
 from tiling.scene_object import SceneObject
+from tiling.storage import look_into
 
 OBJECTS = "objects"
 TEXTS = "texts"
@@ -95,6 +97,11 @@ def object_part(objects: Sequence[SceneObject], thinking: Sequence[str], origin:
     return pa.Table.from_pylist(records, schema=PART_SCHEMA)
 
 
+def part_outlines(part: pa.Table) -> frozenset[bytes]:
+    """Outlines of the rows of a part, WKB."""
+    return frozenset(part.column("geometry").to_pylist())
+
+
 def part_cells(part: pa.Table) -> list[str]:
     """Deepest cell of each row of a part."""
     cells: list[str] = part.column(_CELL).to_pylist()
@@ -106,10 +113,46 @@ def cell_rows(part: pa.Table, cell: str) -> pa.Table:
     return part.filter(pa.array([key.startswith(cell) for key in part_cells(part)], pa.bool_()))
 
 
+def empty_part() -> pa.Table:
+    """A part without rows."""
+    return PART_SCHEMA.empty_table()
+
+
+def split_rows(part: pa.Table, scene_ids: Set[str], outlines: Set[bytes]) -> tuple[pa.Table, pa.Table]:
+    """Rows that none of these scenes has a share in and that have none of these outlines, and all others.
+
+    The id of a row does not tell it: one that has been kept from night to night is not that of the place.
+    """
+    scenes, shapes = (part.column(name).to_pylist() for name in ("scene_ids", "geometry"))
+    pairs = zip(scenes, shapes, strict=True)
+    apart = [scene_ids.isdisjoint(own) and shape not in outlines for own, shape in pairs]
+    other = [not each for each in apart]
+    return part.filter(pa.array(apart, pa.bool_())), part.filter(pa.array(other, pa.bool_()))
+
+
+def read_cell(store: Store, query_id: str, cell: str) -> pa.Table:
+    """A written cell's objects as a part again.
+
+    Raises:
+        FileNotFoundError: there is no such cell.
+    """
+    table = pq.read_table(BytesIO(store.read(object_name(query_id, cell))))
+    shapes = shapely.from_wkb(table.column("geometry").to_numpy())
+    cells = pa.array(quadkeys(shapes) if len(shapes) else [], pa.string())
+    return table.append_column(_CELL, cells).select(PART_SCHEMA.names).cast(PART_SCHEMA)
+
+
+def object_cells(store: Store, query_id: str) -> list[str]:
+    """Cells of which a question has a file, sorted."""
+    return sorted(name.split("/cell=")[1].split("/")[0] for name in object_files(store, query_id))
+
+
 def write_cell(store: Store, query_id: str, cell: str, rows: pa.Table) -> str:
     """Write one cell's objects in Hilbert order, atomically, and their STAC Item; the file's name."""
     shapes = {name: shapely.from_wkb(rows.column(name).to_numpy()) for name in GEOMETRIES}
-    order = hilbert_order(shapes["geometry"], cell_bounds(cell), rows.column("id").to_pylist())
+    ids, scenes = (rows.column(name).to_pylist() for name in ("id", "scene_ids"))
+    names = [f"{key}|{own}" for key, own in zip(ids, scenes, strict=True)]
+    order = hilbert_order(shapes["geometry"], cell_bounds(cell), names)
     ordered = {name: values[order] for name, values in shapes.items()}
     name = object_name(query_id, cell)
     data = _write_objects(store, name, rows.drop_columns([_CELL]).take(order), ordered)
@@ -145,9 +188,9 @@ def object_files(store: Store, query_id: str | None = None) -> list[str]:
 
 
 def count_objects(store: Store, query_id: str | None = None) -> int:
-    """Objects in the files of one question, or of all."""
+    """Objects in the files of one question, or of all, by their footers."""
     names = object_files(store, query_id)
-    return sum(pq.read_metadata(BytesIO(store.read(name))).num_rows for name in names)
+    return sum(look_into(store.path(name), _count_rows) for name in names)
 
 
 def write_texts(store: Store, rows: Sequence[AnswerRow], origin: Origin) -> str:
@@ -173,6 +216,10 @@ def _object_record(item: SceneObject, origin: Origin) -> dict[str, object]:
     record |= {"query_id": origin.query.id, "query": origin.query.text, "run_id": origin.run_id}
     record["datetime"] = instant(item.datetime)
     return record
+
+
+def _count_rows(file: BinaryIO) -> int:
+    return int(pq.read_metadata(file).num_rows)
 
 
 def _text_record(row: AnswerRow, origin: Origin) -> dict[str, object]:

@@ -30,7 +30,7 @@ def geoparquet_bytes(
     """Encode rows with longitude-latitude geometries, covering boxes and zstd.
 
     Args:
-        columns: column name to values, without the covering boxes; geometries as shapely objects.
+        columns: column name to values, without the covering boxes; geometries as shapely objects or None.
         schema: Arrow types and order of all columns, covering boxes among them.
         coverings: geometry column to the column of its covering box, the primary geometry first.
     """
@@ -71,8 +71,10 @@ def hilbert_order(
 
 
 def _boxes(shapes: NDArray[np.object_]) -> pa.StructArray:
+    """Covering boxes; null where there is no shape."""
     bounds = shapely.bounds(shapes).reshape(-1, 4)
-    return pa.StructArray.from_arrays([pa.array(side) for side in bounds.T], fields=list(BBOX))
+    sides = [pa.array(side) for side in bounds.T]
+    return pa.StructArray.from_arrays(sides, fields=list(BBOX), mask=pa.array(shapely.is_missing(shapes)))
 
 
 def _described(shapes: Shapes, coverings: Mapping[str, str]) -> dict[str, object]:

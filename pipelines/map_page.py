@@ -14,10 +14,9 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from pipelines.collection import scene_outline
 from pipelines.dataset import object_files
 from pipelines.pictures import Picture, scene_picture
-from pipelines.plan import Plan
+from pipelines.plan import Plan, scene_outline
 from pipelines.planning import job_limits
 from pipelines.storage import Store
 from reasoner.query import Query, Task

@@ -11,6 +11,7 @@ import pyarrow as pa
 from fsspec import AbstractFileSystem
 
 from pipelines import ledger
+from pipelines.changes import FOLDER as CHANGES
 from pipelines.collection import published_files
 from pipelines.dataset import GEOMETRIES, OBJECT_SCHEMA, OBJECTS, TEXT_SCHEMA, TEXTS
 from pipelines.errors import RequestError, UnreadableError
@@ -19,7 +20,6 @@ from pipelines.query_files import PROTOCOL, LocalFiles, remote_files
 from pipelines.query_functions import add_functions
 from pipelines.storage import Store
 
-CHANGES = "changes"
 LONLAT = "GEOMETRY('OGC:CRS84')"
 """DuckDB's type of our geometry columns."""
 
@@ -159,8 +159,8 @@ def _view(connection: duckdb.DuckDBPyConnection, store: Store, name: str, files:
         connection.register(f"no_{name}", schema.empty_table())
         return f"CREATE VIEW {name} AS SELECT * REPLACE ({_placed(shapes)}) FROM no_{name}"
     listed = ", ".join(_literal(_address(store, file)) for file in files)
-    # Without hive_partitioning=false the folder's name would take the place of the column `query`.
-    source = f"read_parquet([{listed}], hive_partitioning=false)"
+    # The name of a folder query=… would take the place of the column `query`; that of a night is its date.
+    source = f"read_parquet([{listed}], hive_partitioning={str(name == CHANGES).lower()})"
     columns = f"* REPLACE ({_placed(['geometry'])})" if name == "answers" else "*"
     return f"CREATE VIEW {name} AS SELECT {columns} FROM {source}"
 

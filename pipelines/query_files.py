@@ -11,12 +11,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-import fsspec
 from fsspec import AbstractFileSystem
-from fsspec.core import url_to_fs
 
-from pipelines.storage import ATTEMPTS, Store
-from tiling.storage import storage_options
+from pipelines.storage import Store
+from tiling.buckets import remembering
+from tiling.patience import patiently
 
 PROTOCOL = "result"
 KEPT_OPEN = 512
@@ -122,11 +121,17 @@ class _Handle(io.RawIOBase):
         super().close()
 
 
-def remote_files(store: Store, folders: Sequence[str]) -> fsspec.AbstractFileSystem:
-    """The file system of a result on object storage, its folders listed once: sizes and ETags are those."""
-    options = {**storage_options(store.root, attempts=ATTEMPTS), "default_block_size": BLOCK_BYTES}
-    options |= {"use_listings_cache": True, "skip_instance_cache": True}
-    system, path = url_to_fs(store.root, **options)
-    for folder in folders:
-        system.find(f"{path}/{folder}")
-    return system
+def remote_files(store: Store, folders: Sequence[str]) -> AbstractFileSystem:
+    """The file system of a result on object storage, its folders listed once: sizes and ETags are those.
+
+    Raises:
+        StorageError: the storage refuses, or is away.
+    """
+
+    def listed() -> AbstractFileSystem:
+        system, path = remembering(store.root, block_bytes=BLOCK_BYTES)
+        for folder in folders:
+            system.find(f"{path}/{folder}")
+        return system
+
+    return patiently(store.root, listed, patience=store.patience)

@@ -14,7 +14,8 @@ from pystac.extensions.table import TableExtension
 
 from pipelines.geoparquet import LONLAT, Bounds
 
-NAME = "item.json"
+NAME = "_item.json"
+"""Readers of whole folders pass over names that begin so."""
 PARQUET = "application/vnd.apache.parquet"
 _COLLECTION = "../../../collection.json"
 _SHA256 = "1220"

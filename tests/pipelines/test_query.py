@@ -13,10 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 import shapely
 
+from pipelines.changes import Change, Side, write_changes
 from pipelines.collection import NAME
 from pipelines.dataset import OBJECT_SCHEMA, TEXT_SCHEMA
 from pipelines.ledger import SCHEMA
 from pipelines.run_job import run_job
+from pipelines.storage import Store
 from tests.commands import command
 from tests.pipelines.buckets import ADDRESS, in_bucket
 from tests.pipelines.conftest import ATOLLS, SHIPS, MakeConfig, file_bytes
@@ -69,15 +71,23 @@ def test_the_ledger_has_a_row_for_every_tile_and_question(whole: Path) -> None:
 
 
 def test_changes_are_a_view_where_there_are_some(whole_copy: Path) -> None:
-    day = whole_copy / "changes" / "date=2026-11-25"
-    day.mkdir(parents=True)
-    (whole,) = [path for path in (whole_copy / "objects").rglob("*.parquet") if "ships" in str(path)]
-    shutil.copy(whole, day / "changes.parquet")
+    store = Store(str(whole_copy))
+    row = objects_of(whole_copy).iloc[0]
+    side = Side("", row["geometry"], row["area_m2"], row["score"], tuple(row["scene_ids"]), None)
+    names = [
+        write_changes(store, date, [Change(row["id"], row["query_id"], row["query"], *sides)])
+        for date, sides in (("2026-11-24", (None, side)), ("2026-11-25", (side, None)))
+    ]
     collection = json.loads((whole_copy / NAME).read_text())
-    collection["assets"]["night"] = {"href": "./changes/date=2026-11-25/changes.parquet"}
+    collection["assets"] |= {name: {"href": f"./{name}"} for name in names}
     (whole_copy / NAME).write_text(json.dumps(collection))
-    (found,) = rows(whole_copy, "SELECT count(*) AS n FROM changes")
-    assert found["n"] == pq.read_metadata(whole).num_rows
+    found = rows(whole_copy, "SELECT date, change, query, typeof(geometry) AS t FROM changes ORDER BY date")
+    assert [(row["date"], row["change"]) for row in found] == [
+        ("2026-11-24", "appeared"),
+        ("2026-11-25", "disappeared"),
+    ]
+    assert {row["t"] for row in found} == {"GEOMETRY('OGC:CRS84')"}
+    assert {row["query"] for row in found} <= {SHIPS, ATOLLS}
 
 
 def test_spatial_functions_say_what_shapely_says(whole: Path) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from pipelines import ledger, query_functions
-from pipelines.columns import ANSWER_COLUMNS, LONLAT, OBJECT_COLUMNS, TEXT_COLUMNS, Column
+from pipelines import changes, ledger, query_functions
+from pipelines.columns import ANSWER_COLUMNS, CHANGE_COLUMNS, LONLAT, OBJECT_COLUMNS, TEXT_COLUMNS, Column
 from pipelines.dataset import GEOMETRIES, OBJECT_SCHEMA, TEXT_SCHEMA
 from pipelines.export import FORMATS
 from tests.pipelines.schema_tables import table
@@ -18,6 +18,7 @@ TABLES = {
     "objects": (OBJECT_COLUMNS, OBJECT_SCHEMA),
     "texts": (TEXT_COLUMNS, TEXT_SCHEMA),
     "answers": (ANSWER_COLUMNS, ledger.SCHEMA),
+    "changes": (CHANGE_COLUMNS, changes.SCHEMA),
 }
 
 

@@ -39,7 +39,7 @@ def validate(record: dict[str, object], kind: pystac.STACObjectType) -> None:
 
 
 def items_of(out: Path) -> list[Path]:
-    return sorted((out / "objects").rglob("item.json"))
+    return sorted((out / "objects").rglob("_item.json"))
 
 
 def test_the_collection_and_its_items_pass_the_schemas_of_the_core(whole: Path) -> None:
@@ -110,7 +110,7 @@ def test_the_collection_names_columns_software_and_crs_as_the_extensions_want(wh
 def test_without_times_an_item_is_valid_and_says_all_times(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     name = write_cell(store, "q", "1202200", part("1202200", version=0))
-    record = json.loads((tmp_path / name).with_name("item.json").read_text())
+    record = json.loads((tmp_path / name).with_name("_item.json").read_text())
     validate(record, pystac.STACObjectType.ITEM)
     assert record["properties"]["start_datetime"] < "0002"
     assert record["properties"]["end_datetime"] > "9999"
@@ -131,7 +131,7 @@ def test_the_item_of_a_file_that_is_no_more_goes_with_the_next_publication(whole
         kept.rsplit("/", 1)[0]
     ]
     links = json.loads((whole_copy / NAME).read_text())["links"]
-    assert [link["href"] for link in links] == [f"./{kept.rsplit('/', 1)[0]}/item.json"]
+    assert [link["href"] for link in links] == [f"./{kept.rsplit('/', 1)[0]}/_item.json"]
 
 
 def test_a_question_that_finds_nothing_has_a_valid_collection_without_items(make_config: MakeConfig) -> None:
