@@ -7,13 +7,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import memory, outlines, overhead, reading, training
+from benchmarks import memory, outlines, overhead, querying, reading, training
 from benchmarks.measure import Row
 from benchmarks.settings import Settings, quick
 from benchmarks.table import conditions, save, show
 
 BENCHMARKS: dict[str, Callable[[Settings], list[Row]]] = {
-    module.NAME: module.measure for module in (reading, outlines, memory, overhead, training)
+    module.NAME: module.measure for module in (reading, outlines, memory, overhead, querying, training)
 }
 
 BUSY = 0.5

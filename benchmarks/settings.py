@@ -32,6 +32,8 @@ class Settings:
     """Completions of a question, and questions of a step of policy optimisation."""
     batch: int = 32
     """Images of a supervised step."""
+    objects: int = 3_000_000
+    """Objects of the result that is queried."""
 
     @property
     def large_px(self) -> int:
@@ -46,5 +48,5 @@ def quick(out: Path) -> Settings:
     """
     return Settings(
         out, size_px=1200, times_larger=2, repeats=1, chunk_px=1000, pattern_px=256, memory_engine="loop",
-        sft_steps=5, grpo_steps=3, group=2, batch=4,
+        sft_steps=5, grpo_steps=3, group=2, batch=4, objects=30_000,
     )  # fmt: skip
