@@ -58,8 +58,9 @@ def run_chunks(
     if not pending:
         return
     connect(cluster.address)
-    pool, lent = ActorPool(recipe, cluster), _lent(cluster.address)
-    line = _Line(*(ray.put(Lending(step, lent)) for step in (read, InferStep, commit)))
+    pool, lent = ActorPool(cluster), _lent(cluster.address)
+    read_ref, make_ref, commit_ref = (ray.put(Lending(step, lent)) for step in (read, InferStep, commit))
+    line = _Line(read_ref, make_ref, commit_ref, ray.put(recipe))
     left: Sequence[Pending] = pending
     try:
         for _ in range(STREAMED_TRIES):
@@ -78,15 +79,18 @@ class _Line:
     read: "ray.ObjectRef[Any]"
     make: "ray.ObjectRef[Any]"
     commit: "ray.ObjectRef[Any]"
+    recipe: "ray.ObjectRef[ModelRecipe]"
 
     def ready(self, slot: Slot) -> "ray.ObjectRef[str]":
         """Done when the actor, restarted if need be, has its models loaded; the id of its node."""
-        loaded: ray.ObjectRef[str] = slot.actor.load.options(max_task_retries=-1).remote(self.make)
+        loaded: ray.ObjectRef[str] = slot.actor.load.options(max_task_retries=-1).remote(
+            self.make, self.recipe
+        )
         return loaded
 
     def send(self, chunk: Pending, slot: Slot) -> "ray.ObjectRef[ChunkDone]":
         image = _read_one.remote(self.read, chunk)
-        answers = slot.actor.answer.remote(self.make, image)
+        answers = slot.actor.answer.remote(self.make, self.recipe, image)
         done: ray.ObjectRef[ChunkDone] = _commit_one.remote(self.commit, answers)
         return done
 

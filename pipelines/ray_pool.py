@@ -23,20 +23,19 @@ PER_ACTOR = 3
 class InferActor:
     """Keeps one loaded pair of models in a worker process, and loads them again when it is restarted."""
 
-    def __init__(self, recipe: "list[ray.ObjectRef[ModelRecipe]]") -> None:
-        """Take a list of one reference: a restart repeats these arguments, and this one is never lost."""
-        self._recipe = recipe
+    def __init__(self) -> None:
+        """Take nothing: a restart repeats its arguments, and large ones may be lost with their node."""
         self._step: InferStep | None = None
 
-    def load(self, make: MakeStep) -> str:
+    def load(self, make: MakeStep, recipe: ModelRecipe) -> str:
         """Load the models, so that a model that cannot be loaded is an error of its own; the node's id."""
         if self._step is None:
-            self._step = make(ray.get(self._recipe[0]))
+            self._step = make(recipe)
         return str(ray.get_runtime_context().get_node_id())
 
-    def answer(self, make: MakeStep, read: ChunkRead) -> ChunkAnswers:
+    def answer(self, make: MakeStep, recipe: ModelRecipe, read: ChunkRead) -> ChunkAnswers:
         """Answer one chunk."""
-        self.load(make)
+        self.load(make, recipe)
         assert self._step is not None
         return self._step(read)
 
@@ -56,13 +55,12 @@ class Slot:
 class ActorPool:
     """Starts model actors, as many as the cluster has room for and there is work for."""
 
-    def __init__(self, recipe: ModelRecipe, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster) -> None:
         """Look at the cluster; starts no actor yet.
 
         Raises:
             RequestError: it has not what the models need.
         """
-        self._recipe = ray.put(recipe)
         self._cluster = cluster
         self._slots: list[Slot] = []
         self._pool = choose_pool(cluster.workers, room(), need=cluster.need)
@@ -83,9 +81,12 @@ class ActorPool:
         return [slot for slot in self._slots if slot not in known]
 
     def close(self) -> None:
-        """End all actors now: what comes next in the run wants their cores."""
+        """Let all actors end: what comes next in the run wants their cores.
+
+        After what they still load, not killed: Ray prints each call that a kill cuts short, on stdout.
+        """
         for slot in self._slots[::PER_ACTOR]:
-            ray.kill(slot.actor)
+            slot.actor.__ray_terminate__.remote()
 
     def _now(self) -> Pool:
         """The pool that the cluster has room for; the one there is while it has just lost too much."""
@@ -98,4 +99,4 @@ class ActorPool:
         kind: Any = ray.remote(
             num_cpus=self._pool.cpus, num_gpus=self._pool.gpus, max_restarts=-1, scheduling_strategy="SPREAD"
         )(InferActor)
-        return kind.remote([self._recipe])
+        return kind.remote()
