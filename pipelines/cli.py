@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from pipelines.cli_cluster import submit_command
+from pipelines.cli_dataset import export_command, query_command
 from pipelines.cli_nightly import nightly_command
 from pipelines.cli_results import AsJson, check_command, show_command, status_command
 from pipelines.cli_run import bench_command, plan_command, run_command
@@ -53,6 +54,8 @@ for _name, _command in (
     ("status", status_command),
     ("check", check_command),
     ("show", show_command),
+    ("query", query_command),
+    ("export", export_command),
     ("eval", evaluate_command),
 ):
     app.command(_name)(_command)

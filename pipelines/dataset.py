@@ -4,15 +4,18 @@ from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import BytesIO
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import shapely
 
 from pipelines.cells import EMPTY_CELL, cell_bounds, quadkeys
-from pipelines.geoparquet import BBOX, Bounds, geoparquet_bytes, hilbert_order
+from pipelines.geoparquet import BBOX, Bounds, Shapes, encoded_table, geoparquet_bytes, hilbert_order
 from pipelines.ledger import AnswerRow
+from pipelines.stac_cells import NAME as ITEM
+from pipelines.stac_cells import item_bytes
 from pipelines.storage import Store
 from reasoner.query import Query
 from tiling.scene_object import SceneObject
@@ -145,24 +148,37 @@ def object_cells(store: Store, query_id: str) -> list[str]:
 
 
 def write_cell(store: Store, query_id: str, cell: str, rows: pa.Table) -> str:
-    """Write one cell's objects in Hilbert order, atomically; the file's name."""
-    columns = _decoded(rows.drop_columns([_CELL]), GEOMETRIES)
-    names = [f"{key}|{scenes}" for key, scenes in zip(columns["id"], columns["scene_ids"], strict=True)]
-    order = hilbert_order(columns["geometry"], cell_bounds(cell), names)
-    return _write_objects(
-        store, object_name(query_id, cell), {k: [v[i] for i in order] for k, v in columns.items()}
-    )
+    """Write one cell's objects in Hilbert order, atomically, and their STAC Item; the file's name."""
+    shapes = {name: shapely.from_wkb(rows.column(name).to_numpy()) for name in GEOMETRIES}
+    ids, scenes = (rows.column(name).to_pylist() for name in ("id", "scene_ids"))
+    names = [f"{key}|{own}" for key, own in zip(ids, scenes, strict=True)]
+    order = hilbert_order(shapes["geometry"], cell_bounds(cell), names)
+    ordered = {name: values[order] for name, values in shapes.items()}
+    name = object_name(query_id, cell)
+    data = _write_objects(store, name, rows.drop_columns([_CELL]).take(order), ordered)
+    bounds = total_bounds(iter(shapes["geometry"]))
+    item = item_bytes(data, name=f"{query_id}-{cell}", cell=cell_bounds(cell), rows=rows, bounds=bounds)
+    store.write(item_name(name), item)
+    return name
 
 
 def write_empty(store: Store, query_id: str) -> str:
     """Write the valid empty file of a question that found nothing; the file's name."""
-    columns: dict[str, list[object]] = {field.name: [] for field in PART_SCHEMA if field.name != _CELL}
-    return _write_objects(store, object_name(query_id, EMPTY_CELL), columns)
+    nothing = {name: np.empty(0, dtype=object) for name in GEOMETRIES}
+    rows = PART_SCHEMA.empty_table().drop_columns([_CELL])
+    name = object_name(query_id, EMPTY_CELL)
+    _write_objects(store, name, rows, nothing)
+    return name
 
 
 def object_name(query_id: str, cell: str) -> str:
     """Name of the file of a question's objects in a cell."""
     return f"{OBJECTS}/query={query_id}/cell={cell}/objects.parquet"
+
+
+def item_name(name: str) -> str:
+    """Name of the STAC Item beside a file of objects."""
+    return f"{name.rsplit('/', 1)[0]}/{ITEM}"
 
 
 def object_files(store: Store, query_id: str | None = None) -> list[str]:
@@ -198,7 +214,7 @@ def _object_record(item: SceneObject, origin: Origin) -> dict[str, object]:
     record = {name: getattr(item, name) for name in PART_SCHEMA.names if hasattr(item, name)}
     record |= {name: shapely.to_wkb(getattr(item, name)) for name in GEOMETRIES}
     record |= {"query_id": origin.query.id, "query": origin.query.text, "run_id": origin.run_id}
-    record["datetime"] = _instant(item.datetime)
+    record["datetime"] = instant(item.datetime)
     return record
 
 
@@ -220,18 +236,15 @@ def _text_record(row: AnswerRow, origin: Origin) -> dict[str, object]:
     }
 
 
-def _instant(text: str | None) -> datetime | None:
+def instant(text: str | None) -> datetime | None:
+    """A time given as ISO 8601, in UTC where it names no zone; None where it is unknown."""
     if text is None:
         return None
     instant = datetime.fromisoformat(text)
     return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
-def _decoded(rows: pa.Table, geometries: Sequence[str]) -> dict[str, list[Any]]:
-    columns: dict[str, list[Any]] = rows.to_pydict()
-    return columns | {name: shapely.from_wkb(columns[name]).tolist() for name in geometries}
-
-
-def _write_objects(store: Store, name: str, columns: dict[str, list[object]]) -> str:
-    store.write(name, geoparquet_bytes(columns, OBJECT_SCHEMA, COVERINGS))
-    return name
+def _write_objects(store: Store, name: str, rows: pa.Table, shapes: Shapes) -> bytes:
+    data = encoded_table(rows, shapes, schema=OBJECT_SCHEMA, coverings=COVERINGS)
+    store.write(name, data)
+    return data

@@ -16,6 +16,10 @@ class RequestError(ValueError):
         return f"{self.field}: {self.reason}; {self.remedy}"
 
 
+class UnreadableError(RequestError):
+    """A file of a result is broken, or was replaced while it was read; a question is asked anew first."""
+
+
 class StoppedError(RuntimeError):
     """A run met an outage of its storage and stopped; raised by the run, shown by the command line."""
 

@@ -23,6 +23,8 @@ ARROWS = {
 
 MODELS = ("reasoner/*", "training/*")
 HOMES = {
+    "duckdb": ("pipelines/query_*.py", "pipelines/export.py"),
+    "pyogrio": ("pipelines/export.py",),
     "ray": ("pipelines/ray_*.py", "training/launching/ray_*.py"),
     "rasterio": ("tiling/*",),
     "osgeo": ("tiling/*",),

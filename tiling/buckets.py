@@ -91,6 +91,24 @@ def filesystem(uri: str) -> tuple[fsspec.AbstractFileSystem, str]:
     return _client(_settings()), uri.removeprefix("s3://").rstrip("/")
 
 
+def remembering(uri: str, *, block_bytes: int) -> tuple[s3fs.S3FileSystem, str]:
+    """A client of its own behind an s3:// address, and the path on it, that lists a folder once.
+
+    Sizes and ETags stay those of the listing, and a file that is another by then is refused, not mixed.
+
+    Args:
+        uri: The address.
+        block_bytes: Read at a time at least.
+
+    Raises:
+        botocore.exceptions.BotoCoreError: a profile or a setting is wrong.
+        ValueError: the endpoint is no address.
+    """
+    fs = _new_client(access(), remember=True)
+    fs.default_block_size = block_bytes
+    return fs, uri.removeprefix("s3://").rstrip("/")
+
+
 def check_bucket(uri: str) -> None:
     """Ask for the bucket of an s3:// address; other addresses have none.
 
@@ -197,11 +215,14 @@ def _access(settings: _Settings) -> Access:
 
 @lru_cache(maxsize=4)
 def _client(settings: _Settings) -> s3fs.S3FileSystem:
-    how = _access(settings)
+    return _new_client(_access(settings), remember=False)
+
+
+def _new_client(how: Access, *, remember: bool) -> s3fs.S3FileSystem:
     fs = s3fs.S3FileSystem(
         anon=how.anonymous,
         endpoint_url=how.endpoint or None,
-        use_listings_cache=False,
+        use_listings_cache=remember,
         skip_instance_cache=True,
         max_concurrency=1,  # more would ask for the size of every file before it is read
         config_kwargs={**CLIENT, **_checksums(how)},

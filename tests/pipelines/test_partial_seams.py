@@ -67,7 +67,7 @@ def loose_row(tmp_path_factory: pytest.TempPathFactory) -> Row:
 def first_night(row: Row, out: Path, numbers: Sequence[int]) -> None:
     """A run whose cells are the deepest, so that the row lies in several."""
     (out / "objects").mkdir(parents=True)
-    (out / "objects" / "cells.json").write_text(json.dumps({"zoom": 12}))
+    (out / "objects" / "_cells.json").write_text(json.dumps({"zoom": 12}))
     run_job(row.config(out, numbers))
 
 
