@@ -13,6 +13,7 @@ from rich.table import Table
 
 from pipelines.demo import DemoReport
 from pipelines.progress import Event, Listener, MergeStarted, RunStarted
+from pipelines.status import StatusReport
 from pipelines.tasks import ChunkDone
 
 STDERR = Console(stderr=True)
@@ -45,6 +46,16 @@ def say_facts(title: str, facts: Mapping[str, object], *, as_json: bool) -> None
         say_json(facts)
     else:
         say_table(title, ("what", "value"), list(facts.items()))
+
+
+def say_status(report: StatusReport) -> None:
+    """How far a run is, for people."""
+    plain = {name: value for name, value in asdict(report).items() if not isinstance(value, Mapping)}
+    say_table("status", ("what", "value"), list(plain.items()))
+    rows = [(item.text, f"{item.tiles_done} of {item.tiles}") for item in report.questions.values()]
+    say_table("questions", ("question", "tiles"), rows)
+    if report.failures:
+        say_table(f"failures in {report.files_read} files", ("reason", "rows"), list(report.failures.items()))
 
 
 def demo_facts(report: DemoReport) -> dict[str, object]:
