@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import pyarrow as pa
 
@@ -143,9 +143,7 @@ def _some(keys: Sequence[Key], most: int) -> list[Key]:
 
 def _failures(store: Store, keys: Sequence[Key]) -> dict[str, int]:
     with ThreadPoolExecutor(READERS) as pool:
-        found = Counter(
-            reason for reasons in pool.map(lambda key: _reasons(store, key), keys) for reason in reasons
-        )
+        found = Counter(chain.from_iterable(pool.map(lambda key: _reasons(store, key), keys)))
     return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
 
 
