@@ -23,7 +23,7 @@ from tiling.work import WorkGrid
 JOB = "job.json"
 SCENES = "plan/scenes.parquet"
 CHUNKS = "plan/chunks.parquet"
-_OWN_FOLDERS = ("answers", "objects", "texts", "plan")
+_OWN_FOLDERS = ("answers", "objects", "texts", "plan", "map")
 _OWN_FILES = (JOB, "collection.json", "map.html")
 
 
