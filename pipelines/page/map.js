@@ -5,11 +5,12 @@ const at = (id) => document.getElementById(id);
 const last = { score: DATA.edges.score.length - 1, area: DATA.edges.area.length - 1 };
 const START = { score: 0, low: 0, high: last.area };
 const state = { on: DATA.questions.map((_, q) => q), ...START };
+const FIT = { padding: NARROW ? { top: 30, bottom: 130, left: 20, right: 20 } : { top: 40, bottom: 40, left: 350, right: 60 } };
 if (pyramid) maplibregl.addProtocol("pmtiles", new pmtiles.Protocol().tile);
 
 const map = new maplibregl.Map({
   container: "map", style, bounds: DATA.bounds, attributionControl: false, dragRotate: false,
-  fitBoundsOptions: { padding: !NARROW ? { top: 40, bottom: 40, left: 350, right: 60 } : { top: 30, bottom: 130, left: 20, right: 20 } },
+  fitBoundsOptions: FIT,
 });
 map.touchZoomRotate.disableRotation();
 map.addControl(new maplibregl.NavigationControl({ showCompass: false }), "top-right");
@@ -43,7 +44,7 @@ function changed() {
 
 // The panel.
 function toggle(label, count, mark, { checked, id, enabled = true }, onChange) {
-  const box = element("input", { type: "checkbox", checked, disabled: !enabled, onchange: () => onChange(box.checked) });
+  const box = element("input", { type: "checkbox", checked, defaultChecked: checked, disabled: !enabled, onchange: () => onChange(box.checked) });
   const said = element("span", { className: "number", id }, count);
   return element("label", { className: enabled ? "toggle" : "toggle off" }, box, mark, element("span", { className: "name" }, label), said);
 }
@@ -74,7 +75,7 @@ function addLayerSwitches() {
 }
 function addSliders() {
   const slider = (id, most, value, onInput) => {
-    Object.assign(at(id), { min: 0, max: most, value });
+    Object.assign(at(id), { min: 0, max: most, value, disabled: most < 1 });
     at(id).addEventListener("input", () => { onInput(Number(at(id).value)); changed(); });
   };
   slider("score", last.score, 0, (value) => { state.score = value; });
