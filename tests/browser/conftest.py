@@ -1,7 +1,6 @@
 """A headless Chromium that reaches no network, and a finished run with objects, empty and failed tiles."""
 
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,8 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from benchmarks.browser import find_chromium, opened
 from pipelines.run_job import run_job
-from tests.browser.window import Window, opened
+from tests.browser.window import Window
 from tests.pipelines.conftest import oracle_config
 from tests.test_damage import damaged
 from training.practice import write_practice
@@ -25,7 +25,7 @@ KINDS = ("tank", "ring_road")
 def chromium() -> str:
     """Path of the browser."""
     pytest.importorskip("playwright", reason="the Python package playwright is not installed")
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    path = find_chromium()
     if path is None:
         pytest.skip("no Chromium is installed")
     return path

@@ -10,27 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-FLAGS = (
-    "--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run",
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-)  # fmt: skip
 READY_MS = 60_000
 COVERS = "#panel, #card, .maplibregl-control-container"
 """What lies over the map."""
-
-
-@contextmanager
-def opened(chromium: str) -> Iterator[Any]:
-    """A running headless browser with a new, empty profile."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as tool:
-        browser = tool.chromium.launch(executable_path=chromium, args=list(FLAGS))
-        try:
-            yield browser
-        finally:
-            browser.close()
 
 
 @dataclass(slots=True)
