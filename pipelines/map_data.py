@@ -26,7 +26,9 @@ MAX_PICTURES = 16
 PICTURE_PX = 1500
 """Side of a scene's picture; with several scenes the pictures share the pixels of four."""
 MAX_THUMBNAILS = 400
-THUMBNAIL_PX = 224
+THUMBNAIL_PX = 288
+SERVED_PX = 640
+"""Side of a tile's picture that is read on demand."""
 MAX_THUMBNAIL_CHARACTERS = 6_000_000
 """All thumbnails together."""
 _READERS = 4

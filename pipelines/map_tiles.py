@@ -1,7 +1,7 @@
 """Tiles without objects for the map: failed, unreadable, empty, without data, or answered in words."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import shapely
@@ -17,6 +17,7 @@ MAX_TILES = 20_000
 TEXT = "text"
 KINDS = (str(Status.FAILED), str(Status.MALFORMED), TEXT, str(Status.EMPTY), str(Status.NODATA))
 """Kinds of tiles on the map, the most wanted first."""
+_SILENT = (str(Status.EMPTY), str(Status.NODATA))
 _COLUMNS = ("tile_id", "status", "problem", "text", "geometry")
 
 
@@ -55,7 +56,7 @@ def read_tiles(store: Store, plan: Plan) -> MapTiles:
     count: Counter[str] = Counter()
     kept: dict[str, list[MapTile]] = {kind: [] for kind in KINDS}
     for ref in plan.chunks:  # a tile is in one chunk only
-        for tile in _joined(_tiles(store, plan.queries, ref.chunk_id)):
+        for tile in _joined(_tiles(store, plan.queries, ref.chunk_id), len(plan.queries)):
             count[tile.kind] += 1
             if len(kept[tile.kind]) < MAX_TILES:
                 kept[tile.kind].append(tile)
@@ -69,15 +70,16 @@ def footprint_points(tile: MapTile) -> list[list[list[float]]]:
     return [points.tolist()]
 
 
-def _joined(tiles: Iterator[MapTile]) -> Iterable[MapTile]:
-    """Tiles that ended alike for several questions, once for all of these."""
+def _joined(tiles: Iterator[MapTile], n_questions: int) -> Iterator[MapTile]:
+    """Tiles that ended alike for several questions, once; those without anything only where all say so."""
     found: dict[tuple[str, str, str], MapTile] = {}
     for tile in tiles:
         key = (tile.tile_id, tile.kind, tile.said)
-        found[key] = (
-            replace(found[key], questions=(*found[key].questions, *tile.questions)) if key in found else tile
-        )
-    return found.values()
+        old = found.get(key)
+        found[key] = replace(old, questions=(*old.questions, *tile.questions)) if old else tile
+    for tile in found.values():
+        if tile.kind not in _SILENT or len(tile.questions) == n_questions:
+            yield tile
 
 
 def _tiles(store: Store, queries: Sequence[Query], chunk_id: str) -> Iterator[MapTile]:

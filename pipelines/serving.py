@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from aiohttp import web
 
 from pipelines.errors import RequestError
-from pipelines.map_data import THUMBNAIL_PX, look_of, read_tile
+from pipelines.map_data import SERVED_PX, look_of, read_tile
 from pipelines.map_frames import scenes_by_id
 from pipelines.map_page import NAME
 from pipelines.map_pyramid import FOLDER
@@ -20,7 +20,6 @@ from pipelines.plan import Plan
 from pipelines.storage import Store
 
 HOST = "127.0.0.1"
-DEFAULT_PORT = 8765
 _OWN_NAMES = (HOST, "localhost")
 _ARCHIVE = re.compile(r"[\w-]+\.pmtiles")
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -46,7 +45,7 @@ def serve(store: Store, plan: Plan, *, port: int, ready: Callable[[str], None]) 
 
 def application(folder: Path, plan: Plan) -> web.Application:
     """The map's web application over a local folder that holds the page and its archives."""
-    scenes, look = scenes_by_id(plan), look_of(plan, THUMBNAIL_PX)
+    scenes, look = scenes_by_id(plan), look_of(plan, SERVED_PX)
 
     async def page(_: web.Request) -> web.StreamResponse:
         return web.FileResponse(folder / NAME, headers={"Cache-Control": "no-cache"})

@@ -53,15 +53,35 @@ function overlay(found, corners, colour) {
   if (found.box?.length === 4) {
     const [x0, y0, x1, y1] = found.box.map((v) => v * 100);
     const rectangle = { x: x0, y: y0, width: x1 - x0, height: y1 - y0, fill: "none" };
+    if (Math.max(x1 - x0, y1 - y0) < 6) { // too small to be found in the whole tile without a ring
+      svg.append(drawn("circle", { cx: (x0 + x1) / 2, cy: (y0 + y1) / 2, r: 5, fill: "none", ...line, stroke: "#fff" }));
+    }
     svg.append(drawn("rect", { ...rectangle, ...line, stroke: "#fff", "stroke-dasharray": "4 3" }));
   }
   return svg;
+}
+// Of a small thing the picture has two views, the whole tile and the thing's surroundings; a click changes them.
+function closeUp(frame, inner, box) {
+  const side = box?.length === 4 ? Math.max(box[2] - box[0], box[3] - box[1]) : 1;
+  if (side > 0.35) return;
+  const scale = Math.min(0.4 / side, 5), middle = [(box[0] + box[2]) / 2, (box[1] + box[3]) / 2];
+  const shift = middle.map((at) => 100 * Math.min(0, Math.max(1 - scale, 0.5 - at * scale)));
+  const near = `translate(${shift[0]}%, ${shift[1]}%) scale(${scale})`;
+  const button = element("button", { type: "button", className: "view", textContent: "Closer" });
+  button.onclick = () => {
+    const close = !inner.style.transform;
+    inner.style.transform = close ? near : "";
+    button.textContent = close ? "Whole tile" : "Closer";
+  };
+  frame.append(button);
 }
 async function picture(found, colour) {
   const frame = element("figure", { className: "picture" });
   const view = await pictureOf(found.tile);
   if (view) {
-    frame.append(element("img", { src: view.url, alt: `Tile ${found.tile}` }), overlay(found, view.corners, colour));
+    const inner = element("div", {}, element("img", { src: view.url, alt: `Tile ${found.tile}` }), overlay(found, view.corners, colour));
+    frame.append(inner);
+    closeUp(frame, inner, found.box);
   } else {
     frame.classList.add("without");
     frame.append(SERVED ? "The picture of this tile cannot be read."

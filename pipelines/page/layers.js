@@ -33,9 +33,10 @@ if (pyramid) {
 }
 
 const wide = (low, high) => ["interpolate", ["linear"], ["zoom"], 10, low, 18, high];
+const crowded = DATA.questions.reduce((sum, question) => sum + question.total, 0) > 3000;
 const dot = {
-  "circle-radius": wide(3, 5), "circle-color": colours, "circle-opacity": 0.95,
-  "circle-stroke-width": 1, "circle-stroke-color": "rgba(15,20,30,0.75)",
+  "circle-radius": wide(crowded ? 1.5 : 3, crowded ? 4 : 5), "circle-color": colours, "circle-opacity": 0.95,
+  "circle-stroke-width": wide(crowded ? 0.25 : 1, 1), "circle-stroke-color": "rgba(15,20,30,0.75)",
 };
 const small = ["<", ["zoom"], ["get", "z"]];
 
@@ -78,7 +79,7 @@ const style = {
     { id: "scene-outlines", type: "line", source: "scene-outlines",
       paint: { "line-color": "#fff", "line-opacity": 0.5, "line-width": 1 } },
     ...Object.entries(TILE_LAYERS).flatMap(([id, kinds]) => ofTiles(id, kinds)),
-    ...filtered.map(({ own, ...layer }) => layer),
+    ...filtered.map(({ own, ...layer }) => (own ? { ...layer, filter: own } : layer)),
     { id: "chosen", type: "line", source: "chosen", paint: { "line-color": "#fff", "line-width": 3 } },
     { id: "chosen-point", type: "circle", source: "chosen", filter: ["==", ["geometry-type"], "Point"],
       paint: { "circle-radius": 8, "circle-opacity": 0, "circle-stroke-width": 3, "circle-stroke-color": "#fff" } },
