@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from benchmarks.scenes import CRS, drawn
 from pipelines.cells import choose_zoom, quadkeys
 from pipelines.collection import publish
-from pipelines.config import JobConfig, Question
+from pipelines.config import Engine, JobConfig, Question
 from pipelines.dataset import PART_SCHEMA, object_files, write_cell
 from pipelines.plan import Plan
 from pipelines.plan_files import read_plan
@@ -47,7 +47,7 @@ def crowded_run(folder: Path, crowd: Crowd) -> Store:
     _write_scene(scene)
     config = JobConfig(
         scenes=(str(scene),), ask=(Question(text=QUESTION),), out=str(out),
-        reasoner="null", segmenter="null", engine="loop",
+        reasoner="null", segmenter="null", engine=Engine.LOOP,
     )  # fmt: skip
     run_job(config)
     plan = read_plan(store)
@@ -80,7 +80,8 @@ def _part(plan: Plan, crowd: Crowd) -> pa.Table:
     centres = rng.uniform(8, SCENE_PX - 8, (crowd.number, 2))
     radius = rng.uniform(5.0, 40.0, crowd.number) / GSD_M
     planned = plan.scenes[0]
-    shapes = shapely.polygons(_placed(plan, _circles(centres, radius)))
+    shapes = np.asarray(shapely.polygons(_placed(plan, _circles(centres, radius))), dtype=object)
+    rings = np.asarray(shapely.get_exterior_ring(shapes), dtype=object)
     grid = planned.grid
     step = grid.tile_px - grid.overlap_px
     row, col = (
@@ -97,7 +98,7 @@ def _part(plan: Plan, crowd: Crowd) -> pa.Table:
         "score": rng.uniform(0.5, 1.0, number),
         "geometry": wkb,
         "region": regions,
-        "contour": shapely.to_wkb(shapely.multilinestrings(shapely.get_exterior_ring(shapes)[:, None])),
+        "contour": shapely.to_wkb(shapely.multilinestrings(rings[:, None])),
         "area_m2": np.pi * (radius * GSD_M) ** 2,
         "n_fragments": np.ones(number, dtype=np.int32),
         "tile_ids": [[f"{grid.scene_id}/r{r:04d}-c{c:04d}"] for r, c in zip(row, col, strict=True)],
@@ -122,4 +123,5 @@ def _circles(centres: NDArray[np.float64], radius: NDArray[np.float64]) -> NDArr
 def _placed(plan: Plan, rings: NDArray[np.float64]) -> NDArray[np.float64]:
     planned = plan.scenes[0]
     world = moved(rings.reshape(-1, 2), planned.work.transform)
-    return lonlat_points(world, planned.scene.crs).reshape(rings.shape)
+    placed: NDArray[np.float64] = lonlat_points(world, planned.scene.crs).reshape(rings.shape)
+    return placed

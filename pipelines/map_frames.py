@@ -1,7 +1,7 @@
 """Where tiles lie on the globe, and where in its tile an object lies. Reads no pixel and no file."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -67,34 +67,39 @@ def places(scenes: Mapping[str, PlannedScene], table: pa.Table) -> list[Place]:
         table: object rows with `tile_ids` and `region`.
     """
     tiles: list[list[str]] = table["tile_ids"].to_pylist()
-    regions = shapely.from_wkb(table["region"].to_numpy())
     at = frames(scenes, (tile for own in tiles for tile in own))
-    return [_place(own, region, at) for own, region in zip(tiles, regions, strict=True)]
+    pairs = [(number, tile) for number, own in enumerate(tiles) for tile in own if tile in at]
+    found = [Place(own[0] if own else "", None) for own in tiles]
+    if pairs:
+        number = np.array([pair[0] for pair in pairs])
+        low, high = _box_shares(table, number, np.stack([at[tile] for _, tile in pairs]))
+        off = np.hypot(*((low + high) / 2 - 0.5).T)
+        order = np.lexsort((off, number))
+        for index in order[np.unique(number[order], return_index=True)[1]]:
+            x0, y0, x1, y1 = np.concatenate([low[index], high[index]]).round(4).tolist()
+            found[number[index]] = Place(pairs[index][1], (x0, y0, x1, y1))
+    return found
 
 
-def _place(tiles: Sequence[str], region: shapely.Geometry, at: Mapping[str, Corners]) -> Place:
-    known = [tile for tile in tiles if tile in at]
-    if not known or region is None or shapely.is_empty(region):
-        return Place(tiles[0] if tiles else "", None)
-    points = shapely.get_coordinates(region)
-    shares = {tile: _shares(points, at[tile]) for tile in known}
-    best = min(known, key=lambda tile: (_off_centre(shares[tile]), tile))
-    low, high = shares[best].min(axis=0), shares[best].max(axis=0)
-    x0, y0, x1, y1 = (round(float(value), 4) for value in (*low, *high))
-    return Place(best, (x0, y0, x1, y1))
+def _box_shares(
+    table: pa.Table, number: NDArray[np.int64], corners: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Least and greatest shares (n, 2) of the tiles' sides at which the objects' boxes lie.
 
-
-def _shares(points: NDArray[np.float64], corners: Corners) -> NDArray[np.float64]:
-    """Points (n, 2) in longitude and latitude as shares across and down a tile: (n, 2)."""
-    top_left, top_right, _, bottom_left = corners
-    sides = np.column_stack([top_right - top_left, bottom_left - top_left])
-    shares: NDArray[np.float64] = np.linalg.solve(sides, (points - top_left).T).T
-    return shares
-
-
-def _off_centre(shares: NDArray[np.float64]) -> float:
-    middle = (shares.min(axis=0) + shares.max(axis=0)) / 2
-    return float(np.hypot(*(middle - 0.5)))
+    Args:
+        table: object rows with `region`.
+        number: (n,) row of each pair of object and tile.
+        corners: (n, 4, 2) corners of its tile.
+    """
+    regions = shapely.from_wkb(table["region"].to_numpy())[number]
+    points, owner = shapely.get_coordinates(regions, return_index=True)
+    origin, right, down = (corners[:, corner] for corner in (0, 1, 3))
+    sides = np.stack([right - origin, down - origin], axis=2)
+    shares = (np.linalg.inv(sides)[owner] @ (points - origin[owner])[:, :, None])[:, :, 0]
+    low, high = np.full((len(number), 2), np.inf), np.full((len(number), 2), -np.inf)
+    np.minimum.at(low, owner, shares)
+    np.maximum.at(high, owner, shares)
+    return low, high
 
 
 def _corners(tile: Tile) -> list[tuple[int, int]]:

@@ -23,10 +23,12 @@ FOLDER = "map"
 LAYER = "objects"
 FORMAT = 1
 """Raised when archives of the same objects come out otherwise."""
-UNITS = 4096
-"""Steps along a tile's side that coordinates are rounded to."""
-LEAST_UNITS = 4
-"""At the lowest zoom of the outlines nearly all objects span so many steps; the others are made to."""
+UNITS = 8192
+"""Steps along a tile's side that coordinates are rounded to; browsers hold no finer ones."""
+LEAST_UNITS = 32
+"""At the zoom of the outlines nearly all objects span so many steps, 2 screen pixels; the others are made to."""
+OVERZOOM = 5
+"""Points of one zoom serve for so many zooms above it; they are off by 1 screen pixel at most then."""
 POINTS_PER_TILE = 20_000
 OUTLINES_PER_TILE = 5_000
 MAX_ZOOM = 18
@@ -84,18 +86,18 @@ def remove_pyramid(store: Store) -> None:
 
 
 def outline_zooms(bounds: NDArray[np.float64]) -> Zooms:
-    """Zooms at which outlines of objects (n, 4) can be told and no tile holds too many."""
+    """The zoom from which outlines of objects (n, 4) are shown: they can be told, and no tile holds too many."""
     sides = mercator_sides(bounds).max(axis=1)
     small = float(np.quantile(sides, 0.01))
     told = int(np.ceil(np.log2(LEAST_UNITS / UNITS / max(small, 1e-9))))
-    first = min(max(told, crowd_zoom(bounds, OUTLINES_PER_TILE)), MAX_ZOOM)
-    return Zooms(first, min(first + 1, MAX_ZOOM))
+    zoom = min(max(told, crowd_zoom(bounds, OUTLINES_PER_TILE)), MAX_ZOOM)
+    return Zooms(zoom, zoom)
 
 
 def point_zooms(bounds: NDArray[np.float64], outlines: Zooms) -> Zooms:
-    """Zooms from which all objects (n, 4) are shown as points; the last places them well enough."""
+    """Zooms from which all objects (n, 4) are shown as points; every zoom costs a pass over all objects."""
     first = min(crowd_zoom(bounds, POINTS_PER_TILE), outlines.first)
-    return Zooms(first, max(first, outlines.first - 3))
+    return Zooms(first, max(first, outlines.first - OVERZOOM))
 
 
 def crowd_zoom(bounds: NDArray[np.float64], most: int) -> int:

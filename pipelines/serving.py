@@ -4,7 +4,7 @@ import asyncio
 import re
 import socket
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -38,7 +38,7 @@ def serve(store: Store, plan: Plan, *, port: int, ready: Callable[[str], None]) 
         RequestError: the port is taken.
         OSError: the map cannot be read.
     """
-    with _bound(port) as bound, _local(store) as folder:
+    with _bound(port) as bound, _local(store) as folder, suppress(KeyboardInterrupt):
         ready(f"http://{HOST}:{bound.getsockname()[1]}/")
         web.run_app(application(folder, plan), sock=bound, print=None, access_log=None, shutdown_timeout=1.0)
 
