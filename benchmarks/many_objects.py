@@ -117,7 +117,8 @@ def _circles(centres: NDArray[np.float64], radius: NDArray[np.float64]) -> NDArr
     """Rings (n, sides, 2) around centres (n, 2), pixels."""
     angle = np.linspace(0, 2 * np.pi, _SIDES, endpoint=False)
     unit = np.column_stack([np.cos(angle), np.sin(angle)])
-    return centres[:, None] + radius[:, None, None] * unit
+    rings: NDArray[np.float64] = centres[:, None] + radius[:, None, None] * unit
+    return rings
 
 
 def _placed(plan: Plan, rings: NDArray[np.float64]) -> NDArray[np.float64]:

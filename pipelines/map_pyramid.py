@@ -26,7 +26,7 @@ FORMAT = 1
 UNITS = 8192
 """Steps along a tile's side that coordinates are rounded to; browsers hold no finer ones."""
 LEAST_UNITS = 32
-"""At the zoom of the outlines nearly all objects span so many steps, 2 screen pixels; the others are made to."""
+"""Nearly all outlines span so many steps at their zoom, 2 screen pixels; the others are made to."""
 OVERZOOM = 5
 """Points of one zoom serve for so many zooms above it; they are off by 1 screen pixel at most then."""
 POINTS_PER_TILE = 20_000
@@ -86,7 +86,7 @@ def remove_pyramid(store: Store) -> None:
 
 
 def outline_zooms(bounds: NDArray[np.float64]) -> Zooms:
-    """The zoom from which outlines of objects (n, 4) are shown: they can be told, and no tile holds too many."""
+    """The zoom of the outlines of objects (n, 4): nearly all can be told, and no tile holds too many."""
     sides = mercator_sides(bounds).max(axis=1)
     small = float(np.quantile(sides, 0.01))
     told = int(np.ceil(np.log2(LEAST_UNITS / UNITS / max(small, 1e-9))))
