@@ -7,13 +7,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import memory, outlines, overhead, reading, scale, training
+from benchmarks import memory, outlines, overhead, reading, scale, show, training
 from benchmarks.measure import Row
 from benchmarks.settings import Settings, quick
-from benchmarks.table import conditions, save, show
+from benchmarks.table import conditions, save
+from benchmarks.table import show as show_table
 
 BENCHMARKS: dict[str, Callable[[Settings], list[Row]]] = {
-    module.NAME: module.measure for module in (reading, outlines, memory, overhead, scale, training)
+    module.NAME: module.measure for module in (reading, outlines, memory, overhead, scale, training, show)
 }
 
 USUAL = [name for name in BENCHMARKS if name != scale.NAME]
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         say(f"measuring {name} …")
         rows += BENCHMARKS[name](settings)
         save(rows, settings, under)
-    show(rows)
+    show_table(rows)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -39,6 +39,9 @@ class Settings:
     batch: int = 32
     """Images of a supervised step."""
 
+    show_objects: int = 1_000_000
+    """Objects on the map that is opened in a browser."""
+
     @property
     def large_px(self) -> int:
         """Side of the large scene, pixels."""
@@ -53,4 +56,5 @@ def quick(out: Path) -> Settings:
     return Settings(
         out, size_px=1200, times_larger=2, repeats=1, chunk_px=1000, pattern_px=256, memory_engine="loop",
         sft_steps=5, grpo_steps=3, group=2, batch=4, scale_scenes=20, scale_headers=5, scale_tiles=(10_000,),
+        show_objects=22_000,
     )  # fmt: skip

@@ -57,12 +57,34 @@ def check_command(out: Out, as_json: AsJson = False) -> None:
         raise typer.Exit(INCOMPLETE)
 
 
-def show_command(out: Out, as_json: AsJson = False) -> None:
+def show_command(
+    out: Out,
+    serve: Annotated[
+        bool, typer.Option("--serve", help="serve the map on this machine: all objects, all tiles' pictures")
+    ] = False,
+    port: Annotated[
+        int, typer.Option(help="with --serve: port, 0 for any free one", min=0, max=65535)
+    ] = 8765,
+    as_json: AsJson = False,
+) -> None:
     """Write map.html: imagery and objects in one file that opens without a network.
 
-    Example: [bold]remotereasoner show answers[/bold]
+    Of more than 20,000 objects the file alone shows a sample; --serve shows them all.
+
+    Example: [bold]remotereasoner show answers --serve[/bold]
     """
     from pipelines.map_page import write_map
+    from pipelines.serving import serve as serve_map
 
     store = Store(out)
-    say_facts("map", {"map": write_map(store, read_plan(store))}, as_json=as_json)
+    plan = read_plan(store)
+    facts = {"map": write_map(store, plan)}
+    if not serve:
+        say_facts("map", facts, as_json=as_json)
+        return
+
+    def ready(address: str) -> None:
+        say_facts("map", {**facts, "address": address}, as_json=as_json)
+        say("Ctrl-C stops it")
+
+    serve_map(store, plan, port=port, ready=ready)
