@@ -1,6 +1,6 @@
 """One question's cells on a night: what stayed keeps its id, new cells are staged. Knows no ledger."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,7 @@ from pipelines.cells import EMPTY_CELL
 from pipelines.changes import Change, Side, side
 from pipelines.dataset import (
     empty_part,
+    item_name,
     object_cells,
     object_name,
     write_cell,
@@ -63,11 +64,17 @@ class NightCells:
         if not left:
             write_empty(self.stage, self.query.id)
             left = written = {EMPTY_CELL}
-        names = [self._name(cell) for cell in sorted(written)]
-        return (
-            tuple(name for name in names if differs(self.merged.store, self.stage, name)),
-            tuple(self._name(cell) for cell in sorted(old - left)),
-        )
+        gone = [self._name(cell) for cell in sorted(old - left)]
+        return tuple(self._differing(written)), tuple(gone)
+
+    def _differing(self, cells: Set[str]) -> Iterator[str]:
+        """Staged files of these cells, their items among them, that are not in place already."""
+        for name in (self._name(cell) for cell in sorted(cells)):
+            described = item_name(name) if self.stage.exists(item_name(name)) else None
+            yield from (file for file in (name, described) if file and self._is_new(file))
+
+    def _is_new(self, name: str) -> bool:
+        return differs(self.merged.store, self.stage, name)
 
     def _stage_cell(self, cell: str) -> bool:
         """Write a cell's rows into the stage; False where it has none any more."""

@@ -1,4 +1,4 @@
-"""A small picture of a scene with its corners on the globe. Knows no map and no object."""
+"""Small pictures of scenes and tiles with their corners on the globe. Knows no map and no object."""
 
 from base64 import b64encode
 from dataclasses import dataclass
@@ -8,52 +8,97 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from tiling.grid import Grid
+from tiling.errors import SceneError
+from tiling.grid import Chunk, Grid, Tile
 from tiling.limits import Limits
-from tiling.placing import lonlat_points
-from tiling.reading import ChunkImage, read_chunk
+from tiling.placing import lonlat_points, moved
+from tiling.reading import read_chunk
 from tiling.scaling import Scaling
-from tiling.scene import Scene, Transform
-from tiling.work import work_grid
+from tiling.scene import Scene
+from tiling.window import Window
+from tiling.work import WorkGrid, work_grid
+
+Point = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A scene small enough to put into a page."""
+    """An image small enough to put into a page."""
 
     url: str
     """The image as a data: address."""
-    corners: tuple[tuple[float, float], ...]
+    corners: tuple[Point, Point, Point, Point]
     """Longitude and latitude of the top left, top right, bottom right and bottom left corner."""
 
 
-def scene_picture(scene: Scene, *, side_px: int, scaling: Scaling | None, limits: Limits) -> Picture:
-    """Read a scene at most so many pixels wide and high.
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How pixels are read for pictures."""
+
+    scaling: Scaling | None
+    """The run's scaling to 8 bits."""
+    limits: Limits
+    """What the scenes' files may declare."""
+    side_px: int
+    """A picture's larger side at most, pixels."""
+
+
+def scene_picture(scene: Scene, look: Look) -> Picture:
+    """A whole scene.
 
     Raises:
         SceneError: the scene cannot be opened or placed.
     """
     native = work_grid(scene, gsd_m=None)
-    shrink = max(1.0, max(native.width, native.height) / side_px)
+    shrink = max(1.0, max(native.width, native.height) / look.side_px)
     work = native if shrink <= 1 else work_grid(scene, gsd_m=native.gsd * shrink)
     side = max(work.width, work.height)
     (chunk,) = Grid(scene.scene_id, work.width, work.height, side, 0, side).chunks()
-    image = read_chunk(scene, work, chunk, scaling=scaling, limits=limits)
-    corners = _corners(work.width, work.height, work.transform)
-    lonlat = lonlat_points(corners, scene.crs)
-    return Picture(_data_url(image), tuple((float(lon), float(lat)) for lon, lat in lonlat))
+    image = read_chunk(scene, work, chunk, scaling=look.scaling, limits=look.limits)
+    window = Window(0, 0, work.width, work.height)
+    return Picture(
+        _data_url(np.dstack(list(image.pixels)), image.valid, quality=85), _corners(window, work, scene.crs)
+    )
 
 
-def _corners(width: int, height: int, transform: Transform) -> NDArray[np.float64]:
-    a, b, c, d, e, f = transform
-    pixels = np.array([(0, 0), (width, 0), (width, height), (0, height)], dtype=np.float64)
-    x, y = pixels[:, 0], pixels[:, 1]
-    return np.column_stack((a * x + b * y + c, d * x + e * y + f))
+def tile_picture(scene: Scene, work: WorkGrid, tile: Tile, look: Look) -> Picture:
+    """One tile as the models saw it, made smaller.
+
+    Args:
+        scene: the scene.
+        work: the run's work grid of the scene.
+        tile: a tile on that grid.
+        look: how to read it.
+
+    Raises:
+        SceneError: the tile cannot be read.
+    """
+    own = tile.window
+    inside = Window(own.x0, own.y0, min(own.x1, work.width), min(own.y1, work.height))
+    image = read_chunk(scene, work, Chunk(0, 0, inside, (tile,)), scaling=look.scaling, limits=look.limits)
+    if tile.tile_id in image.failed:
+        raise SceneError(scene.uri, image.failed[tile.tile_id])
+    pixels, valid = image.tile(tile)
+    return Picture(_data_url(pixels, valid, quality=75, side=look.side_px), _corners(own, work, scene.crs))
 
 
-def _data_url(image: ChunkImage) -> str:
-    alpha = np.where(image.valid, 255, 0).astype(np.uint8)
-    pixels = np.ascontiguousarray(np.dstack([*image.pixels, alpha]))
+def _corners(window: Window, work: WorkGrid, crs: str) -> tuple[Point, Point, Point, Point]:
+    x0, y0, x1, y1 = window.x0, window.y0, window.x1, window.y1
+    pixels = np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)], dtype=np.float64)
+    first, second, third, fourth = (
+        (float(lon), float(lat)) for lon, lat in lonlat_points(moved(pixels, work.transform), crs)
+    )
+    return first, second, third, fourth
+
+
+def _data_url(
+    pixels: NDArray[np.uint8], valid: NDArray[np.bool_], *, quality: int, side: int | None = None
+) -> str:
+    """A WebP of pixels (height, width, 3), clear where not valid, no larger than the side given."""
+    alpha = np.where(valid, 255, 0).astype(np.uint8)
+    image = Image.fromarray(np.ascontiguousarray(np.dstack([pixels, alpha])), "RGBA")
+    if side is not None:
+        image.thumbnail((side, side), Image.Resampling.LANCZOS)
     sink = BytesIO()
-    Image.fromarray(pixels, "RGBA").save(sink, format="WEBP", quality=85, method=4)
+    image.save(sink, format="WEBP", quality=quality, method=4)
     return f"data:image/webp;base64,{b64encode(sink.getvalue()).decode()}"

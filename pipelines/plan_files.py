@@ -30,7 +30,7 @@ JOB = "job.json"
 SCENES = "plan/scenes.parquet"
 CHUNKS = "plan/chunks.parquet"
 AOI = "plan/aoi.parquet"
-_OWN_FOLDERS = ("answers", "objects", "texts", "plan", "changes")
+_OWN_FOLDERS = ("answers", "objects", "texts", "plan", "changes", "map")
 _JOURNAL = "night"
 """Folder that an unfinished night leaves."""
 _OWN_FILES = (JOB, "collection.json", "map.html")

@@ -7,14 +7,13 @@ from typing import Any
 import ray
 
 from pipelines.errors import RequestError
-from pipelines.models import ModelRecipe
 from pipelines.needs import Cluster
 from pipelines.ray_cluster import Pool, choose_pool, room
 from pipelines.steps import InferStep
 from pipelines.tasks import ChunkAnswers, ChunkRead
 
-MakeStep = Callable[[ModelRecipe], InferStep]
-"""Loads the models."""
+MakeStep = Callable[[], InferStep]
+"""Loads the models. Actors get a reference to it in a list, which is followed only where it is needed."""
 
 PER_ACTOR = 3
 """Chunks under way for each model actor: one is read, one answered, one committed."""
@@ -23,18 +22,17 @@ PER_ACTOR = 3
 class InferActor:
     """Keeps one loaded pair of models in a worker process, and loads them again when it is restarted."""
 
-    def __init__(self, recipe: "list[ray.ObjectRef[ModelRecipe]]") -> None:
-        """Take a list of one reference: a restart repeats these arguments, and this one is never lost."""
-        self._recipe = recipe
+    def __init__(self) -> None:
+        """Load nothing yet. A restart repeats this call: it has no arguments that could be lost."""
         self._step: InferStep | None = None
 
-    def load(self, make: MakeStep) -> str:
+    def load(self, make: "list[ray.ObjectRef[MakeStep]]") -> str:
         """Load the models, so that a model that cannot be loaded is an error of its own; the node's id."""
         if self._step is None:
-            self._step = make(ray.get(self._recipe[0]))
+            self._step = ray.get(make[0])()
         return str(ray.get_runtime_context().get_node_id())
 
-    def answer(self, make: MakeStep, read: ChunkRead) -> ChunkAnswers:
+    def answer(self, make: "list[ray.ObjectRef[MakeStep]]", read: ChunkRead) -> ChunkAnswers:
         """Answer one chunk."""
         self.load(make)
         assert self._step is not None
@@ -56,13 +54,12 @@ class Slot:
 class ActorPool:
     """Starts model actors, as many as the cluster has room for and there is work for."""
 
-    def __init__(self, recipe: ModelRecipe, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster) -> None:
         """Look at the cluster; starts no actor yet.
 
         Raises:
             RequestError: it has not what the models need.
         """
-        self._recipe = ray.put(recipe)
         self._cluster = cluster
         self._slots: list[Slot] = []
         self._pool = choose_pool(cluster.workers, room(), need=cluster.need)
@@ -83,9 +80,13 @@ class ActorPool:
         return [slot for slot in self._slots if slot not in known]
 
     def close(self) -> None:
-        """End all actors now: what comes next in the run wants their cores."""
+        """End the actors now: what comes next in the run wants their cores.
+
+        They are asked to: Ray complains on stdout of one that is killed while it loads its models.
+        """
         for slot in self._slots[::PER_ACTOR]:
-            ray.kill(slot.actor)
+            slot.actor.__ray_terminate__.remote()
+        self._slots = []
 
     def _now(self) -> Pool:
         """The pool that the cluster has room for; the one there is while it has just lost too much."""
@@ -98,4 +99,4 @@ class ActorPool:
         kind: Any = ray.remote(
             num_cpus=self._pool.cpus, num_gpus=self._pool.gpus, max_restarts=-1, scheduling_strategy="SPREAD"
         )(InferActor)
-        return kind.remote([self._recipe])
+        return kind.remote()

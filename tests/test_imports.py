@@ -41,7 +41,7 @@ HOMES = {
     "trl": ("training/*",),
     "peft": ("training/*",),
     "pydantic": ("pipelines/config.py", "pipelines/scene_config.py", "training/recipe_files.py"),
-    "pystac": ("pipelines/stac_search.py", "tiling/mosaic_reading.py"),
+    "pystac": ("pipelines/stac_*.py", "pipelines/collection.py", "tiling/mosaic_reading.py"),
     "pystac_client": ("pipelines/stac_search.py",),
     "odc": ("tiling/mosaic_*.py",),
     "xarray": ("tiling/mosaic_*.py",),

@@ -1,5 +1,6 @@
 """A night does only what is new, changed or gone, ends as a run from nothing would, and says what changed."""
 
+import hashlib
 import shutil
 from collections import Counter
 from collections.abc import Iterator
@@ -243,6 +244,14 @@ def test_a_changed_row_holds_both_sides_and_the_others_the_one_they_have(nights:
 def boxes_of(path: Path) -> dict[str, dict[str, float]]:
     table = pq.read_table(path, columns=["id", "bbox"])
     return dict(zip(table.column("id").to_pylist(), table.column("bbox").to_pylist(), strict=True))
+
+
+def test_every_cell_keeps_an_item_that_fits_its_file(nights: Nights) -> None:
+    cells = [path for path in nights.out.rglob("objects.parquet") if "cell=0/" not in str(path)]
+    assert {path.parent for path in nights.out.rglob("_item.json")} == {path.parent for path in cells}
+    for path in cells:
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        assert digest in path.with_name("_item.json").read_text("utf-8")
 
 
 def test_nothing_of_the_night_is_left_over_and_the_result_is_whole(nights: Nights) -> None:
