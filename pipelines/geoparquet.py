@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 LONLAT = "OGC:CRS84"
 ROW_GROUP = 50_000
+ZSTD_LEVEL = 3
+"""Of outlines by the nano models files of level 15 are 2 % smaller, and take five times as long to encode."""
 BBOX = pa.struct([(side, pa.float64()) for side in ("xmin", "ymin", "xmax", "ymax")])
 """Type of the covering column."""
 
@@ -115,7 +117,7 @@ def _encoded(table: pa.Table, geo: dict[str, object]) -> bytes:
     """The file's bytes; of all notes only GeoParquet's own stay."""
     noted = table.replace_schema_metadata({b"geo": json.dumps(geo)})
     sink = BytesIO()
-    with pq.ParquetWriter(sink, noted.schema, compression="zstd", compression_level=15) as writer:
+    with pq.ParquetWriter(sink, noted.schema, compression="zstd", compression_level=ZSTD_LEVEL) as writer:
         if len(noted):  # a row group without rows would have no statistics
             writer.write_table(noted, row_group_size=ROW_GROUP)
     return sink.getvalue()

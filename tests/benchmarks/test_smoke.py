@@ -34,6 +34,15 @@ def test_reading_and_outlines_have_all_rows(tmp_path: Path, capsys: pytest.Captu
     assert "bare decode" in capsys.readouterr().out
 
 
+def test_querying_has_all_rows(tmp_path: Path) -> None:
+    rows = {str(row["what"]): row for row in results(tmp_path, "querying")["querying"]}
+    assert len(rows) == 7
+    read = [float(str(row["ratio"])) for row in rows.values() if row["aim"] == "<= 0.03"]
+    assert len(read) == 2
+    assert max(read) < 1  # small files: footers weigh, but a look is still no scan
+    assert [row["aim"] for what, row in rows.items() if "full scan" in what] == [">= 10"] * 2
+
+
 @pytest.mark.ray
 def test_memory_and_overhead_have_all_rows(tmp_path: Path) -> None:
     rows = results(tmp_path, "memory", "overhead")
