@@ -17,7 +17,7 @@ MAX_OBJECTS = 100_000
 EMPTY_CELL = "0"
 """Cell of the empty file of a question that found nothing."""
 
-_NAME = "objects/cells.json"
+_NAME = "objects/_cells.json"
 _MAX_LATITUDE = 85.0
 
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import shapely
 
+from pipelines import changes, night_files
 from pipelines.collection import NAME, published_files
 from pipelines.dataset import GEOMETRIES, OBJECT_SCHEMA, OBJECTS, TEXT_SCHEMA, TEXTS
 from pipelines.ledger import Status, committed, ledger_name, read_table
@@ -16,7 +17,14 @@ from pipelines.plan import ChunkRef, Plan
 from pipelines.plan_files import read_plan
 from pipelines.storage import Store
 from pipelines.tasks import pending_chunks
+from tiling.errors import StorageError
 
+_KINDS = {
+    OBJECTS: (GEOMETRIES, OBJECT_SCHEMA),
+    TEXTS: (("geometry",), TEXT_SCHEMA),
+    changes.FOLDER: (tuple(changes.COVERINGS), changes.SCHEMA),
+}
+"""Geometry columns and columns of the files of a folder."""
 _UNREADABLE = (OSError, ValueError, KeyError, pa.ArrowException, shapely.GEOSException)
 
 
@@ -98,6 +106,9 @@ def status(store: Store) -> StatusReport:
 def _ledger_findings(store: Store, plan: Plan) -> Iterator[_Finding]:
     done = committed(store)
     planned = {(query.id, ref.chunk_id): ref for query in plan.queries for ref in plan.chunks}
+    if night_files.is_open(store):
+        yield _Finding(f"{night_files.FOLDER}/: a night is under way or was killed", incomplete=True)
+        done &= planned.keys()  # what it replaces is deleted at its end
     for key in sorted(done - planned.keys()):
         yield _Finding(f"{ledger_name(*key)}: not in the plan", incomplete=False)
     for key, ref in planned.items():
@@ -111,6 +122,8 @@ def _ledger_findings(store: Store, plan: Plan) -> Iterator[_Finding]:
 def _file_findings(store: Store, plan: Plan, name: str, ref: ChunkRef) -> Iterator[_Finding]:
     try:
         table = read_table(store, name, ["tile_id", "status"])
+    except StorageError:
+        raise
     except _UNREADABLE as error:
         yield _Finding(f"{name}: unreadable ({error})", incomplete=False)
         return
@@ -133,7 +146,8 @@ def _result_findings(store: Store) -> Iterator[_Finding]:
     if published is None:
         yield _Finding(f"{NAME}: missing, the result is not published", incomplete=True)
         return
-    present = {name for name in (*store.names(OBJECTS), *store.names(TEXTS)) if name.endswith(".parquet")}
+    folders = (OBJECTS, TEXTS, changes.FOLDER)
+    present = {name for folder in folders for name in store.names(folder) if name.endswith(".parquet")}
     for name in sorted(set(published) - present):
         yield _Finding(f"{name}: missing, but published", incomplete=True)
     for name in sorted(present - set(published)):
@@ -145,18 +159,20 @@ def _result_findings(store: Store) -> Iterator[_Finding]:
 
 
 def _table_problem(store: Store, name: str) -> str:
-    """What is wrong with a file of objects or texts, empty where nothing is."""
-    is_objects = name.startswith(OBJECTS)
+    """What is wrong with a file of objects, texts or changes, empty where nothing is."""
+    geometries, schema = _KINDS[name.split("/")[0]]
     try:
         table = pq.read_table(BytesIO(store.read(name)))
-        shapes = {
-            column: shapely.from_wkb(table.column(column).to_numpy())
-            for column in (GEOMETRIES if is_objects else ("geometry",))
-        }
+        shapes = {column: shapely.from_wkb(table.column(column).to_numpy()) for column in geometries}
+    except StorageError:
+        raise
     except _UNREADABLE as error:
         return f"unreadable ({error})"
-    if not table.schema.equals(OBJECT_SCHEMA if is_objects else TEXT_SCHEMA):
+    if not table.schema.equals(schema):
         return "its columns are not ours"
-    bad = {column: int((~shapely.is_valid(values)).sum()) for column, values in shapes.items()}
+    wrong = {
+        column: ~(shapely.is_valid(values) | shapely.is_missing(values)) for column, values in shapes.items()
+    }
+    bad = {column: int(values.sum()) for column, values in wrong.items()}
     said = ", ".join(f"{count} invalid in {column}" for column, count in bad.items() if count)
     return said

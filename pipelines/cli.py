@@ -1,26 +1,31 @@
 """The command line's roof: mounts every command, the training's included. Knows no step's inside."""
 
+import signal
 import sys
 from typing import Annotated
 
 import typer
 
+from pipelines.cli_cluster import submit_command
+from pipelines.cli_dataset import export_command, query_command
+from pipelines.cli_nightly import nightly_command
 from pipelines.cli_results import AsJson, check_command, show_command, status_command
 from pipelines.cli_run import bench_command, plan_command, run_command
 from pipelines.config import Engine
 from pipelines.console import demo_facts, progress_bar, say, say_demo, say_facts, say_json
 from pipelines.demo import DemoRequest
 from pipelines.demo import demo as run_demo
-from pipelines.errors import IncompleteError, RequestError, StorageError
-from pipelines.exit_codes import INCOMPLETE, WRONG
+from pipelines.errors import IncompleteError, LockedError, LockLostError, RequestError, StoppedError
+from pipelines.exit_codes import INCOMPLETE, OTHER, WRONG
 from reasoner.errors import ModelError, QueryError
-from tiling.errors import GridError, SceneError
+from tiling.errors import GridError, SceneError, StorageError
 from training.cli import app as train
 from training.errors import DatasetError, LaunchError, PracticeError, RecipeError
 from training.evaluation.eval_cli import evaluate_command
 
 WRONG_REQUEST = (
     RequestError,
+    LockedError,
     SceneError,
     GridError,
     QueryError,
@@ -44,9 +49,13 @@ for _name, _command in (
     ("plan", plan_command),
     ("bench", bench_command),
     ("run", run_command),
+    ("submit", submit_command),
+    ("nightly", nightly_command),
     ("status", status_command),
     ("check", check_command),
     ("show", show_command),
+    ("query", query_command),
+    ("export", export_command),
     ("eval", evaluate_command),
 ):
     app.command(_name)(_command)
@@ -55,7 +64,7 @@ app.add_typer(train, name="train")
 
 @app.command()
 def practice(
-    out: Annotated[str, typer.Argument(help="folder to write to")],
+    out: Annotated[str, typer.Argument(help="folder to write to, local or s3://")],
     scenes: Annotated[int, typer.Option(help="how many scenes")] = 4,
     size: Annotated[int, typer.Option(help="side of each, pixels")] = 1024,
     seed: Annotated[int, typer.Option(help="seed of the scenes")] = 0,
@@ -109,16 +118,28 @@ def _demo_scenes(folder: str, seed: int) -> None:
     write_practice(folder, scenes=2, size_px=1024, seed=seed)
 
 
+def _end(number: int, _: object) -> None:
+    """End as on an interrupt, so that what is held, such as a lock, is given back."""
+    sys.exit(128 + number)
+
+
 def main() -> None:
     """Entry point: run a command, turn a wrong request into one sentence and exit code 2."""
+    signal.signal(signal.SIGTERM, _end)
     try:
         app()
     except WRONG_REQUEST as error:
         say(f"error: {error}")
         sys.exit(WRONG)
+    except StoppedError as error:
+        say(f"error: {error}")
+        sys.exit(OTHER)
     except IncompleteError as error:
         say(f"incomplete: {error}")
         sys.exit(INCOMPLETE)
+    except LockLostError as error:
+        say(f"error: {error}")
+        sys.exit(OTHER)
 
 
 if __name__ == "__main__":

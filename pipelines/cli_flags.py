@@ -18,7 +18,7 @@ _Count = int | None
 
 _SAME_NAME = (
     *("out", "reasoner", "segmenter", "profile", "tile", "overlap", "chunk", "gsd"),
-    *("assume_crs", "seed", "device", "workers", "engine", "address"),
+    *("aoi", "scene_overlap", "assume_crs", "seed", "device", "workers", "engine", "address", "sign"),
 )
 """Flags that stand in the request as they are given."""
 
@@ -29,8 +29,21 @@ class JobFlags:
 
     scenes: Annotated[
         _Words,
-        typer.Argument(help="files, folders, globs, s3:// addresses, STAC items, or R=…,G=…,B=… files"),
+        typer.Argument(help="files, folders, globs, s3:// addresses, STAC documents, or R=…,G=…,B=… files"),
     ] = None
+    stac: Annotated[_Word, typer.Option(help="a STAC API to search in place of scenes: https://…")] = None
+    collection: Annotated[_Words, typer.Option(help="a collection to search; may be repeated")] = None
+    bbox: Annotated[_Word, typer.Option(help="search box in degrees: west,south,east,north")] = None
+    datetime: Annotated[_Word, typer.Option(help="search time: a day, or FROM/TO")] = None
+    stac_query: Annotated[_Words, typer.Option(help="search condition, as eo:cloud_cover<20")] = None
+    assets: Annotated[
+        _Word, typer.Option(help="assets or bands of STAC items for red, green, blue: B04,B03,B02")
+    ] = None
+    sign: Annotated[
+        _Word, typer.Option(help="module:function that signs addresses: planetary_computer:sign")
+    ] = None
+    mosaic: Annotated[_Word, typer.Option(help="make a mosaic of the scenes: median or first-valid")] = None
+    resolution: Annotated[float | None, typer.Option(help="of a mosaic, metres per pixel")] = None
     ask: Annotated[_Words, typer.Option(help="a question in plain words; may be repeated")] = None
     caption: Annotated[bool, typer.Option("--caption", help="describe every tile in words")] = False
     vqa: Annotated[_Words, typer.Option(help="a question answered in words for every tile")] = None
@@ -47,6 +60,10 @@ class JobFlags:
     gsd: Annotated[float | None, typer.Option(help="resample to this many metres per pixel")] = None
     bands: Annotated[_Word, typer.Option(help="band numbers for red, green, blue: 3,2,1")] = None
     assume_crs: Annotated[_Word, typer.Option(help="CRS of scenes that carry none: EPSG:32631")] = None
+    aoi: Annotated[_Word, typer.Option(help="vector file of the area to look at")] = None
+    scene_overlap: Annotated[
+        _Word, typer.Option(help="own (default): the newest scene answers for shared ground; or keep-all")
+    ] = None
     scaling: Annotated[_Word, typer.Option(help="auto, or low:high of each band: 0:3000,0:3000,0:3000")] = (
         None
     )
@@ -67,6 +84,9 @@ class JobFlags:
         """
         fields: dict[str, object] = {name: getattr(self, name) for name in _SAME_NAME}
         fields["scenes"] = [_scene(words) for words in self.scenes or ()] or None
+        fields["stac"] = self._search()
+        fields["mosaic"] = _given(composite=self.mosaic, resolution=self.resolution)
+        fields["assets"] = self.assets.split(",") if self.assets else None
         fields["ask"] = self._questions()
         fields["bands"] = _numbers(self.bands)
         fields["scaling"] = _ranges(self.scaling)
@@ -74,6 +94,15 @@ class JobFlags:
         if not needs_out and self.out is None and self.job is None:
             fields["out"] = "(dry run)"
         return load_config(self.job, fields)
+
+    def _search(self) -> dict[str, object]:
+        return _given(
+            url=self.stac,
+            collections=self.collection,
+            bbox=_box(self.bbox),
+            datetime=self.datetime,
+            query=self.stac_query,
+        )
 
     def _questions(self) -> list[dict[str, str]]:
         located = [{"text": text} for text in self.ask or ()]
@@ -128,6 +157,22 @@ def _numbers(text: str | None) -> list[int] | None:
         return [int(part) for part in text.split(",")]
     except ValueError as error:
         raise RequestError("bands", f"{text!r} is no list of band numbers", "write --bands 3,2,1") from error
+
+
+def _given(**flags: object) -> dict[str, object]:
+    """The flags that are given, as fields of a part of the request."""
+    return {name: value for name, value in flags.items() if value not in (None, [])}
+
+
+def _box(text: str | None) -> list[float] | None:
+    if text is None:
+        return None
+    try:
+        west, south, east, north = (float(part) for part in text.split(","))
+    except ValueError as error:
+        remedy = "write --bbox west,south,east,north in degrees"
+        raise RequestError("bbox", f"{text!r} is no box", remedy) from error
+    return [west, south, east, north]
 
 
 def _ranges(text: str | None) -> str | list[tuple[float, float]] | None:

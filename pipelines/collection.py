@@ -2,21 +2,26 @@
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
 
 import pyarrow as pa
+import pystac
 import shapely
 
-from pipelines.dataset import OBJECT_SCHEMA
-from pipelines.plan import RULES_VERSION, Plan, PlannedScene
+from pipelines.columns import OBJECT_COLUMNS
+from pipelines.dataset import OBJECT_SCHEMA, OBJECTS, instant, item_name
+from pipelines.geoparquet import LONLAT
+from pipelines.plan import RULES_VERSION, Plan, scene_outline
 from pipelines.plan_files import package_version
+from pipelines.stac_cells import NAME as ITEM
+from pipelines.stac_cells import PARQUET
 from pipelines.storage import Store
-from tiling.placing import footprint, to_lonlat
-from tiling.window import Window
 
 NAME = "collection.json"
 _EXTENSIONS = (
     "https://stac-extensions.github.io/table/v1.2.0/schema.json",
     "https://stac-extensions.github.io/processing/v1.2.0/schema.json",
+    "https://stac-extensions.github.io/projection/v2.0.0/schema.json",
 )
 
 
@@ -32,7 +37,11 @@ def publish(store: Store, plan: Plan, *, files: Sequence[str], failed: int) -> N
     Raises:
         OSError: the storage refuses.
     """
-    store.write(NAME, json.dumps(_collection(plan, files, failed), indent=2, sort_keys=True).encode())
+    items = _items(store, files)
+    record = _collection(plan, files, failed=failed, items=items).to_dict(
+        include_self_link=False, transform_hrefs=False
+    )
+    store.write(NAME, json.dumps(record, indent=2, sort_keys=True).encode())
 
 
 def withdraw(store: Store) -> None:
@@ -48,27 +57,48 @@ def published_files(store: Store) -> list[str] | None:
     return sorted(str(asset["href"]).removeprefix("./") for asset in assets.values())
 
 
-def scene_outline(item: PlannedScene) -> shapely.Geometry:
-    """Ground footprint of a scene, longitude and latitude."""
-    window = Window(0, 0, item.work.width, item.work.height)
-    outline: shapely.Geometry = to_lonlat([footprint(window, item.work.transform)], item.scene.crs)[0]
-    return outline
+def published_failed(store: Store) -> int:
+    """Failed tiles and questions that the published collection names, 0 where nothing is published."""
+    return int(json.loads(store.read(NAME))["remotereasoner:failed"]) if store.exists(NAME) else 0
 
 
-def _collection(plan: Plan, files: Sequence[str], failed: int) -> dict[str, object]:
+def _items(store: Store, files: Sequence[str]) -> list[str]:
+    """Names of the items of these files; items of files that are no more are deleted."""
+    there = {name for name in store.names(OBJECTS) if name.endswith(f"/{ITEM}")}
+    wanted = {item_name(name) for name in files if name.startswith(f"{OBJECTS}/")}
+    store.remove(sorted(there - wanted))
+    return sorted(there & wanted)
+
+
+def _collection(plan: Plan, files: Sequence[str], *, failed: int, items: Sequence[str]) -> pystac.Collection:
     questions = "; ".join(query.text for query in plan.queries)
+    found = pystac.Collection(
+        id=f"remotereasoner-{plan.job_id}",
+        title=questions,
+        description=f"Answers to: {questions}",
+        license="other",
+        extent=pystac.Extent(pystac.SpatialExtent(_boxes(plan)), _interval(plan)),
+        stac_extensions=list(_EXTENSIONS),
+        summaries=pystac.Summaries({"proj:code": [LONLAT]}),
+        extra_fields=_facts(plan, failed),
+    )
+    found.assets = {name.replace("/", "-"): _asset(name) for name in files}
+    found.clear_links()  # the collection is its own root
+    for name in items:
+        found.add_link(pystac.Link("item", f"./{name}", media_type="application/geo+json"))
+    return found
+
+
+def _facts(plan: Plan, failed: int) -> dict[str, object]:
     return {
-        "type": "Collection",
-        "stac_version": "1.0.0",
-        "stac_extensions": list(_EXTENSIONS),
-        "id": f"remotereasoner-{plan.run_id}",
-        "title": questions,
-        "description": f"Answers to: {questions}",
-        "license": "other",
-        "extent": {"spatial": {"bbox": _boxes(plan)}, "temporal": {"interval": [_interval(plan)]}},
-        "links": [],
-        "assets": {name.replace("/", "-"): _asset(name) for name in files},
-        "table:columns": [{"name": field.name, "type": _type_name(field.type)} for field in OBJECT_SCHEMA],
+        "table:columns": [
+            {
+                "name": field.name,
+                "type": _type_name(field.type),
+                "description": OBJECT_COLUMNS[field.name].meaning,
+            }
+            for field in OBJECT_SCHEMA
+        ],
         "table:primary_geometry": "geometry",
         "processing:software": {"remotereasoner": package_version()},
         "processing:lineage": f"reasoner {plan.reasoner.digest}, segmenter {plan.segmenter.digest}, "
@@ -84,13 +114,14 @@ def _boxes(plan: Plan) -> list[list[float]]:
     return [[float(value) for value in bounds]]
 
 
-def _interval(plan: Plan) -> list[str | None]:
-    times = sorted(item.scene.datetime for item in plan.scenes if item.scene.datetime)
-    return [times[0], times[-1]] if times else [None, None]
+def _interval(plan: Plan) -> pystac.TemporalExtent:
+    times = sorted(time for item in plan.scenes if (time := instant(item.scene.datetime)))
+    ends: list[datetime | None] = [times[0], times[-1]] if times else [None, None]
+    return pystac.TemporalExtent([ends])
 
 
-def _asset(name: str) -> dict[str, object]:
-    return {"href": f"./{name}", "type": "application/vnd.apache.parquet", "roles": ["data"]}
+def _asset(name: str) -> pystac.Asset:
+    return pystac.Asset(f"./{name}", media_type=PARQUET, roles=["data"])
 
 
 def _type_name(kind: pa.DataType) -> str:

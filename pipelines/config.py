@@ -6,10 +6,21 @@ from pathlib import Path
 from typing import Annotated, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from pipelines.errors import RequestError
+from pipelines.scene_config import MosaicOptions, StacSearch
 from reasoner.query import Query, Task
+from tiling.signing import load_signer
 
 Range = tuple[float, float]
 Positive = Annotated[int, Field(gt=0)]
@@ -22,6 +33,15 @@ class Engine(StrEnum):
     """Ray Data, in process or on a cluster."""
     LOOP = "loop"
     """A plain for loop in this process."""
+
+
+class SceneOverlap(StrEnum):
+    """What becomes of ground that several scenes cover."""
+
+    OWN = "own"
+    """One scene owns it, and each thing on it is one object."""
+    KEEP_ALL = "keep-all"
+    """Every scene is answered on its own."""
 
 
 class Question(BaseModel):
@@ -48,8 +68,19 @@ class JobConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     scenes: tuple[str | dict[str, str], ...] = Field(
-        min_length=1, description="files, folders, globs, s3:// addresses, STAC items, or {R: …, G: …, B: …}"
+        default=(),
+        description="files, folders, globs, s3:// addresses, STAC documents, or {R: …, G: …, B: …}",
     )
+    stac: StacSearch | None = Field(
+        default=None, description="a search of a STAC API in place of scenes: {url, collections, bbox, …}"
+    )
+    mosaic: MosaicOptions | None = Field(
+        default=None, description="make a mosaic of the scenes: {composite, resolution, grid, kernel}"
+    )
+    assets: tuple[str, ...] | None = Field(
+        default=None, description="assets or bands of STAC items shown as red, green, blue: keys or names"
+    )
+    sign: str = Field(default="", description="module:function that signs addresses when they are opened")
     ask: tuple[Question, ...] = Field(min_length=1, description="questions, as strings or {text, task}")
     out: str = Field(min_length=1, description="output folder, local or s3://")
     reasoner: str = Field(
@@ -73,6 +104,11 @@ class JobConfig(BaseModel):
         default=None, description="band numbers shown as red, green, blue"
     )
     assume_crs: str | None = Field(default=None, description="CRS of scenes that carry none")
+    aoi: str | None = Field(default=None, description="vector file of the area to look at, local or s3://")
+    scene_overlap: SceneOverlap = Field(
+        default=SceneOverlap.OWN,
+        description="own: shared ground is answered once, by the newest scene; keep-all: by every scene",
+    )
     scaling: str | tuple[Range, ...] = Field(default="auto", description="auto, or low and high of each band")
     seed: int = Field(default=0, description="seed of whatever draws")
     device: str = Field(default="auto", description="auto, cpu or cuda")
@@ -82,6 +118,20 @@ class JobConfig(BaseModel):
     engine: Engine = Field(default=Engine.RAY, description="ray or loop")
     address: str | None = Field(default=None, description="address of a Ray cluster; in process if unset")
     allow_drivers: tuple[str, ...] = Field(default=(), description="further GDAL drivers, such as VRT")
+
+    @field_validator("sign")
+    @classmethod
+    def _can_sign(cls, value: str) -> str:
+        if value:
+            load_signer(value)
+        return value
+
+    @field_validator("assets")
+    @classmethod
+    def _one_or_three_assets(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if value is not None and len(value) not in (1, 3):
+            raise ValueError(f"{len(value)} names: give one, or three (red, green, blue)")
+        return value
 
     @field_validator("ask", mode="before")
     @classmethod
@@ -107,6 +157,20 @@ class JobConfig(BaseModel):
         return value
 
     @model_validator(mode="after")
+    def _scenes_from_one_place(self) -> Self:
+        if bool(self.scenes) == (self.stac is not None):
+            said = "scenes and a stac search are given" if self.scenes else "nothing is given"
+            raise PydanticCustomError(_SCENES, said)
+        return self
+
+    @field_validator("gsd")
+    @classmethod
+    def _one_resolution(cls, value: float | None, info: ValidationInfo) -> float | None:
+        if value is not None and info.data.get("mosaic") is not None:
+            raise ValueError("a mosaic is made at mosaic.resolution: leave gsd out")
+        return value
+
+    @model_validator(mode="after")
     def _asked_once(self) -> Self:
         ids = [query.id for query in self.queries()]
         if len(set(ids)) != len(ids):
@@ -123,13 +187,19 @@ def load_config(path: str | None, flags: Mapping[str, object]) -> JobConfig:
 
     Args:
         path: a job.yaml, or None.
-        flags: field name to value; None and empty lists count as not given.
+        flags: field name to value; None and empty lists count as not given, and of a field that has
+            fields of its own those given win.
 
     Raises:
         RequestError: the file cannot be read, or a field is unknown, missing or wrong.
     """
     fields = _from_file(path) if path else {}
-    fields.update({key: value for key, value in flags.items() if value is not None and value not in ([], ())})
+    for key, value in flags.items():
+        if value is None or value in ([], (), {}):
+            continue
+        before = fields.get(key)
+        nested = isinstance(value, dict) and isinstance(before, dict)
+        fields[key] = {**before, **value} if nested else value  # type: ignore[dict-item]
     try:
         return JobConfig.model_validate(fields)
     except ValidationError as error:
@@ -152,23 +222,30 @@ def _from_file(path: str) -> dict[str, object]:
     return fields
 
 
+_SCENES = "scenes_from_one_place"
 _MISSING = {
-    "scenes": "name at least one scene: remotereasoner run 'images/*.tif' …",
+    "scenes": "name scenes (remotereasoner run 'images/*.tif' …) or a search (--stac URL), not both",
     "ask": "ask at least one question with --ask, --vqa or --caption",
     "out": "name the output folder with --out",
 }
+
+
+_NESTED: dict[str, type[BaseModel]] = {"ask": Question, "stac": StacSearch, "mosaic": MosaicOptions}
 
 
 def _request_error(error: ValidationError) -> RequestError:
     first = error.errors(include_url=False)[0]
     place = ".".join(str(part) for part in first["loc"]) or "ask"
     field = place.split(".")[0]
+    model = _NESTED.get(field, JobConfig) if len(first["loc"]) > 1 else JobConfig
+    if first["type"] == _SCENES:
+        return RequestError("scenes", first["msg"], _MISSING["scenes"])
     if first["type"] == "extra_forbidden":
-        known = ", ".join(JobConfig.model_fields)
-        return RequestError(place, "no such field", f"the fields are {known}")
+        return RequestError(place, "no such field", f"the fields are {', '.join(model.model_fields)}")
     if first["type"] in ("missing", "too_short") and field in _MISSING:
         return RequestError(field, "nothing is given", _MISSING[field])
-    hint = JobConfig.model_fields[field].description if field in JobConfig.model_fields else ""
+    known = model.model_fields.get(str(first["loc"][-1]) if model is not JobConfig else field)
+    hint = known.description if known else ""
     given = first["input"]
     shown = f" (given: {given!r:.80})" if isinstance(given, str | int | float) else ""
     return RequestError(place, first["msg"].removeprefix("Value error, ") + shown, f"expected: {hint}")

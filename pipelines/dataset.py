@@ -1,21 +1,25 @@
 """The objects and texts that users query: columns, cells and files. Knows no fragment and no model."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import BytesIO
-from typing import Any
+from typing import BinaryIO
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import shapely
 
 from pipelines.cells import EMPTY_CELL, cell_bounds, quadkeys
-from pipelines.geoparquet import BBOX, Bounds, geoparquet_bytes, hilbert_order
+from pipelines.geoparquet import BBOX, Bounds, Shapes, encoded_table, geoparquet_bytes, hilbert_order
 from pipelines.ledger import AnswerRow
+from pipelines.stac_cells import NAME as ITEM
+from pipelines.stac_cells import item_bytes
 from pipelines.storage import Store
 from reasoner.query import Query
 from tiling.scene_object import SceneObject
+from tiling.storage import look_into
 
 OBJECTS = "objects"
 TEXTS = "texts"
@@ -93,6 +97,11 @@ def object_part(objects: Sequence[SceneObject], thinking: Sequence[str], origin:
     return pa.Table.from_pylist(records, schema=PART_SCHEMA)
 
 
+def part_outlines(part: pa.Table) -> frozenset[bytes]:
+    """Outlines of the rows of a part, WKB."""
+    return frozenset(part.column("geometry").to_pylist())
+
+
 def part_cells(part: pa.Table) -> list[str]:
     """Deepest cell of each row of a part."""
     cells: list[str] = part.column(_CELL).to_pylist()
@@ -104,24 +113,72 @@ def cell_rows(part: pa.Table, cell: str) -> pa.Table:
     return part.filter(pa.array([key.startswith(cell) for key in part_cells(part)], pa.bool_()))
 
 
+def empty_part() -> pa.Table:
+    """A part without rows."""
+    return PART_SCHEMA.empty_table()
+
+
+def split_rows(part: pa.Table, scene_ids: Set[str], outlines: Set[bytes]) -> tuple[pa.Table, pa.Table]:
+    """Rows that none of these scenes has a share in and that have none of these outlines, and all others.
+
+    The id of a row does not tell it: one that has been kept from night to night is not that of the place.
+    """
+    scenes, shapes = (part.column(name).to_pylist() for name in ("scene_ids", "geometry"))
+    pairs = zip(scenes, shapes, strict=True)
+    apart = [scene_ids.isdisjoint(own) and shape not in outlines for own, shape in pairs]
+    other = [not each for each in apart]
+    return part.filter(pa.array(apart, pa.bool_())), part.filter(pa.array(other, pa.bool_()))
+
+
+def read_cell(store: Store, query_id: str, cell: str) -> pa.Table:
+    """A written cell's objects as a part again.
+
+    Raises:
+        FileNotFoundError: there is no such cell.
+    """
+    table = pq.read_table(BytesIO(store.read(object_name(query_id, cell))))
+    shapes = shapely.from_wkb(table.column("geometry").to_numpy())
+    cells = pa.array(quadkeys(shapes) if len(shapes) else [], pa.string())
+    return table.append_column(_CELL, cells).select(PART_SCHEMA.names).cast(PART_SCHEMA)
+
+
+def object_cells(store: Store, query_id: str) -> list[str]:
+    """Cells of which a question has a file, sorted."""
+    return sorted(name.split("/cell=")[1].split("/")[0] for name in object_files(store, query_id))
+
+
 def write_cell(store: Store, query_id: str, cell: str, rows: pa.Table) -> str:
-    """Write one cell's objects in Hilbert order, atomically; the file's name."""
-    columns = _decoded(rows.drop_columns([_CELL]), GEOMETRIES)
-    order = hilbert_order(columns["geometry"], cell_bounds(cell), [str(item) for item in columns["id"]])
-    return _write_objects(
-        store, object_name(query_id, cell), {k: [v[i] for i in order] for k, v in columns.items()}
-    )
+    """Write one cell's objects in Hilbert order, atomically, and their STAC Item; the file's name."""
+    shapes = {name: shapely.from_wkb(rows.column(name).to_numpy()) for name in GEOMETRIES}
+    ids, scenes = (rows.column(name).to_pylist() for name in ("id", "scene_ids"))
+    names = [f"{key}|{own}" for key, own in zip(ids, scenes, strict=True)]
+    order = hilbert_order(shapes["geometry"], cell_bounds(cell), names)
+    ordered = {name: values[order] for name, values in shapes.items()}
+    name = object_name(query_id, cell)
+    data = _write_objects(store, name, rows.drop_columns([_CELL]).take(order), ordered)
+    bounds = total_bounds(iter(shapes["geometry"]))
+    item = item_bytes(data, name=f"{query_id}-{cell}", cell=cell_bounds(cell), rows=rows, bounds=bounds)
+    store.write(item_name(name), item)
+    return name
 
 
 def write_empty(store: Store, query_id: str) -> str:
     """Write the valid empty file of a question that found nothing; the file's name."""
-    columns: dict[str, list[object]] = {field.name: [] for field in PART_SCHEMA if field.name != _CELL}
-    return _write_objects(store, object_name(query_id, EMPTY_CELL), columns)
+    nothing = {name: np.empty(0, dtype=object) for name in GEOMETRIES}
+    rows = PART_SCHEMA.empty_table().drop_columns([_CELL])
+    name = object_name(query_id, EMPTY_CELL)
+    _write_objects(store, name, rows, nothing)
+    return name
 
 
 def object_name(query_id: str, cell: str) -> str:
     """Name of the file of a question's objects in a cell."""
     return f"{OBJECTS}/query={query_id}/cell={cell}/objects.parquet"
+
+
+def item_name(name: str) -> str:
+    """Name of the STAC Item beside a file of objects."""
+    return f"{name.rsplit('/', 1)[0]}/{ITEM}"
 
 
 def object_files(store: Store, query_id: str | None = None) -> list[str]:
@@ -131,9 +188,9 @@ def object_files(store: Store, query_id: str | None = None) -> list[str]:
 
 
 def count_objects(store: Store, query_id: str | None = None) -> int:
-    """Objects in the files of one question, or of all."""
+    """Objects in the files of one question, or of all, by their footers."""
     names = object_files(store, query_id)
-    return sum(pq.read_metadata(BytesIO(store.read(name))).num_rows for name in names)
+    return sum(look_into(store.path(name), _count_rows) for name in names)
 
 
 def write_texts(store: Store, rows: Sequence[AnswerRow], origin: Origin) -> str:
@@ -157,8 +214,12 @@ def _object_record(item: SceneObject, origin: Origin) -> dict[str, object]:
     record = {name: getattr(item, name) for name in PART_SCHEMA.names if hasattr(item, name)}
     record |= {name: shapely.to_wkb(getattr(item, name)) for name in GEOMETRIES}
     record |= {"query_id": origin.query.id, "query": origin.query.text, "run_id": origin.run_id}
-    record["datetime"] = _instant(item.datetime)
+    record["datetime"] = instant(item.datetime)
     return record
+
+
+def _count_rows(file: BinaryIO) -> int:
+    return int(pq.read_metadata(file).num_rows)
 
 
 def _text_record(row: AnswerRow, origin: Origin) -> dict[str, object]:
@@ -175,18 +236,15 @@ def _text_record(row: AnswerRow, origin: Origin) -> dict[str, object]:
     }
 
 
-def _instant(text: str | None) -> datetime | None:
+def instant(text: str | None) -> datetime | None:
+    """A time given as ISO 8601, in UTC where it names no zone; None where it is unknown."""
     if text is None:
         return None
     instant = datetime.fromisoformat(text)
     return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
-def _decoded(rows: pa.Table, geometries: Sequence[str]) -> dict[str, list[Any]]:
-    columns: dict[str, list[Any]] = rows.to_pydict()
-    return columns | {name: shapely.from_wkb(columns[name]).tolist() for name in geometries}
-
-
-def _write_objects(store: Store, name: str, columns: dict[str, list[object]]) -> str:
-    store.write(name, geoparquet_bytes(columns, OBJECT_SCHEMA, COVERINGS))
-    return name
+def _write_objects(store: Store, name: str, rows: pa.Table, shapes: Shapes) -> bytes:
+    data = encoded_table(rows, shapes, schema=OBJECT_SCHEMA, coverings=COVERINGS)
+    store.write(name, data)
+    return data

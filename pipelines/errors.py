@@ -1,32 +1,37 @@
 """What can be wrong with a request, an output folder or a finished run."""
 
-from tiling.storage import REMEDY
+from tiling.errors import without_queries
 
 
 class RequestError(ValueError):
     """The request is wrong; raised before anything is written, shown by the command line, exit code 2."""
 
     def __init__(self, field: str, reason: str, remedy: str) -> None:
-        super().__init__(field, reason, remedy)
         self.field = field
-        self.reason = reason
+        self.reason = without_queries(reason)
         self.remedy = remedy
+        super().__init__(field, self.reason, remedy)
 
     def __str__(self) -> str:
         return f"{self.field}: {self.reason}; {self.remedy}"
 
 
-class StorageError(OSError):
-    """Object storage does not answer or refuses; raised by the store, the command line shows it."""
+class UnreadableError(RequestError):
+    """A file of a result is broken, or was replaced while it was read; a question is asked anew first."""
 
-    def __init__(self, address: str, reason: str) -> None:
-        super().__init__(address, reason)
-        self.address = address
+
+class StoppedError(RuntimeError):
+    """A run met an outage of its storage and stopped; raised by the run, shown by the command line."""
+
+    def __init__(self, out: str, reason: str) -> None:
+        super().__init__(out, reason)
+        self.out = out
         self.reason = reason
 
     def __str__(self) -> str:
-        remedy = REMEDY
-        return f"{self.address}: cannot be reached ({self.reason}); {remedy}"
+        return (
+            f"{self.reason}; stopped, and what {self.out} holds is kept: the same command goes on from there"
+        )
 
 
 class IncompleteError(RuntimeError):
@@ -42,3 +47,43 @@ class IncompleteError(RuntimeError):
         return (
             f"{self.out}: {len(self.missing)} planned files are missing ({shown}); run the same command again"
         )
+
+
+class LockedError(RuntimeError):
+    """Another process writes in the output folder; raised before anything is written, exit code 2."""
+
+    def __init__(self, address: str, holder: str, remedy: str) -> None:
+        super().__init__(address, holder, remedy)
+        self.address = address
+        self.holder = holder
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"out: {self.address} is held by {self.holder}; {self.remedy or 'run the same command again'}"
+
+
+class LockLostError(RuntimeError):
+    """The output folder's lock went to another process; raised by its holder, which stops, exit code 1."""
+
+    def __init__(self, address: str, silent_s: float) -> None:
+        super().__init__(address, silent_s)
+        self.address = address
+        self.silent_s = silent_s
+
+    def __str__(self) -> str:
+        return (
+            f"{self.address}: the lock was lost after {self.silent_s:.0f} s without renewal, another process "
+            "may write here now; run the same command again when that one has ended"
+        )
+
+
+class ClusterError(RuntimeError):
+    """A Ray cluster refuses a job or is lost while it is followed; raised by submit, which shows it."""
+
+    def __init__(self, address: str, reason: str) -> None:
+        super().__init__(address, reason)
+        self.address = address
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.address}: {self.reason}; what the job has committed stays, submit the same again"

@@ -8,14 +8,13 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import shapely
 
-from pipelines.collection import scene_outline
 from pipelines.map_filters import Edges, counts, filter_edges
 from pipelines.map_frames import find_tile, scenes_by_id
 from pipelines.map_objects import COLUMNS, Words, columns, outlines, sample_sizes, sampled
 from pipelines.map_sources import Figures, read_details
 from pipelines.map_tiles import MAX_TILES, MapTile, MapTiles, footprint_points
 from pipelines.pictures import Look, Picture, scene_picture, tile_picture
-from pipelines.plan import Plan, PlannedScene
+from pipelines.plan import Plan, PlannedScene, scene_outline
 from pipelines.planning import job_limits
 from pipelines.storage import Store
 from tiling.errors import SceneError

@@ -1,118 +1,86 @@
 """From the committed ledger to objects and texts: the second job. Knows no model and reads no pixels."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from pipelines.cells import frozen_zoom
-from pipelines.dataset import (
-    Origin,
-    cell_rows,
-    object_files,
-    object_part,
-    part_cells,
-    write_cell,
-    write_empty,
-    write_texts,
-)
+from pipelines.changed import Changed
+from pipelines.dataset import Origin, write_texts
 from pipelines.errors import IncompleteError
-from pipelines.ledger import AnswerRow, Status, committed, ledger_name, read_rows
+from pipelines.ledger import committed, ledger_name
+from pipelines.merge_step import MergeParts, merge_step, one_by_one, scene_rows
 from pipelines.plan import Plan
+from pipelines.question_merge import QuestionMerge
+from pipelines.staging import StagedMerge, StagedQuestion, total
 from pipelines.storage import Store
 from pipelines.tasks import pending_chunks
 from reasoner.query import Query, Task
-from tiling.merging import merge
-from tiling.scene_object import scene_objects
 
 
-@dataclass(frozen=True, slots=True)
-class ScenePart:
-    """One scene's and question's objects, set down in a local file until their cells are known."""
-
-    query_id: str
-    """The question."""
-    scene: int
-    """Index of the scene in the plan."""
-    path: Path
-    """The local file."""
-    cells: Mapping[str, int]
-    """Objects per deepest cell."""
-
-
-@dataclass(frozen=True, slots=True)
-class MergeStep:
-    """Joins the fragments of one scene and question into objects; a plain picklable callable."""
-
-    store: Store
-    """The output folder."""
-    plan: Plan
-    """The frozen plan."""
-
-    def __call__(self, scene: int, query: Query) -> pa.Table:
-        """Objects of a scene (index in the plan) and a question.
-
-        Raises:
-            FileNotFoundError: a ledger file is missing.
-        """
-        planned = self.plan.scenes[scene]
-        rows = list(scene_rows(self.store, self.plan, scene, query))
-        fragments = [fragment for row in rows for fragment in row.fragments]
-        silent = [row.window for row in rows if row.status in (Status.FAILED, Status.MALFORMED)]
-        merged = merge(fragments, transform=planned.work.transform, unanswered=silent)
-        objects = scene_objects(merged, planned.scene, planned.work, query_id=query.id)
-        thinking = {row.tile_id: row.thinking for row in rows}
-        thoughts = [thinking[item.representative.tile_id] for item in merged]
-        return object_part(objects, thoughts, Origin(query, self.plan.run_id))
-
-
-MergeItem = tuple[int, Query]
-"""One scene (index in the plan) and one question."""
-MergeParts = Callable[[MergeStep, Sequence[MergeItem]], Iterator[pa.Table]]
-"""Does the step on every item, and gives the tables in the order of the items."""
-
-
-def one_by_one(step: MergeStep, items: Sequence[MergeItem]) -> Iterator[pa.Table]:
-    """Merge in this process, one item after another."""
-    return (step(scene, query) for scene, query in items)
-
-
-def merge_job(store: Store, plan: Plan, *, merge_parts: MergeParts = one_by_one) -> dict[str, int]:
+def merge_job(
+    store: Store, plan: Plan, *, only: Changed | None = None, merge_parts: MergeParts = one_by_one
+) -> None:
     """Write objects and texts of every question; doing it again gives the same bytes.
 
     Args:
         store: the output folder.
         plan: the frozen plan.
+        only: what changed since the folder's objects were merged. Then only the changed scenes and those
+            their objects hang together with are merged, and only cells with an object of these are
+            written; every file ends with the bytes that a merge of everything gives at the same zoom.
+            None merges everything. A question without objects so far is merged whole in either case.
         merge_parts: what drives the merge of scenes and questions.
 
-    Returns:
-        Rows written per question id: objects, or texts for caption and VQA.
+    Raises:
+        IncompleteError: a ledger file is missing.
+        OSError: the storage refuses.
+    """
+    with staged_merge(store, plan, only=only, merge_parts=merge_parts) as staged:
+        staged.write()
+    for query in plan.queries:
+        if query.task is not Task.LOCATE:
+            collect_texts(store, plan, query, into=store)
+
+
+@contextmanager
+def staged_merge(
+    store: Store, plan: Plan, *, only: Changed | None = None, merge_parts: MergeParts = one_by_one
+) -> Iterator[StagedMerge]:
+    """Work out the objects of every question, for a block that compares them with those before, or writes.
+
+    Args:
+        store: the output folder.
+        plan: the frozen plan.
+        only: what changed since the folder's objects were merged, None for everything.
+        merge_parts: what drives the merge of scenes and questions.
 
     Raises:
         IncompleteError: a ledger file is missing.
         OSError: the storage refuses.
     """
     _check_complete(store, plan)
-    counts = _merge_objects(store, plan, merge_parts)
-    for query in plan.queries:
-        if query.task is not Task.LOCATE:
-            counts[query.id] = _collect_texts(store, plan, query)
-    return counts
+    queries = [query for query in plan.queries if query.task is Task.LOCATE]
+    with TemporaryDirectory(prefix="remotereasoner-") as folder:
+        step = merge_step(store, plan)
+        # One at a time: the things at one question's seams are given up before the next is merged.
+        questions = tuple(
+            QuestionMerge(step, query, merge_parts=merge_parts, folder=Path(folder)).staged(only)
+            for query in queries
+        )
+        yield StagedMerge(store, _zoom(store, questions), questions)
 
 
-def scene_rows(store: Store, plan: Plan, scene: int, query: Query) -> Iterator[AnswerRow]:
-    """Ledger rows of one scene (index in the plan) and question, chunk by chunk.
-
-    Raises:
-        FileNotFoundError: a ledger file is missing.
-    """
-    transform = plan.scenes[scene].work.transform
-    for ref in plan.chunks_of(scene):
-        yield from read_rows(store, ledger_name(query.id, ref.chunk_id), transform=transform)
+def _zoom(store: Store, questions: tuple[StagedQuestion, ...]) -> int:
+    """The cells' zoom, chosen by the fullest cells of any question."""
+    if not questions:
+        return 0
+    most: Counter[str] = Counter()
+    for question in questions:
+        most |= total(question.parts)
+    return frozen_zoom(store, most)
 
 
 def _check_complete(store: Store, plan: Plan) -> None:
@@ -122,51 +90,17 @@ def _check_complete(store: Store, plan: Plan) -> None:
         raise IncompleteError(store.root, tuple(missing))
 
 
-def _merge_objects(store: Store, plan: Plan, merge_parts: MergeParts) -> dict[str, int]:
-    queries = [query for query in plan.queries if query.task is Task.LOCATE]
-    with TemporaryDirectory(prefix="remotereasoner-") as folder:
-        items = [(scene, query) for query in queries for scene in range(len(plan.scenes))]
-        tables = merge_parts(MergeStep(store, plan), items)
-        parts = [
-            _set_down(table, Path(folder), query_id=query.id, scene=scene)
-            for (scene, query), table in zip(items, tables, strict=True)
-        ]
-        zoom = frozen_zoom(store, _total(parts)) if queries else 0
-        return {query.id: _write_query(store, query.id, parts, zoom=zoom) for query in queries}
+def collect_texts(store: Store, plan: Plan, query: Query, *, into: Store) -> None:
+    """Write a caption's or VQA's texts.
 
+    Args:
+        store: the output folder.
+        plan: the frozen plan.
+        query: the question.
+        into: where to write, under the name that the texts have in the output folder.
 
-def _set_down(table: pa.Table, folder: Path, *, query_id: str, scene: int) -> ScenePart:
-    path = folder / f"{query_id}-{scene}.parquet"
-    pq.write_table(table, path)
-    return ScenePart(query_id, scene, path, Counter(part_cells(table)))
-
-
-def _total(parts: list[ScenePart]) -> Counter[str]:
-    total: Counter[str] = Counter()
-    for query_id in {part.query_id for part in parts}:
-        own: Counter[str] = Counter()
-        for part in parts:
-            own.update(part.cells if part.query_id == query_id else {})
-        total |= own
-    return total
-
-
-def _write_query(store: Store, query_id: str, parts: list[ScenePart], *, zoom: int) -> int:
-    """Write a question's cells and delete those it no longer has; the number of its objects."""
-    own = [part for part in parts if part.query_id == query_id]
-    cells = sorted({key[:zoom] for part in own for key in part.cells})
-    written = [_write_cell(store, query_id, cell, own) for cell in cells] or [write_empty(store, query_id)]
-    store.remove(sorted(set(object_files(store, query_id)) - set(written)))
-    return sum(sum(part.cells.values()) for part in own)
-
-
-def _write_cell(store: Store, query_id: str, cell: str, parts: list[ScenePart]) -> str:
-    touched = [part for part in parts if any(key.startswith(cell) for key in part.cells)]
-    rows = pa.concat_tables([cell_rows(pq.read_table(part.path), cell) for part in touched])
-    return write_cell(store, query_id, cell, rows)
-
-
-def _collect_texts(store: Store, plan: Plan, query: Query) -> int:
+    Raises:
+        FileNotFoundError: a ledger file is missing.
+    """
     rows = [row for scene in range(len(plan.scenes)) for row in scene_rows(store, plan, scene, query)]
-    write_texts(store, rows, Origin(query, plan.run_id))
-    return len(rows)
+    write_texts(into, rows, Origin(query, plan.run_id))

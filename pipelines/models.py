@@ -10,6 +10,7 @@ from reasoner import loading
 from reasoner.oracle import OracleReasoner, OracleSegmenter
 from reasoner.protocols import Reasoner, Segmenter
 from reasoner.query import Query, Task
+from tiling.folders import kept_copy
 
 ORACLE_TILE_PX = 256
 
@@ -45,7 +46,8 @@ class ModelRecipe:
         if uri is not None:
             lookup = Truth(uri, self.placements).load()
             return OracleReasoner(lookup, digest=_oracle_digest(uri), tile_px=ORACLE_TILE_PX)
-        return loading.load_reasoner(self.reasoner, device=self.device, profile=self.profile, seed=self.seed)
+        name = local_model(self.reasoner)
+        return loading.load_reasoner(name, device=self.device, profile=self.profile, seed=self.seed)
 
     def load_segmenter(self) -> Segmenter:
         """Build the segmenter.
@@ -57,7 +59,7 @@ class ModelRecipe:
         uri = truth_uri(self.segmenter)
         if uri is not None:
             return OracleSegmenter(Truth(uri, self.placements).load(), digest=_oracle_digest(uri))
-        return loading.load_segmenter(self.segmenter, device=self.device)
+        return loading.load_segmenter(local_model(self.segmenter), device=self.device)
 
 
 def reasoner_facts(name: str, *, profile: str | None, queries: tuple[Query, ...]) -> ModelFacts:
@@ -69,7 +71,7 @@ def reasoner_facts(name: str, *, profile: str | None, queries: tuple[Query, ...]
     """
     uri = truth_uri(name)
     if uri is None:
-        facts = loading.describe_reasoner(name, profile=profile)
+        facts = loading.describe_reasoner(local_model(name), profile=profile)
         return ModelFacts(name, facts.digest, facts.tile_px)
     digest = _oracle_digest(uri)
     _check_known(uri, queries)
@@ -85,8 +87,17 @@ def segmenter_facts(name: str) -> ModelFacts:
     """
     uri = truth_uri(name)
     if uri is None:
-        return ModelFacts(name, loading.describe_segmenter(name).digest, 0)
+        return ModelFacts(name, loading.describe_segmenter(local_model(name)).digest, 0)
     return ModelFacts(name, _oracle_digest(uri), 0)
+
+
+def local_model(name: str) -> str:
+    """The name of a model; one on object storage is brought here and named by its local folder.
+
+    Raises:
+        StorageError: there is nothing, or the storage refuses or is away.
+    """
+    return kept_copy(name) if name.startswith("s3://") else name
 
 
 def _oracle_digest(uri: str) -> str:

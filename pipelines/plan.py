@@ -5,12 +5,20 @@ import json
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from pipelines.aoi import aoi_digest
 from pipelines.config import JobConfig
 from reasoner.query import Query
 from tiling.grid import Chunk, Grid
+from tiling.placing import footprint, to_lonlat
 from tiling.scaling import Scaling
 from tiling.scene import Scene
+from tiling.tile_mask import ALL, packed, unpacked
 from tiling.window import Window
 from tiling.work import WorkGrid
 
@@ -40,11 +48,14 @@ class PlannedScene:
     """Its pixel axes at the working resolution."""
     grid: Grid
     """Tiles and chunks on that work grid."""
+    ground: shapely.Geometry | None = None
+    """Where it holds data, work pixels, as far as that matters to scenes it shares ground with; None for
+    everywhere."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChunkRef:
-    """Address of one chunk; its tiles follow from the grid."""
+    """Address of one chunk; its tiles follow from the grid and the mask."""
 
     chunk_id: str
     """Digest of everything its answers depend on but the question."""
@@ -55,9 +66,11 @@ class ChunkRef:
     col: int
     """Chunk column in the scene."""
     n_tiles: int
-    """Tiles in it."""
+    """Planned tiles in it; at least one."""
     window: Window
-    """Its window on the work grid, pixels."""
+    """Hull of its planned tiles on the work grid, pixels: what is read."""
+    mask: bytes = ALL
+    """Which of the chunk's tiles are planned, packed; empty where all are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +78,10 @@ class Plan:
     """All that a run will do, decided before any pixel is read."""
 
     run_id: str
-    """Digest of the job: questions, models, grid and scenes by name and place; no path, clock or host."""
+    """Digest of what answers are made with: models, prompts, rules, sizes, scaling, resolution and bands.
+
+    No scene and no question is in it, so a row stays the same when others join the job.
+    """
     config: JobConfig
     """The request."""
     queries: tuple[Query, ...]
@@ -80,10 +96,23 @@ class Plan:
     """Scenes in the order of their ids."""
     chunks: tuple[ChunkRef, ...]
     """Chunks by scene, row and column."""
+    aoi: shapely.Geometry | None = None
+    """Area of interest, longitude and latitude; None for no bounds."""
+
+    @property
+    def job_id(self) -> str:
+        """Digest of the whole job: the run, questions, area, and scenes by name and place; no path."""
+        places = [
+            [item.scene.scene_id, item.scene.crs, item.work.transform, item.work.width, item.work.height]
+            for item in self.scenes
+        ]
+        asked = [query.id for query in self.queries]
+        ground = [aoi_digest(self.aoi), self.config.scene_overlap]
+        return digest({"run": self.run_id, "queries": asked, "ground": ground, "scenes": places})
 
     @property
     def n_tiles(self) -> int:
-        """Tiles of all scenes."""
+        """Planned tiles of all scenes."""
         return sum(ref.n_tiles for ref in self.chunks)
 
     @property
@@ -106,38 +135,77 @@ class Plan:
         last = bisect_right(self.chunks, scene, key=lambda ref: ref.scene)
         return self.chunks[first:last]
 
+    def tiles_of(self, scene: int) -> NDArray[np.bool_] | None:
+        """Which tiles of a scene are planned: (rows, columns) of its grid, None where all are.
+
+        Args:
+            scene: index of the scene in the plan.
+        """
+        grid, refs = self.scenes[scene].grid, self.chunks_of(scene)
+        if len(refs) == grid.n_chunks and not any(ref.mask for ref in refs):
+            return None
+        wanted = np.zeros((grid.rows.count, grid.columns.count), dtype=bool)
+        for ref in refs:
+            rows, columns = grid.chunk_span(ref.row, ref.col)
+            part = unpacked(ref.mask, len(rows), len(columns))
+            wanted[rows.start : rows.stop, columns.start : columns.stop] = part
+        return wanted
+
     def chunk(self, ref: ChunkRef) -> Chunk:
-        """The chunk with its tiles."""
-        return self.scenes[ref.scene].grid.chunk(ref.row, ref.col)
+        """The chunk with its planned tiles."""
+        return self.scenes[ref.scene].grid.chunk(ref.row, ref.col, mask=ref.mask)
 
     def chunk_bytes(self, ref: ChunkRef) -> int:
         """Decoded bytes to read for one chunk with its halo."""
         planned = self.scenes[ref.scene]
         native = ref.window.width * ref.window.height / planned.work.scale**2
-        return round(native * len(planned.scene.bands) * _item_bytes(planned.scene.dtype))
+        depth = planned.scene.mosaic.depth if planned.scene.mosaic else 1.0
+        return round(native * depth * len(planned.scene.bands) * _item_bytes(planned.scene.dtype))
 
 
-def chunk_refs(scene: int, planned: PlannedScene, basis: dict[str, object]) -> Iterator[ChunkRef]:
-    """Addresses of a scene's chunks, by row and column.
+def chunk_refs(
+    scene: int, planned: PlannedScene, basis: dict[str, object], *, wanted: NDArray[np.bool_] | None = None
+) -> Iterator[ChunkRef]:
+    """Addresses of a scene's chunks that hold a planned tile, by row and column.
 
     Args:
         scene: index of the scene in the plan.
         planned: the scene.
         basis: what all chunks' answers depend on: models, scaling, tile and overlap.
+        wanted: (rows, columns) of the grid's tiles, true where the tile is planned; None plans all.
     """
-    item = planned.scene
+    item, grid = planned.scene, planned.grid
     own = [item.scene_id, item.identity, item.crs, item.transform, [band.index for band in item.bands]]
-    size = [planned.grid.width, planned.grid.height, planned.work.scale]
-    for chunk in planned.grid.chunks():
-        place = [chunk.row, chunk.col]
+    whole = {**basis, "scene": own, "grid": [grid.width, grid.height, planned.work.scale]}
+    for row, col in product(range(grid.chunk_rows), range(grid.chunk_columns)):
+        rows, columns = grid.chunk_span(row, col)
+        part = _part(wanted, rows, columns)
+        if not part.any():
+            continue
+        mask = packed(part)
+        subset = {"mask": mask.hex()} if mask else {}
         yield ChunkRef(
-            chunk_id=digest({**basis, "scene": own, "grid": size, "place": place}),
+            chunk_id=digest({**whole, "place": [row, col], **subset}),
             scene=scene,
-            row=chunk.row,
-            col=chunk.col,
-            n_tiles=len(chunk.tiles),
-            window=chunk.window,
+            row=row,
+            col=col,
+            n_tiles=int(part.sum()),
+            window=grid.hull(rows, columns, part),
+            mask=mask,
         )
+
+
+def _part(wanted: NDArray[np.bool_] | None, rows: range, columns: range) -> NDArray[np.bool_]:
+    if wanted is None:
+        return np.ones((len(rows), len(columns)), dtype=bool)
+    return wanted[rows.start : rows.stop, columns.start : columns.stop]
+
+
+def scene_outline(item: PlannedScene) -> shapely.Geometry:
+    """Ground footprint of a scene, longitude and latitude, split at ±180°."""
+    window = Window(0, 0, item.work.width, item.work.height)
+    outline: shapely.Geometry = to_lonlat([footprint(window, item.work.transform)], item.scene.crs)[0]
+    return outline
 
 
 def digest(value: object) -> str:

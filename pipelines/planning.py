@@ -5,12 +5,18 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.aoi import read_aoi
 from pipelines.config import JobConfig
 from pipelines.errors import RequestError
+from pipelines.ground import planned_tiles, scenes_within, with_data_ground
 from pipelines.models import reasoner_facts, segmenter_facts
 from pipelines.plan import RULES_VERSION, ChunkRef, ModelFacts, Plan, PlannedScene, chunk_refs, digest
+from pipelines.sources import find_sources
 from tiling.grid import Grid
-from tiling.opening import DEFAULT_LIMITS, Limits, describe_scene, list_sources
+from tiling.opening import DEFAULT_LIMITS, Limits, Source, describe_scene
 from tiling.scaling import Scaling, estimate_scaling
 from tiling.scene import Scene
 from tiling.work import work_grid
@@ -33,53 +39,70 @@ class _Sizes:
     chunk_px: int
 
 
-def make_plan(config: JobConfig, *, frozen: FrozenScaling | None = None) -> Plan:
+def make_plan(config: JobConfig, *, frozen: FrozenScaling | None = None, known: Sequence[Scene] = ()) -> Plan:
     """Decide everything a run will do.
 
     Args:
         config: the request.
         frozen: scaling of an earlier plan of the same job, kept where the request says auto.
+        known: scenes of an earlier plan, looked at again in place of a new search; none searches.
 
     Raises:
         SceneError: a scene cannot be opened or placed.
         GridError: tile, overlap and chunk make no grid.
         ModelError: a model is unknown.
-        RequestError: two scenes share an id, or an oracle does not know a question.
+        RequestError: two scenes share an id, an oracle does not know a question, or the area of interest
+            cannot be read or meets no scene.
     """
     queries = config.queries()
     reasoner = reasoner_facts(config.reasoner, profile=config.profile, queries=queries)
     segmenter = segmenter_facts(config.segmenter)
     sizes = _sizes(config, reasoner)
     limits = job_limits(config)
-    scenes = find_scenes(config, limits)
-    planned = tuple(_lay_grid(scene, sizes, config.gsd) for scene in scenes)
-    scaling = _scaling(config, scenes, limits=limits, frozen=frozen)
+    aoi = read_aoi(config.aoi) if config.aoi else None
+    scenes = _mosaicked(find_scenes(config, limits, known=known), config, sizes)
+    found = [_lay_grid(scene, sizes, config.gsd) for scene in scenes]
+    planned = with_data_ground(scenes_within(found, aoi), config.scene_overlap, limits)
+    scaling = _scaling(config, [item.scene for item in planned], limits=limits, frozen=frozen)
+    wanted = planned_tiles(planned, aoi=aoi, overlap=config.scene_overlap)
     basis = _basis((reasoner, segmenter), sizes, scaling)
     return Plan(
-        run_id=digest({**basis, "queries": [query.id for query in queries], "scenes": _places(planned)}),
+        run_id=digest({**basis, **_shown(config)}),
         config=config,
         queries=queries,
         reasoner=reasoner,
         segmenter=segmenter,
         scaling=scaling,
         scenes=planned,
-        chunks=_all_refs(planned, basis),
+        chunks=_all_refs(planned, basis, wanted),
+        aoi=aoi,
     )
 
 
-def find_scenes(config: JobConfig, limits: Limits) -> list[Scene]:
-    """Describe every scene the request names, by id.
+def _shown(config: JobConfig) -> dict[str, object]:
+    """What of the request decides which pixels stand for a place."""
+    mosaic = config.mosaic.model_dump(mode="json") if config.mosaic else None
+    return {"gsd": config.gsd, "bands": config.bands, "assets": config.assets, "mosaic": mosaic}
+
+
+def find_scenes(config: JobConfig, limits: Limits, *, known: Sequence[Scene] = ()) -> list[Scene]:
+    """Describe every scene the request names or finds, by id.
+
+    Args:
+        config: the request.
+        limits: what may be opened.
+        known: scenes of an earlier plan, looked at again in place of a new search; none searches.
 
     Raises:
         SceneError: a scene cannot be opened or placed.
         RequestError: two scenes share an id.
     """
-    patterns = [source for source in config.scenes if isinstance(source, str)]
-    sources: list[str | dict[str, str]] = [source for source in config.scenes if not isinstance(source, str)]
-    sources += list_sources(patterns) if patterns else []
+    sources = list(known) or find_sources(config)
 
-    def describe(source: str | dict[str, str]) -> Scene:
-        return describe_scene(source, bands=config.bands, assume_crs=config.assume_crs, limits=limits)
+    def describe(source: Source) -> Scene:
+        return describe_scene(
+            source, bands=config.bands, assets=config.assets, assume_crs=config.assume_crs, limits=limits
+        )
 
     with ThreadPoolExecutor(_READERS) as pool:
         scenes = sorted(pool.map(describe, sources), key=lambda scene: scene.scene_id)
@@ -87,11 +110,28 @@ def find_scenes(config: JobConfig, limits: Limits) -> list[Scene]:
     return scenes
 
 
+def _mosaicked(scenes: list[Scene], config: JobConfig, sizes: _Sizes) -> list[Scene]:
+    """The scenes, or the cells of a mosaic of them; neighbouring cells share a tile."""
+    wanted = config.mosaic
+    if wanted is None:
+        return scenes
+    # Only mosaics pay for its import.
+    from tiling.mosaic_grid import MosaicGrid, mosaic_cells
+
+    asked = MosaicGrid(
+        composite=wanted.composite,
+        kernel=wanted.kernel,
+        resolution_m=wanted.resolution,
+        cell_m=wanted.grid,
+        overlap_px=sizes.tile_px,
+    )
+    return mosaic_cells(scenes, asked)
+
+
 def job_limits(config: JobConfig) -> Limits:
-    """What may be opened: the default limits and the drivers the user allows."""
-    if not config.allow_drivers:
-        return DEFAULT_LIMITS
-    return replace(DEFAULT_LIMITS, drivers=(*DEFAULT_LIMITS.drivers, *config.allow_drivers))
+    """What may be opened, and how: the default limits, the drivers the user allows, and what signs."""
+    drivers = (*DEFAULT_LIMITS.drivers, *config.allow_drivers)
+    return replace(DEFAULT_LIMITS, drivers=drivers, sign=config.sign)
 
 
 def _check_ids(scenes: Sequence[Scene]) -> None:
@@ -150,12 +190,11 @@ def _basis(
     }
 
 
-def _places(planned: Sequence[PlannedScene]) -> list[object]:
-    return [
-        [item.scene.scene_id, item.scene.crs, item.work.transform, item.work.width, item.work.height]
-        for item in planned
-    ]
-
-
-def _all_refs(planned: Sequence[PlannedScene], basis: dict[str, object]) -> tuple[ChunkRef, ...]:
-    return tuple(ref for index, item in enumerate(planned) for ref in chunk_refs(index, item, basis))
+def _all_refs(
+    planned: Sequence[PlannedScene], basis: dict[str, object], wanted: Sequence[NDArray[np.bool_] | None]
+) -> tuple[ChunkRef, ...]:
+    return tuple(
+        ref
+        for index, (item, tiles) in enumerate(zip(planned, wanted, strict=True))
+        for ref in chunk_refs(index, item, basis, wanted=tiles)
+    )

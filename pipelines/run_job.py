@@ -3,25 +3,31 @@
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from pipelines import loop_engine
+from pipelines import loop_engine, night_files
+from pipelines.changes import FOLDER as CHANGES
 from pipelines.collection import publish, published_files, withdraw
 from pipelines.config import Engine, JobConfig
 from pipelines.dataset import TEXTS, count_objects, object_files
-from pipelines.errors import RequestError, StorageError
+from pipelines.errors import RequestError
 from pipelines.ledger import Status, committed, ledger_name, read_table
-from pipelines.merge_job import MergeParts, merge_job, one_by_one
+from pipelines.lock import LEASE, Lease, Lock
+from pipelines.merge_job import merge_job
+from pipelines.merge_step import MergeParts, one_by_one
 from pipelines.models import ModelRecipe
+from pipelines.needs import check_engine, wanted_cluster
+from pipelines.opening_job import draft_job, freeze_job, stopping, writing
 from pipelines.plan import Plan
-from pipelines.plan_files import check_same_job, clear_job, frozen_scaling, read_job, write_plan
-from pipelines.planning import job_limits, make_plan
+from pipelines.plan_files import check_same_job
+from pipelines.planning import job_limits
 from pipelines.progress import Listener, MergeStarted, RunStarted, ignore
 from pipelines.steps import CommitStep, ReadStep
 from pipelines.storage import Store
 from pipelines.tasks import ChunkDone, Pending, pending_chunks
 from pipelines.truth import PREFIX, Placement
+from tiling.frames import frame_of
+from tiling.patience import LONG
 
 RAY_MERGES = 16
 """Scenes times questions from which the merge is spread over Ray."""
@@ -57,69 +63,64 @@ class RunReport:
     """The output folder."""
 
 
-def run_job(config: JobConfig, *, overwrite: bool = False, listener: Listener = ignore) -> RunReport:
+def run_job(
+    config: JobConfig, *, overwrite: bool = False, listener: Listener = ignore, lease: Lease = LEASE
+) -> RunReport:
     """Answer the questions; on the output of the same job, do only what is still open.
 
     Raises:
         RequestError: the request is wrong, or the output folder holds another job; nothing is written.
+        LockedError: another process writes into the folder; nothing is written.
         SceneError: a scene cannot be opened; nothing is written.
         GridError: the sizes make no grid; nothing is written.
         ModelError: a model cannot be found or loaded.
-        OSError: the storage refuses.
+        LockLostError: another process took the folder over.
+        StorageError: object storage refuses or is away; nothing is written.
+        StoppedError: it does so while work is done; what is committed stays.
+        OSError: the local storage refuses.
     """
     began = time.perf_counter()
     store = Store(config.out)
-    plan = open_job(store, config, overwrite=overwrite)
+    draft = draft_job(store, config, overwrite=overwrite, lease=lease)
+    if draft.job is not None:
+        check_same_job(store, draft.plan, draft.job)
+        _refuse_open_night(store)
+    with writing(store, "run", lease) as lock:
+        freeze_job(store, draft, overwrite=overwrite)
+        with stopping(store):
+            return _do_open(
+                replace(store, patience=LONG), draft.plan, lock=lock, began=began, listener=listener
+            )
+
+
+def _do_open(store: Store, plan: Plan, *, lock: Lock, began: float, listener: Listener) -> RunReport:
+    """Do what is open of a frozen plan, merge and publish."""
+    statuses, tiles = _work_off(store, plan, lock=lock, listener=listener)
+    lock.check()
+    finish(store, plan, failed=statuses[Status.FAILED], listener=listener)
+    return _report(store, plan, statuses, done_tiles=tiles, seconds=time.perf_counter() - began)
+
+
+def _refuse_open_night(store: Store) -> None:
+    if night_files.is_open(store):
+        raise RequestError(
+            "out", f"{store.root} holds an unfinished night", "run: remotereasoner nightly with the same job"
+        )
+
+
+def _work_off(store: Store, plan: Plan, *, lock: Lock, listener: Listener) -> tuple[Counter[str], list[int]]:
+    """Do what is open; statuses of all rows of the job, and tiles of each chunk done."""
     before = committed(store)
     pending = pending_chunks(plan, before)
-    tiles = {item.ref.chunk_id: item.ref.n_tiles for item in pending}
-    listener(RunStarted(len(plan.chunks), len(pending), sum(tiles.values())))
     if pending:
+        check_engine(plan.config)
         withdraw(store)
     statuses: Counter[str] = Counter()
-    for done in _chunk_events(store, plan, pending):
+    for done in chunk_events(store, plan, pending, listener=listener):
+        lock.check()
         statuses.update(done.statuses)
-        listener(done)
     statuses.update(_earlier(store, plan, before))
-    finish(store, plan, failed=statuses[Status.FAILED], listener=listener)
-    return _report(
-        store, plan, statuses, done_tiles=list(tiles.values()), seconds=time.perf_counter() - began
-    )
-
-
-def open_job(store: Store, config: JobConfig, *, overwrite: bool) -> Plan:
-    """Make the plan and freeze it, or find it frozen.
-
-    Raises:
-        RequestError: the request is wrong, or the folder holds another job.
-        SceneError: a scene cannot be opened.
-        GridError: the sizes make no grid.
-        ModelError: a model is unknown.
-    """
-    with _usable(store):
-        job = None if overwrite else read_job(store)
-    plan = make_plan(config, frozen=frozen_scaling(job))
-    if job is not None:
-        check_same_job(store, plan, job)
-        store.clear_temporary("")
-        return plan
-    with _usable(store):
-        if overwrite:
-            clear_job(store)
-        write_plan(store, plan)
-    return plan
-
-
-@contextmanager
-def _usable(store: Store) -> Iterator[None]:
-    """A block that first touches the output folder; a refusal there is a wrong request."""
-    try:
-        yield
-    except StorageError:
-        raise
-    except OSError as error:
-        reason = f"{store.root} cannot be used as output folder ({error})"
-        raise RequestError("out", reason, "name a folder you may write to") from error
+    return statuses, [item.ref.n_tiles for item in pending]
 
 
 def finish(store: Store, plan: Plan, *, failed: int, listener: Listener = ignore) -> None:
@@ -130,11 +131,11 @@ def finish(store: Store, plan: Plan, *, failed: int, listener: Listener = ignore
         OSError: the storage refuses.
     """
     published = published_files(store)
-    if published is not None and set(published) <= set(_result_files(store)):
+    if published is not None and set(published) <= set(result_files(store)):
         return
     listener(MergeStarted(len(plan.scenes)))
-    merge_job(store, plan, merge_parts=_merge_parts(plan))
-    publish(store, plan, files=_result_files(store), failed=failed)
+    merge_job(store, plan, merge_parts=merge_driver(plan, n_items=len(plan.scenes) * len(plan.queries)))
+    publish(store, plan, files=result_files(store), failed=failed)
 
 
 def model_recipe(plan: Plan) -> ModelRecipe:
@@ -143,24 +144,42 @@ def model_recipe(plan: Plan) -> ModelRecipe:
     recipe = ModelRecipe(config.reasoner, config.segmenter, config.profile, config.device, config.seed, ())
     if not any(name.startswith(PREFIX) for name in (config.reasoner, config.segmenter)):
         return recipe
-    places = (Placement(item.scene.scene_id, item.scene.crs, item.work.transform) for item in plan.scenes)
+    places = (Placement(item.scene.scene_id, frame_of(item.scene, item.work)) for item in plan.scenes)
     return replace(recipe, placements=tuple(places))
 
 
-def _chunk_events(store: Store, plan: Plan, pending: Sequence[Pending]) -> Iterator[ChunkDone]:
+def chunk_events(
+    store: Store, plan: Plan, pending: Sequence[Pending], *, listener: Listener = ignore
+) -> Iterator[ChunkDone]:
+    """Do the pending chunks, on what the request names; an event per committed chunk, told the listener too.
+
+    Raises:
+        RequestError: there is no such cluster.
+        ModelError: a model cannot be loaded.
+        OSError: the storage refuses.
+    """
+    listener(RunStarted(len(plan.chunks), len(pending), sum(item.ref.n_tiles for item in pending)))
+    if not pending:
+        return
+    for done in _drive(store, plan, pending):
+        listener(done)
+        yield done
+
+
+def _drive(store: Store, plan: Plan, pending: Sequence[Pending]) -> Iterator[ChunkDone]:
     read = ReadStep(plan.scaling, job_limits(plan.config))
     recipe, commit = model_recipe(plan), CommitStep(store)
     if plan.config.engine is Engine.LOOP:
         return loop_engine.run_chunks(pending, read=read, recipe=recipe, commit=commit)
     from pipelines import ray_engine
 
-    cluster = ray_engine.Cluster(plan.config.address, plan.config.workers)
+    cluster = wanted_cluster(plan.config)
     return ray_engine.run_chunks(pending, read=read, recipe=recipe, commit=commit, cluster=cluster)
 
 
-def _merge_parts(plan: Plan) -> MergeParts:
-    """What drives the merge; a few scenes are merged sooner than Ray tasks start."""
-    if plan.config.engine is Engine.LOOP or len(plan.scenes) * len(plan.queries) < RAY_MERGES:
+def merge_driver(plan: Plan, *, n_items: int) -> MergeParts:
+    """What drives the merge of so many scenes times questions; a few are done sooner than Ray tasks start."""
+    if plan.config.engine is Engine.LOOP or n_items < RAY_MERGES:
         return one_by_one
     from pipelines import ray_engine
 
@@ -178,8 +197,9 @@ def _earlier(store: Store, plan: Plan, before: set[tuple[str, str]]) -> Counter[
     return found
 
 
-def _result_files(store: Store) -> list[str]:
-    return [*object_files(store), *store.names(TEXTS)]
+def result_files(store: Store) -> list[str]:
+    """Names of all files that a published result is made of."""
+    return [*object_files(store), *store.names(TEXTS), *store.names(CHANGES)]
 
 
 def _report(

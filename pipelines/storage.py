@@ -1,23 +1,39 @@
 """The output folder, local or on object storage: whole files, written atomically. Knows no file's meaning."""
 
+import fcntl
+import hashlib
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
-import fsspec
-from botocore.exceptions import BotoCoreError, ClientError
-from fsspec.core import url_to_fs
+from fsspec import AbstractFileSystem as Files
+from fsspec.asyn import sync
 
-from pipelines.errors import StorageError
-from tiling.storage import storage_options
+from tiling.buckets import filesystem, is_local
+from tiling.patience import BRIEF, Patience, http_status, patiently
 
+WRITER = "writer"
+"""Metadata key of a conditional PUT: which attempt the object comes from."""
+LOST = 412
+"""HTTP status of a PUT whose condition does not hold."""
 TMP_MARK = ".tmp-"
-ATTEMPTS = 3
-"""Of one request of the S3 client."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Versioned:
+    """A file's content, with what tells it from another content at the same place."""
+
+    data: bytes
+    """Its bytes."""
+    version: str
+    """ETag on object storage (unquoted, which every server takes back), a digest locally."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +42,13 @@ class Store:
 
     root: str
     """Local path or s3:// address of the folder."""
+    patience: Patience = BRIEF
+    """How long an outage of object storage may last before it is an error."""
 
     @property
     def is_local(self) -> bool:
         """Whether the folder lies on a local file system."""
-        return "://" not in self.root
+        return is_local(self.root)
 
     def path(self, name: str) -> str:
         """Full address of a file in the folder."""
@@ -43,17 +61,71 @@ class Store:
             OSError: the storage refuses.
         """
         if not self.is_local:
-            with self._remote(name) as (fs, path):
-                fs.pipe_file(path, data)
+            self._ask(name, lambda fs, path: fs.pipe_file(path, data))
             return
         final = Path(self.path(name))
-        final.parent.mkdir(parents=True, exist_ok=True)
-        tmp = final.with_name(f"{final.name}{TMP_MARK}{secrets.token_hex(4)}")
-        with tmp.open("wb") as handle:
-            handle.write(data)
-            handle.flush()
-            os.fsync(handle.fileno())
-        tmp.replace(final)
+        _set_down(final, data).replace(final)
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Put a whole file in place only if there is none: of many that try at once, one makes it.
+
+        Returns:
+            Whether this call made the file; False where one was there.
+
+        Raises:
+            OSError: the storage refuses.
+        """
+        if not self.is_local:
+            return self._put_if(name, data, {"IfNoneMatch": "*"})
+        final = Path(self.path(name))
+        tmp = _set_down(final, data)
+        try:
+            os.link(tmp, final)
+        except FileExistsError:
+            return False
+        finally:
+            tmp.unlink()
+        return True
+
+    def replace_if(self, name: str, data: bytes, *, version: str) -> bool:
+        """Put a whole file in the place of one that has not changed since it was read.
+
+        Args:
+            name: the file.
+            data: its new content.
+            version: of the content to be replaced, as it was read.
+
+        Returns:
+            Whether this call replaced it; False where the file is gone or another one by now.
+
+        Raises:
+            OSError: the storage refuses.
+        """
+        if not self.is_local:
+            return self._put_if(name, data, {"IfMatch": version})
+        final = Path(self.path(name))
+        if not final.parent.is_dir():
+            return False
+        with _only_one(final.parent):
+            now = self.read_versioned(name)
+            if now is None or now.version != version:
+                return False
+            self.write(name, data)
+        return True
+
+    def read_versioned(self, name: str) -> Versioned | None:
+        """Bytes of a file and their version, from one look at it; None where there is no file.
+
+        Raises:
+            OSError: the storage refuses.
+        """
+        try:
+            if self.is_local:
+                data = self.read(name)
+                return Versioned(data, hashlib.sha256(data).hexdigest())
+            return self._ask(name, lambda fs, path: Versioned(*sync(fs.loop, _get, fs, path)))
+        except FileNotFoundError:
+            return None
 
     def read(self, name: str) -> bytes:
         """Bytes of a file.
@@ -64,8 +136,7 @@ class Store:
         """
         if self.is_local:
             return Path(self.path(name)).read_bytes()
-        with self._remote(name) as (fs, path):
-            return bytes(fs.cat_file(path))
+        return self._ask(name, lambda fs, path: bytes(fs.cat_file(path)))
 
     def exists(self, name: str) -> bool:
         """Whether the file is there, asked afresh.
@@ -76,8 +147,7 @@ class Store:
         if self.is_local:
             return Path(self.path(name)).is_file()
         try:
-            with self._remote(name) as (fs, path):
-                return bool(fs.info(path)["type"] == "file")
+            return self._ask(name, lambda fs, path: bool(fs.info(path)["type"] == "file"))
         except FileNotFoundError:
             return False
 
@@ -90,23 +160,33 @@ class Store:
         for name in names:
             if self.is_local:
                 Path(self.path(name)).unlink(missing_ok=True)
-            elif self.exists(name):
-                with self._remote(name) as (fs, path):
-                    fs.rm_file(path)
+            else:
+                self._ask(name, _remove)
 
     def remove_folder(self, folder: str) -> None:
         """Delete a folder with all that is in it; a folder that is not there is no error."""
         if self.is_local:
             shutil.rmtree(self.path(folder), ignore_errors=True)
             return
-        with self._remote(folder) as (fs, path):
-            if fs.exists(path):
-                fs.rm(path, recursive=True)
+        self._ask(folder, _remove_all)
 
     def clear_temporary(self, folder: str) -> None:
         """Delete what a killed writer left half written below a local folder; a PUT leaves nothing."""
         if self.is_local:
             self.remove([name for name in self._all_names(folder) if TMP_MARK in name])
+
+    def _put_if(self, name: str, data: bytes, condition: Mapping[str, str]) -> bool:
+        """One conditional PUT; whether it went through.
+
+        A PUT whose answer got lost is repeated and then finds its own object: the writer's mark tells.
+        """
+        put = _ConditionalPut(data, condition, mark=secrets.token_hex(8))
+        try:
+            return self._ask(name, put)
+        except FileNotFoundError:
+            if "IfMatch" in condition:
+                return False
+            raise
 
     def _all_names(self, folder: str) -> list[str]:
         if self.is_local:
@@ -114,16 +194,79 @@ class Store:
             return [
                 path.relative_to(root).as_posix() for path in (root / folder).rglob("*") if path.is_file()
             ]
-        with self._remote("") as (fs, base):
-            below = f"{base.rstrip('/')}/{folder}".rstrip("/")
-            return [str(found).removeprefix(base.rstrip("/") + "/") for found in fs.find(below)]
+        base = f"{filesystem(self.path(''))[1]}/"
+        found = self._ask(folder, lambda fs, path: fs.find(path))
+        return [str(name).removeprefix(base) for name in found]
 
-    @contextmanager
-    def _remote(self, name: str) -> Iterator[tuple[fsspec.AbstractFileSystem, str]]:
-        """File system and path of a name; what the S3 client raises in the block becomes StorageError."""
+    def _ask(self, name: str, act: Callable[[Files, str], T]) -> T:
+        """What object storage says about a name; asked again where it is away, with handles of its own."""
         address = self.path(name)
-        fs, path = url_to_fs(address, **storage_options(address, attempts=ATTEMPTS))
+        return patiently(address, lambda: act(*filesystem(address)), patience=self.patience)
+
+
+@dataclass(frozen=True, slots=True)
+class _ConditionalPut:
+    """A PUT that only goes through on a condition; says whether it did, also where it had to be repeated."""
+
+    data: bytes
+    condition: Mapping[str, str]
+    mark: str
+
+    def __call__(self, fs: Files, path: str) -> bool:
+        bucket, key, _ = fs.split_path(path)
+        where = {"Bucket": bucket, "Key": key}
         try:
-            yield fs, str(path)
-        except (BotoCoreError, ClientError) as error:
-            raise StorageError(address, str(error)) from error
+            fs.call_s3("put_object", **where, Body=self.data, Metadata={WRITER: self.mark}, **self.condition)
+        except OSError as error:
+            if http_status(error) != LOST:
+                raise
+            return _writer(fs, where) == self.mark
+        return True
+
+
+def _remove(fs: Files, path: str) -> None:
+    with suppress(FileNotFoundError):
+        fs.rm_file(path)
+
+
+def _remove_all(fs: Files, path: str) -> None:
+    with suppress(FileNotFoundError):
+        fs.rm(path, recursive=True)
+
+
+def _writer(fs: Files, where: Mapping[str, str]) -> str:
+    """Mark of the conditional PUT that an object comes from, empty where there is none."""
+    try:
+        return str(fs.call_s3("head_object", **where)["Metadata"].get(WRITER, ""))
+    except FileNotFoundError:
+        return ""
+
+
+async def _get(fs: Files, path: str) -> tuple[bytes, str]:
+    """Bytes and ETag from one answer."""
+    bucket, key, _ = fs.split_path(path)
+    answer = await fs._call_s3("get_object", Bucket=bucket, Key=key)
+    async with answer["Body"] as body:
+        return await body.read(), str(answer["ETag"]).strip('"')
+
+
+def _set_down(final: Path, data: bytes) -> Path:
+    """Write a whole file beside its place, so that it can be put there at once; its temporary path."""
+    final.parent.mkdir(parents=True, exist_ok=True)
+    tmp = final.with_name(f"{final.name}{TMP_MARK}{secrets.token_hex(4)}")
+    with tmp.open("wb") as handle:
+        handle.write(data)
+        handle.flush()
+        os.fsync(handle.fileno())
+    return tmp
+
+
+@contextmanager
+def _only_one(folder: Path) -> Iterator[None]:
+    """A block that one process at a time is in, per folder; a process that dies leaves it."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

@@ -23,7 +23,7 @@ class ChunkTask:
     work: WorkGrid
     """The scene's work grid."""
     chunk: Chunk
-    """Its tiles."""
+    """Its planned tiles."""
     queries: tuple[Query, ...]
     """Questions to ask together."""
     open_ids: frozenset[str]
@@ -77,32 +77,36 @@ class Pending:
     planned: PlannedScene
     """Its scene."""
     queries: tuple[Query, ...]
-    """All questions of the job."""
+    """The questions to ask together: all of the job but those an earlier night settled."""
     open_ids: frozenset[str]
-    """Ids of the questions without a ledger file."""
+    """Ids of those without a ledger file."""
 
     def task(self) -> ChunkTask:
-        """The chunk's task, with its tiles listed.
+        """The chunk's task, with its planned tiles listed.
 
-        All questions are asked even where some are committed: what a model computes depends in its last bits
-        on what else is in the batch, and a resumed run must give the same bytes. A killed run leaves at most
-        one such chunk per worker.
+        All its questions are asked even where some are committed: what a model computes depends in its last
+        bits on what else is in the batch, and a resumed run must give the same bytes. A killed run leaves at
+        most one such chunk per worker.
         """
-        chunk = self.planned.grid.chunk(self.ref.row, self.ref.col)
+        chunk = self.planned.grid.chunk(self.ref.row, self.ref.col, mask=self.ref.mask)
         scene, work = self.planned.scene, self.planned.work
         return ChunkTask(self.ref.chunk_id, scene, work, chunk, self.queries, self.open_ids)
 
 
-def pending_chunks(plan: Plan, done: Collection[tuple[str, str]]) -> list[Pending]:
+def pending_chunks(
+    plan: Plan, done: Collection[tuple[str, str]], *, settled: Collection[tuple[str, str]] = frozenset()
+) -> list[Pending]:
     """Planned minus committed, in the plan's order.
 
     Args:
         plan: the frozen plan.
         done: (query id, chunk id) of every committed ledger file.
+        settled: the same of those that an earlier night published; they are not asked again beside others.
     """
     found = []
     for ref in plan.chunks:
-        open_ids = frozenset(query.id for query in plan.queries if (query.id, ref.chunk_id) not in done)
+        asked = tuple(query for query in plan.queries if (query.id, ref.chunk_id) not in settled)
+        open_ids = frozenset(query.id for query in asked if (query.id, ref.chunk_id) not in done)
         if open_ids:
-            found.append(Pending(ref, plan.scenes[ref.scene], plan.queries, open_ids))
+            found.append(Pending(ref, plan.scenes[ref.scene], asked, open_ids))
     return found

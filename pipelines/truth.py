@@ -15,8 +15,11 @@ from pipelines.errors import RequestError
 from pipelines.storage import Store
 from reasoner.query import Query
 from reasoner.view import View
-from tiling.placing import to_pixels
-from tiling.scene import Transform
+from tiling.errors import StorageError
+from tiling.frames import Frame, lonlat_to_frame
+from tiling.placing import LONLAT
+from tiling.polygons import usable
+from tiling.uniting import SNAP_PX
 from tiling.window import Window
 
 PREFIX = "oracle:"
@@ -29,10 +32,8 @@ class Placement:
 
     scene_id: str
     """The scene."""
-    crs: str
-    """CRS of its world coordinates, authority code or WKT."""
-    transform: Transform
-    """Work pixel to world."""
+    frame: Frame
+    """Its work pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +75,9 @@ class TruthLookup:
         return tuple(moved)
 
     def _add_scene(self, rows: geopandas.GeoDataFrame, place: Placement) -> None:
-        world = rows.geometry.to_crs(place.crs)
-        parts = rows.assign(pixels=to_pixels(world.to_numpy(), place.transform))
+        parts = rows.assign(pixels=lonlat_to_frame(rows.geometry.to_crs(LONLAT).to_numpy(), place.frame))
         for kind, group in parts.groupby("kind"):
-            polygons = shapely.get_parts(group["pixels"].to_numpy())
+            polygons = shapely.get_parts([_whole(shape) for shape in group["pixels"]])
             self._polygons[place.scene_id, str(kind)] = shapely.STRtree(polygons)
 
 
@@ -130,6 +130,13 @@ def question_kinds(uri: str) -> Mapping[str, str]:
     return dict(pairs)
 
 
+def _whole(shape: shapely.Geometry) -> shapely.Geometry:
+    """What ±180° cuts in longitude and latitude is one piece on the pixel grid."""
+    if shapely.get_num_geometries(shape) == 1:
+        return shape
+    return shapely.union_all([usable(shape)], grid_size=SNAP_PX)
+
+
 def _frame(window: Window) -> shapely.Polygon:
     return shapely.box(window.x0, window.y0, window.x1, window.y1)
 
@@ -153,6 +160,8 @@ def _read(uri: str) -> bytes:
     folder, _, name = uri.rpartition("/")
     try:
         return Store(folder or ".").read(name)
+    except StorageError:
+        raise
     except OSError as error:
         raise _no_truth(uri, str(error)) from error
 

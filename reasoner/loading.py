@@ -41,7 +41,7 @@ def load_reasoner(name: str, *, device: str = "auto", profile: str | None = None
     """
     if name == "null":
         return NullReasoner()
-    if _is_served(name):
+    if is_served(name):
         return _served(name, profile, seed=seed)
     from reasoner.transformers_engine import open_transformers_reasoner
 
@@ -76,7 +76,7 @@ def check_model(name: str, *, role: Role = Role.REASONER) -> None:
     """
     if name == "null":
         return
-    if role is Role.REASONER and _is_served(name):
+    if role is Role.REASONER and is_served(name):
         endpoint_of(name)
         return
     check_found(name, role)
@@ -88,7 +88,7 @@ def describe_reasoner(name: str, *, profile: str | None = None) -> ModelCard:
     Raises:
         ModelError: there is no such model.
     """
-    if name == "null" or _is_served(name):
+    if name == "null" or is_served(name):
         light = load_reasoner(name, profile=profile)
         return ModelCard(light.digest, light.tile_px)
     folder = find_model(name, Role.REASONER)
@@ -104,6 +104,17 @@ def describe_segmenter(name: str) -> ModelCard:
     """
     digest = NullSegmenter().digest if name == "null" else weights_digest(find_model(name, Role.SEGMENTER))
     return ModelCard(digest, 0)
+
+
+def weights_bytes(name: str, *, role: Role = Role.REASONER) -> int:
+    """Bytes of a model's weights as they lie on disk; a hub model is downloaded.
+
+    Raises:
+        ModelError: there is no such model.
+    """
+    found = find_model(name, role)
+    files = [found] if found.is_file() else found.glob("*.safetensors")
+    return sum(file.stat().st_size for file in files)
 
 
 def pick_device(device: str) -> str:
@@ -127,7 +138,8 @@ def device_name(device: str) -> str:
     return f"{platform.machine()} CPU, threads: {torch.get_num_threads()}"
 
 
-def _is_served(name: str) -> bool:
+def is_served(name: str) -> bool:
+    """Whether a reasoner's name is the address of a server."""
     return name.startswith(("http://", "https://"))
 
 

@@ -23,10 +23,15 @@ ARROWS = {
 
 MODELS = ("reasoner/*", "training/*")
 HOMES = {
-    "ray": ("pipelines/ray_engine.py", "training/launching/ray_*.py"),
+    "duckdb": ("pipelines/query_*.py", "pipelines/export.py"),
+    "pyogrio": ("pipelines/export.py", "pipelines/map_pyramid.py"),
+    "ray": ("pipelines/ray_*.py", "training/launching/ray_*.py"),
     "rasterio": ("tiling/*",),
     "osgeo": ("tiling/*",),
     "contourpy": ("tiling/*",),
+    "s3fs": ("tiling/buckets.py",),
+    "botocore": ("tiling/buckets.py", "tiling/patience.py"),
+    "tenacity": ("tiling/patience.py",),
     "torch": MODELS,
     "torchvision": MODELS,
     "transformers": MODELS,
@@ -35,7 +40,12 @@ HOMES = {
     "tokenizers": MODELS,
     "trl": ("training/*",),
     "peft": ("training/*",),
-    "pydantic": ("pipelines/config.py", "training/recipe_files.py"),
+    "pydantic": ("pipelines/config.py", "pipelines/scene_config.py", "training/recipe_files.py"),
+    "pystac": ("pipelines/stac_*.py", "pipelines/collection.py", "tiling/mosaic_reading.py"),
+    "pystac_client": ("pipelines/stac_search.py",),
+    "odc": ("tiling/mosaic_*.py",),
+    "xarray": ("tiling/mosaic_*.py",),
+    "dask": ("tiling/mosaic_*.py",),
 }
 """Where alone a library may be imported."""
 

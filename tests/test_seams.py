@@ -13,7 +13,7 @@ import shapely
 from shapely import affinity
 from shapely.geometry.base import BaseGeometry
 
-from pipelines import merge_job
+from pipelines import merge_step
 from pipelines.run_job import RunReport, run_job
 from pipelines.scoring import score_objects
 from tests.score import Score, score
@@ -194,7 +194,7 @@ def test_a_turned_scene_has_no_seams_either(tmp_path: Path) -> None:
 def test_the_same_job_without_the_merge_is_far_from_exact(
     hard_world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(merge_job, "merge", one_thing_per_fragment)
+    monkeypatch.setattr(merge_step, "merge", one_thing_per_fragment)
     _, found = found_in(hard_world, tmp_path / "out", (TILE, OVERLAP, 4096))
     results = scores(hard_world, found, ["corner", "twin", "strip", "ring"])
     assert not any(each.is_exact for each in results.values())

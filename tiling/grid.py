@@ -3,7 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tiling.errors import GridError
+from tiling.tile_mask import ALL, unpacked
 from tiling.window import Window
 
 
@@ -21,7 +25,7 @@ class Tile:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A rectangle of tiles that is read and committed together."""
+    """Tiles of a rectangle of tiles, all or some, that are read and committed together."""
 
     row: int
     """Row of the chunk in the grid, from 0."""
@@ -151,8 +155,24 @@ class Grid:
             for col in range(self.chunk_columns):
                 yield self.chunk(row, col)
 
-    def chunk(self, row: int, col: int) -> Chunk:
+    def chunk(self, row: int, col: int, *, mask: bytes = ALL) -> Chunk:
         """The chunk at a row and column of chunks, without listing the others.
+
+        Args:
+            row: Row of the chunk.
+            col: Column of the chunk.
+            mask: Which of its tiles are meant; the window is the hull of these.
+
+        Raises:
+            GridError: There is no such chunk.
+        """
+        rows, columns = self.chunk_span(row, col)
+        wanted = unpacked(mask, len(rows), len(columns))
+        tiles = tuple(self.tile(rows[r], columns[c]) for r, c in np.argwhere(wanted).tolist())
+        return Chunk(row=row, col=col, window=self.hull(rows, columns, wanted), tiles=tiles)
+
+    def chunk_span(self, row: int, col: int) -> tuple[range, range]:
+        """Rows and columns of tiles, in the grid, that make up a chunk.
 
         Raises:
             GridError: There is no such chunk.
@@ -162,9 +182,25 @@ class Grid:
                 f"chunk {row},{col} is not among the {self.chunk_rows} rows and {self.chunk_columns} columns"
             )
         step = self.chunk_tiles
-        rows = range(row * step, min((row + 1) * step, self.rows.count))
-        columns = range(col * step, min((col + 1) * step, self.columns.count))
-        tiles = tuple(self.tile(r, c) for r in rows for c in columns)
-        first, last = tiles[0].window, tiles[-1].window
-        hull = Window(first.x0, first.y0, min(last.x1, self.width), min(last.y1, self.height))
-        return Chunk(row=row, col=col, window=hull, tiles=tiles)
+        return (
+            range(row * step, min((row + 1) * step, self.rows.count)),
+            range(col * step, min((col + 1) * step, self.columns.count)),
+        )
+
+    def hull(self, rows: range, columns: range, wanted: NDArray[np.bool_]) -> Window:
+        """Hull of the windows of tiles, clipped to the work grid, work pixels.
+
+        Args:
+            rows: Rows of tiles.
+            columns: Columns of tiles.
+            wanted: (rows, columns), true where the tile counts; one does at least.
+        """
+        down, across = np.flatnonzero(wanted.any(axis=1)), np.flatnonzero(wanted.any(axis=0))
+        x1 = self.columns.start(columns[int(across[-1])]) + self.tile_px
+        y1 = self.rows.start(rows[int(down[-1])]) + self.tile_px
+        return Window(
+            self.columns.start(columns[int(across[0])]),
+            self.rows.start(rows[int(down[0])]),
+            min(x1, self.width),
+            min(y1, self.height),
+        )

@@ -6,79 +6,26 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import rasterio
-from rasterio._err import CPLE_BaseError
+from rasterio.enums import MaskFlags
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
-from rasterio.session import DummySession
 
+from tiling.buckets import is_local
 from tiling.errors import SceneError
+from tiling.gdal_settings import SIDECARS, gdal, gdal_options
 from tiling.header import Header, check_header, read_header
 from tiling.limits import DEFAULT_LIMITS, Limits
-from tiling.storage import is_local, local_path, open_binary, s3_endpoint
+from tiling.signing import is_signed, signed
+from tiling.storage import local_path, look_into, sidecars_of
 
-RASTER_ERRORS = (
-    RasterioError, CPLE_BaseError, OSError, ValueError, TypeError, LookupError, RuntimeError, ArithmeticError,
-    MemoryError, AttributeError,
-)  # fmt: skip
-"""Everything a raster read has been seen to raise; GDAL's own errors are not only RasterioIOError."""
-
-KEPT_OPEN = 4
-"""Handles a thread keeps open: the files of one band set."""
+KEPT_OPEN = 32
+"""Handles a thread keeps open: the files of a band set, or of a mosaic's items over one place."""
 
 DECODE_THREADS = 2
 """Threads that decode one read's blocks; two took 0.19 s where one took 0.29 s, at equal CPU time."""
 
-BLOCK_CACHE_BYTES = 256 << 20
-"""GDAL's block cache; rasterio takes it in bytes (256 would be 256 bytes: reads 300 times slower). It
-holds the row of blocks that two rows of chunks of a 10,000-pixel scene share."""
-
-
-def gdal_options(uri: str) -> dict[str, object]:
-    """GDAL options for reading an address; object storage is configured by the usual AWS_* variables."""
-    options: dict[str, object] = {
-        "GDAL_CACHEMAX": BLOCK_CACHE_BYTES,
-        # Sidecar masks and overviews are looked for by name; folders of many files are not listed.
-        "GDAL_DISABLE_READDIR_ON_OPEN": "TRUE",
-        # A damaged JPEG block is an error, not a grey square.
-        "GDAL_ERROR_ON_LIBJPEG_WARNING": True,
-        # What a closed handle had fetched is forgotten: the next one sees the object as it is now.
-        "CPL_VSIL_CURL_NON_CACHED": "/vsis3/:/vsicurl/",
-        "GDAL_HTTP_CONNECTTIMEOUT": 20,
-        "GDAL_HTTP_TIMEOUT": 120,
-        "GDAL_HTTP_MAX_RETRY": 4,
-        "GDAL_HTTP_RETRY_DELAY": 0.5,
-    }
-    if not is_local(uri):
-        # Masks, overviews and statistics beside the file are asked for, nothing else: 5 requests, not 20.
-        own = "." + uri.rsplit("/", 1)[-1].rsplit(".", 1)[-1]
-        options["CPL_VSIL_CURL_ALLOWED_EXTENSIONS"] = f"{own},.msk,.ovr,.aux.xml"
-    endpoint = s3_endpoint()
-    if uri.startswith("s3://") and endpoint:
-        scheme, _, host = endpoint.partition("://")
-        options["AWS_S3_ENDPOINT"] = host.rstrip("/")
-        options["AWS_HTTPS"] = "NO" if scheme == "http" else "YES"
-        options["AWS_VIRTUAL_HOSTING"] = False
-    return options
-
-
-@contextmanager
-def gdal(uri: str) -> Iterator[None]:
-    """A block in which GDAL reads an address: options set, and everything it raises becomes SceneError."""
-    try:
-        with rasterio.Env(session=DummySession(), **gdal_options(uri)):
-            yield
-    except SceneError:
-        raise
-    except RASTER_ERRORS as exc:
-        raise SceneError(uri, f"cannot be read: {_said(exc)}") from exc
-
-
-def _said(exc: BaseException) -> str:
-    """What GDAL said, the cause behind rasterio's "see previous exception" included."""
-    texts = [str(exc) or type(exc).__name__]
-    if exc.__cause__ is not None:
-        texts.append(str(exc.__cause__))
-    return "; ".join(dict.fromkeys(texts))
+HTTP_REMEDY = "check the address; where it needs a signature, name what signs it with --sign"
+"""What a user of http and https addresses can do."""
 
 
 @contextmanager
@@ -91,45 +38,74 @@ def opened(uri: str, limits: Limits = DEFAULT_LIMITS) -> Iterator[DatasetReader]
 
     Raises:
         SceneError: It is not there, not allowed, or GDAL raised anything, here or inside the block.
+        StorageError: The storage refuses or is away.
     """
-    with gdal(uri), _open(uri, limits) as dataset:
+    with gdal(uri, sign=limits.sign), _open(uri, limits) as dataset:
         yield dataset
 
 
 def _open(uri: str, limits: Limits) -> DatasetReader:
-    header = Header("") if uri.startswith(("http://", "https://")) else _header(uri)
+    address = signed(uri, limits.sign)
+    path = vsi_path(address, limits)
+    header = Header("") if address.startswith(("http://", "https://")) else _header(address)
     check_header(uri, header, limits=limits)
-    dataset = _first_that_opens(uri, header.driver, limits)
-    try:
-        _check_dataset(uri, dataset, limits)
-    except SceneError:
-        dataset.close()
-        raise
+    # A signature fits one file: none is asked for beside it.
+    beside = () if is_signed(uri, limits.sign) else sidecars_of(uri, SIDECARS)
+    with rasterio.Env(**gdal_options(uri, beside=beside, sign=limits.sign)):
+        dataset = _first_that_opens(uri, path, driver=header.driver, limits=limits)
+        try:
+            _check_dataset(uri, dataset, limits)
+            _check_sidecars(uri, dataset, beside)
+        except BaseException:
+            dataset.close()
+            raise
     return dataset
 
 
 def _header(uri: str) -> Header:
-    with open_binary(uri) as file:
-        return read_header(uri, file)
+    return look_into(uri, lambda file: read_header(uri, file))
 
 
-def _first_that_opens(uri: str, driver: str, limits: Limits) -> DatasetReader:
-    path = vsi_path(uri, limits)
+def _check_sidecars(uri: str, dataset: DatasetReader, beside: tuple[str, ...]) -> None:
+    """Refuse a handle without the mask or overviews that lie beside the file.
+
+    GDAL goes on without them where asking for them fails, and its pixels are then other ones.
+    """
+    if not uri.startswith("s3://"):
+        return
+    # Both are asked for here, while GDAL knows which files there are: later it would look for all.
+    masks, overviews = dataset.mask_flag_enums[0], dataset.overviews(1)
+    if ".msk" in beside and MaskFlags.per_dataset not in masks:
+        raise SceneError(uri, "the mask beside it cannot be read: put a whole one there, or remove it")
+    if ".ovr" in beside and not overviews:
+        raise SceneError(uri, "the overviews beside it cannot be read: put whole ones there, or remove them")
+
+
+def _first_that_opens(uri: str, path: str, *, driver: str, limits: Limits) -> DatasetReader:
     if driver:
-        return rasterio.open(path, driver=driver, **_options(driver))
+        return rasterio.open(path, driver=driver, **_options(driver, path))
     last: Exception | None = None
     for name in (name for name in limits.drivers if name not in ("COG", "HTTP")):
         try:
-            return rasterio.open(path, driver=name, **_options(name))
+            return rasterio.open(path, driver=name, **_options(name, path))
         except RasterioError as exc:
             last = exc
+            if "HTTP response code" in str(exc):
+                raise SceneError(uri, f"cannot be read: {exc}; {HTTP_REMEDY}") from exc
     raise SceneError(
         uri, f"is none of {', '.join(limits.drivers)}: convert it to a GeoTIFF or allow its GDAL driver"
     ) from last
 
 
-def _options(driver: str) -> dict[str, str]:
-    return {"NUM_THREADS": str(DECODE_THREADS)} if driver == "GTiff" else {}
+def _options(driver: str, path: str) -> dict[str, str]:
+    """Several decoding threads for a local TIFF only.
+
+    With them GDAL 3.10 takes a range that the network refused for read: it prints "Request for … failed",
+    raises nothing, and the pixels are another block's.
+    """
+    if driver != "GTiff" or path.startswith("/vsi"):
+        return {}
+    return {"NUM_THREADS": str(DECODE_THREADS)}
 
 
 def vsi_path(uri: str, limits: Limits = DEFAULT_LIMITS) -> str:
@@ -146,7 +122,10 @@ def vsi_path(uri: str, limits: Limits = DEFAULT_LIMITS) -> str:
     if protocol in ("http", "https"):
         if "HTTP" in limits.drivers:
             return f"/vsicurl/{uri}"
-        raise SceneError(uri, "http and https addresses are off: allow the driver HTTP, or copy the file")
+        raise SceneError(
+            uri,
+            "http and https addresses are off: allow the driver HTTP (--allow-driver HTTP), or copy the file",
+        )
     raise SceneError(uri, f"{protocol}:// addresses are not read: use a local path or s3://")
 
 
@@ -179,9 +158,10 @@ def held(uri: str, limits: Limits, *, version: str) -> Iterator[DatasetReader]:
 
     Raises:
         SceneError: As for any raster that is opened.
+        StorageError: The storage refuses or is away.
     """
     key = (uri, limits, version)
-    with gdal(uri), ExitStack() as on_error:
+    with gdal(uri, sign=limits.sign), ExitStack() as on_error:
         dataset = _kept.handles.pop(key, None) or _open(uri, limits)
         on_error.callback(dataset.close)
         yield dataset

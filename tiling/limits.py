@@ -1,4 +1,4 @@
-"""What a raster may claim before it is opened."""
+"""What a raster may claim before it is opened, and how its address is signed."""
 
 from dataclasses import dataclass
 
@@ -15,6 +15,8 @@ class Limits:
     """Bytes of one decoded block, all bands: what must be held to read a single pixel."""
     drivers: tuple[str, ...] = ("GTiff", "COG", "JP2OpenJPEG")
     """GDAL drivers that may open a file; VRT and HTTP (http and https addresses) only where added."""
+    sign: str = ""
+    """`module:function` that turns a remote address into one that opens for a while; empty signs nothing."""
 
 
 DEFAULT_LIMITS = Limits()

@@ -4,8 +4,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-Pairs = tuple[NDArray[np.int64], NDArray[np.int64]]
-"""Indexes of the first and the second of each pair, (m,) each."""
+from tiling.components import Pairs
 
 BATCH = 100_000
 """Pairs worked on at a time: their shared polygons are held in memory."""

@@ -7,25 +7,20 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from tiling.components import Pairs, components, groups
 from tiling.fragment import Fragment
-from tiling.matching import Pairs, matching_pairs
+from tiling.matching import matching_pairs
 from tiling.placing import to_pixels, to_world
-from tiling.polygons import parts_of, valid_polygons
 from tiling.scene import Transform
+from tiling.uniting import snapped, united, valid
 from tiling.window import Window
 
 INSIDE_PX = 0.5
 """A fragment lies inside a tile if it passes its edges by no more than this."""
 
-SNAP_PX = 1 / 4096
-"""Unions are made on a grid this fine: it closes the slits of rounding and moves nothing visibly."""
-
 MIN_CORE_SHARE = 0.5
 """A sighting that nothing confirms counts only if so much of it is its own tile's ground: the tile whose
 ground it is saw more of it, and saw nothing."""
-
-MIN_HOLE_PX = 1.0
-"""Smaller holes of a union are seams between its pieces, square pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +71,8 @@ def merge(
         fragments: All fragments of one scene and one question.
         transform: Pixel to world of the work grid they were seen on.
         tau: Share, 0 to 1.
-        unanswered: Tiles that gave no answer, work pixels: what they do not confirm is kept.
+        unanswered: Tiles that gave no answer or were not asked, work pixels: what only these could confirm
+            is kept.
 
     Returns:
         The things, sorted from the top row of the grid down, then left to right.
@@ -87,19 +83,15 @@ def merge(
     pairs = matching_pairs(seen.geometry, seen.tiles, tau=tau)
     absorbed = _absorbed(seen, pairs) | _unconfirmed(seen, pairs, unanswered)
     alive = ~(absorbed[pairs[0]] | absorbed[pairs[1]])
-    labels = _components(len(seen.fragments), (pairs[0][alive], pairs[1][alive]))
+    labels = components(len(seen.fragments), (pairs[0][alive], pairs[1][alive]))
     matched = set(zip(*(index.tolist() for index in pairs), strict=True))
-    groups = [part for group in _groups(labels, ~absorbed) for part in _standing(seen, group, matched)]
-    return _sorted([_thing(seen, group, transform) for group in groups], transform)
+    kept = [part for group in groups(labels, ~absorbed) for part in _standing(seen, group, matched)]
+    return _sorted([_thing(seen, group, transform) for group in kept], transform)
 
 
 def _sightings(fragments: Sequence[Fragment], transform: Transform) -> _Sightings:
     ordered = _in_order(fragments)
-    exact = to_pixels([f.geometry for f in ordered], transform)
-    geometry = np.asarray(shapely.transform(exact, lambda p: np.round(p / SNAP_PX) * SNAP_PX), dtype=object)
-    bad = ~shapely.is_valid(geometry)
-    if bad.any():
-        geometry[bad] = shapely.make_valid(geometry[bad], method="structure")
+    geometry = snapped(to_pixels([f.geometry for f in ordered], transform))
     tiles = shapely.bounds(to_pixels([f.tile for f in ordered], transform)).round()
     return _Sightings(ordered, geometry, tiles, np.array([f.truncated for f in ordered]))
 
@@ -141,30 +133,6 @@ def _unconfirmed(seen: _Sightings, pairs: Pairs, unanswered: Sequence[Window]) -
     return lonely
 
 
-def _components(count: int, pairs: Pairs) -> NDArray[np.int64]:
-    """Label (count,) of the connected component of every node: its lowest member."""
-    labels = np.arange(count)
-    a, b = pairs
-    while True:
-        low = np.minimum(labels[a], labels[b])
-        before = labels.copy()
-        # Hang both ends, and the nodes that stand for them, on the lower label, then shorten the chains.
-        for end in (a, b):
-            np.minimum.at(labels, before[end], low)
-            np.minimum.at(labels, end, low)
-        labels = labels[labels]
-        if (labels == before).all():
-            return labels
-
-
-def _groups(labels: NDArray[np.int64], wanted: NDArray[np.bool_]) -> list[NDArray[np.int64]]:
-    """Members of every component, ascending."""
-    members = np.flatnonzero(wanted)
-    order = members[np.argsort(labels[members], kind="stable")]
-    cuts = np.flatnonzero(np.diff(labels[order])) + 1
-    return np.split(order, cuts) if len(order) else []
-
-
 def _standing(
     seen: _Sightings, group: NDArray[np.int64], matched: set[tuple[int, int]]
 ) -> list[NDArray[np.int64]]:
@@ -188,28 +156,9 @@ def _thing(seen: _Sightings, group: NDArray[np.int64], transform: Transform) -> 
     region = _region(members, transform)
     if len(group) == 1:
         return Merged(members[0].geometry, region, members, members[0])
-    united = _united(seen.geometry[group])
+    joined = united(seen.geometry[group])
     largest = int(np.argmax(shapely.area(seen.geometry[group])))
-    return Merged(_valid(to_world([united], transform)[0]), region, members, members[largest])
-
-
-def _united(geometries: NDArray[np.object_]) -> shapely.Polygon | shapely.MultiPolygon:
-    """The union without the pinholes of its seams."""
-    parts = parts_of(np.asarray(shapely.union_all(geometries, grid_size=SNAP_PX)))
-    filled = [_without_pinholes(part) for part in parts]
-    return filled[0] if len(filled) == 1 else shapely.MultiPolygon(filled)
-
-
-def _without_pinholes(polygon: shapely.Polygon) -> shapely.Polygon:
-    holes = [ring for ring in polygon.interiors if shapely.area(shapely.Polygon(ring)) >= MIN_HOLE_PX]
-    return shapely.Polygon(polygon.exterior, holes)
-
-
-def _valid(geometry: shapely.Polygon | shapely.MultiPolygon) -> shapely.Polygon | shapely.MultiPolygon:
-    if shapely.is_valid(geometry):
-        return geometry
-    parts = valid_polygons(parts_of(np.asarray(geometry)))
-    return parts[0] if len(parts) == 1 else shapely.MultiPolygon(list(parts))
+    return Merged(valid(to_world([joined], transform)[0]), region, members, members[largest])
 
 
 def _region(members: Sequence[Fragment], transform: Transform) -> shapely.Polygon:

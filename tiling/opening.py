@@ -14,8 +14,11 @@ from tiling.errors import SceneError
 from tiling.georeference import place
 from tiling.handles import opened
 from tiling.limits import DEFAULT_LIMITS, Limits
+from tiling.patience import patiently
 from tiling.scene import Band, Scene, Transform
-from tiling.stac_item import iso_utc, read_item
+from tiling.signing import signed
+from tiling.stac_document import is_document, read_document
+from tiling.stac_item import ItemDocument, choose, iso_utc
 from tiling.storage import full_address, identity, list_sources
 
 __all__ = ["DEFAULT_LIMITS", "Limits", "describe_scene", "list_sources", "opened"]
@@ -25,6 +28,10 @@ SHOWN = ("R", "G", "B")
 
 RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 """Colour interpretations of the bands of a picture, in the order they are shown."""
+
+
+Source = str | Mapping[str, str] | ItemDocument | Scene
+"""A raster or STAC item by address, a band set, a STAC item at hand, or a scene of an earlier plan."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,35 +69,39 @@ class _Declared:
 
 
 def describe_scene(
-    source: str | Mapping[str, str],
+    source: Source,
     *,
     bands: tuple[int, ...] | None = None,
+    assets: tuple[str, ...] | None = None,
     assume_crs: str | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> Scene:
-    """Describe a raster, a STAC item (.json) or a set of single-band files.
+    """Describe a raster, a STAC item (.json), a set of single-band files, or again what a plan has chosen.
 
     Args:
-        source: Address of a raster or STAC item; or `{"R": file, "G": file, "B": file}` on one grid.
+        source: Address of a raster or STAC item; `{"R": file, "G": file, "B": file}` on one grid; a STAC
+            item's JSON; or a described scene, whose files are looked at again and chosen no more.
         bands: Which bands to show as red, green, blue (three) or grey (one), from 1; None takes what the
             file leaves no doubt about.
+        assets: Which assets or bands of a STAC item to show: three names, or one.
         assume_crs: CRS to take where a file has none.
         limits: What a file may declare.
 
     Raises:
         SceneError: The source is not there or not allowed, its bands or its place are in doubt, or its
             files do not share one grid.
+        StorageError: Object storage refuses or is away.
     """
-    choice = _choose(source)
+    choice = _choose(source, assets)
     declared: dict[str, _Declared] = {}
     for uri in dict.fromkeys(band.uri for band in choice.bands):
-        declared[uri] = _declared(uri, _indexes_in(choice, uri) or bands, assume_crs, limits)
+        declared[uri] = _read_declared(uri, _indexes_in(choice, uri) or bands, assume_crs, limits)
     first = _one_grid(choice.uri, declared)
     shown = choice.bands if choice.bands[0].index else _expanded(choice.bands[0], first)
     return Scene(
         uri=choice.uri,
         scene_id=choice.scene_id,
-        identity=identity(declared),
+        identity=identity(signed(uri, limits.sign) for uri in declared),
         width=first.size[0],
         height=first.size[1],
         transform=first.transform,
@@ -110,14 +121,22 @@ def _expanded(band: Band, declared: _Declared) -> tuple[Band, ...]:
     return tuple(replace(band, index=index) for index in declared.bands)
 
 
-def _choose(source: str | Mapping[str, str]) -> _Choice:
+def _choose(source: Source, assets: tuple[str, ...] | None) -> _Choice:
+    if isinstance(source, Scene):
+        return _Choice(source.uri, source.scene_id, source.bands, source.datetime)
+    if isinstance(source, ItemDocument):
+        return _of_item(source, assets)
     if not isinstance(source, str):
         return _band_set(source)
-    if source.lower().endswith(".json"):
-        item = read_item(source)
-        files = tuple(replace(band, uri=full_address(band.uri)) for band in item.files)
-        return _Choice(source, item.item_id, files, item.datetime)
+    if is_document(source):
+        return _of_item(ItemDocument(source, read_document(source)), assets)
     return _Choice(source, _stem(source), (Band(full_address(source), 0),))
+
+
+def _of_item(document: ItemDocument, assets: tuple[str, ...] | None) -> _Choice:
+    item = choose(document, wanted=assets)
+    files = tuple(replace(band, uri=full_address(band.uri)) for band in item.files)
+    return _Choice(document.uri, item.item_id, files, item.datetime)
 
 
 def _band_set(files: Mapping[str, str]) -> _Choice:
@@ -129,6 +148,13 @@ def _band_set(files: Mapping[str, str]) -> _Choice:
 
 def _stem(uri: str) -> str:
     return os.path.splitext(uri.rstrip("/").rsplit("/", 1)[-1])[0]
+
+
+def _read_declared(
+    uri: str, indexes: tuple[int, ...] | None, assume_crs: str | None, limits: Limits
+) -> _Declared:
+    """What a file declares; one elsewhere is asked again before it is held to be wrong."""
+    return patiently(uri, lambda: _declared(uri, indexes, assume_crs, limits))
 
 
 def _declared(uri: str, indexes: tuple[int, ...] | None, assume_crs: str | None, limits: Limits) -> _Declared:

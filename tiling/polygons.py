@@ -22,3 +22,8 @@ def valid_polygons(polygons: NDArray[np.object_]) -> NDArray[np.object_]:
         return polygons
     repaired = shapely.make_valid(polygons[~good], method="structure")
     return np.concatenate([polygons[good], parts_of(repaired)])
+
+
+def usable(geometry: shapely.Geometry) -> shapely.Geometry:
+    """The same ground, repaired where it is invalid: what moving ground between grids may leave."""
+    return geometry if shapely.is_valid(geometry) else shapely.make_valid(geometry, method="structure")

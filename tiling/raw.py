@@ -1,6 +1,7 @@
 """Native values and validity of an area of a scene, one read per file. Scales nothing, cuts no tiles."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,10 @@ from rasterio.enums import ColorInterp, MaskFlags, Resampling
 from rasterio.io import DatasetReader
 from rasterio.windows import Window as RasterWindow
 
+from tiling.errors import SceneError
 from tiling.handles import held
 from tiling.limits import Limits
+from tiling.patience import LONG, patiently
 from tiling.scene import Scene
 
 Values = NDArray[np.generic]
@@ -63,6 +66,26 @@ def read_values(scene: Scene, area: Area, *, limits: Limits) -> tuple[Values, Va
     Raises:
         SceneError: A file cannot be opened or a block of it cannot be decoded.
     """
+    try:
+        return _read_values(scene, area, limits)
+    except SceneError:
+        if not limits.sign:
+            raise
+    # What is opened again is signed again: the signature may have run out under an open handle.
+    return _read_values(scene, area, limits)
+
+
+def read_patiently(scene: Scene, area: Area, *, limits: Limits) -> tuple[Values, Valid]:
+    """Read an area; of a scene elsewhere again, with fresh handles, before it is held to be damaged.
+
+    Raises:
+        SceneError: As for one read.
+        StorageError: The storage refuses, or is away for long.
+    """
+    return patiently(scene.bands[0].uri, partial(read_values, scene, area, limits=limits), patience=LONG)
+
+
+def _read_values(scene: Scene, area: Area, limits: Limits) -> tuple[Values, Valid]:
     parts: list[Values] = []
     masks: list[Valid] = []
     holds_data: list[Valid] = []

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,8 @@ from tiling.errors import SceneError
 from tiling.grid import Chunk, Tile
 from tiling.handles import held
 from tiling.limits import DEFAULT_LIMITS, Limits
-from tiling.raw import Area, Valid, Values, read_values
+from tiling.patience import LONG, patiently
+from tiling.raw import Area, Valid, Values, read_patiently
 from tiling.scaling import Scaling
 from tiling.scene import Scene
 from tiling.window import Window
@@ -78,15 +80,25 @@ def read_chunk(
 
     Raises:
         SceneError: The scene is not uint8 and no scaling was given.
+        StorageError: Object storage refuses, or is away for longer than a run waits.
     """
     if scene.dtype != "uint8" and scaling is None:
         raise SceneError(scene.uri, f"holds {scene.dtype} values and no scaling was given")
     failed: dict[str, str] = {}
     try:
-        values, valid = read_values(scene, _area(scene, work, chunk.window), limits=limits)
+        values, valid = _values(scene, _area(scene, work, chunk.window), limits)
     except SceneError:
         values, valid = _in_parts(scene, work, chunk, limits=limits, failed=failed)
     return ChunkImage(chunk, _shown(scene, values, valid, scaling), valid, failed)
+
+
+def _values(scene: Scene, area: Area, limits: Limits) -> tuple[Values, Valid]:
+    if scene.mosaic is None:
+        return read_patiently(scene, area, limits=limits)
+    # Only mosaics pay the seconds that odc-stac, xarray and dask take to import.
+    from tiling.mosaic_reading import read_mosaic
+
+    return read_mosaic(scene, area, limits=limits)
 
 
 def _shown(scene: Scene, values: Values, valid: Valid, scaling: Scaling | None) -> NDArray[np.uint8]:
@@ -128,7 +140,7 @@ def _in_parts(
         tiles = waiting.pop()
         window = _hull(tiles, chunk.window)
         try:
-            part, part_valid = read_values(scene, _area(scene, work, window), limits=limits)
+            part, part_valid = _values(scene, _area(scene, work, window), limits)
         except SceneError as exc:
             halves = _halves(tiles)
             waiting += halves
@@ -146,13 +158,18 @@ def _in_parts(
 
 def _cannot_open(scene: Scene, limits: Limits) -> str:
     """Why a file of the scene cannot be opened; empty where all can."""
-    for band in scene.bands:
-        try:
-            with held(band.uri, limits, version=scene.identity):
-                pass
-        except SceneError as exc:
-            return exc.reason
+    for original in scene.originals:
+        for band in original.bands:
+            try:
+                patiently(band.uri, partial(_touch, band.uri, original, limits), patience=LONG)
+            except SceneError as exc:
+                return exc.reason
     return ""
+
+
+def _touch(uri: str, scene: Scene, limits: Limits) -> None:
+    with held(uri, limits, version=scene.identity):
+        pass
 
 
 def _hull(tiles: tuple[Tile, ...], bounds: Window) -> Window:
@@ -166,7 +183,7 @@ def _hull(tiles: tuple[Tile, ...], bounds: Window) -> Window:
 
 
 def _halves(tiles: tuple[Tile, ...]) -> list[tuple[Tile, ...]]:
-    """Two rectangles of tiles that make up one, cut between rows, else between columns; none of one."""
+    """Two groups of tiles that make up one, cut between rows, else between columns; none of one tile."""
     if len(tiles) == 1:
         return []
     tops = sorted({tile.window.y0 for tile in tiles})

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from tiling.errors import SceneError
 from tiling.handles import held
 from tiling.limits import DEFAULT_LIMITS, Limits
+from tiling.patience import patiently
 from tiling.raw import Area, Valid, Values, read_values
 from tiling.scene import Scene
 
@@ -91,7 +93,8 @@ def estimate_scaling(scenes: Sequence[Scene], limits: Limits = DEFAULT_LIMITS) -
     Raises:
         SceneError: Grey and colour scenes of more than 8 bit are mixed, or none of them can be read.
     """
-    deep = [scene for scene in scenes if scene.dtype != "uint8"]
+    originals = dict.fromkeys(original for scene in scenes for original in scene.originals)
+    deep = [scene for scene in originals if scene.dtype != "uint8"]
     if not deep:
         return None
     counts = {len(scene.bands) for scene in deep}
@@ -134,7 +137,7 @@ def _samples(scenes: Sequence[Scene], limits: Limits) -> list[NDArray[np.float64
     samples, problem = [], None
     for scene in scenes:
         try:
-            samples.append(_sample(scene, limits))
+            samples.append(patiently(scene.bands[0].uri, partial(_sample, scene, limits)))
         except SceneError as exc:
             problem = exc
     if not samples and problem:

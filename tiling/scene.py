@@ -1,6 +1,7 @@
-"""What a scene is: addresses, shape, place and bands. Holds no pixels and opens nothing."""
+"""What a scene is: addresses, shape, place, bands, and what a mosaic is made of. Opens nothing."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 Transform = tuple[float, float, float, float, float, float]
 """Affine (a, b, c, d, e, f): world x = a·col + b·row + c, world y = d·col + e·row + f."""
@@ -16,9 +17,45 @@ class Band:
     """Band number in that file, from 1."""
 
 
+class Composite(StrEnum):
+    """How one pixel is made of several."""
+
+    MEDIAN = "median"
+    """The median of the valid ones, band by band; of an even number the mean of the two in the middle."""
+    FIRST_VALID = "first-valid"
+    """The newest valid one, all bands of it."""
+
+
+class Kernel(StrEnum):
+    """How a pixel of one grid is made of those of another."""
+
+    NEAREST = "nearest"
+    """The value of the nearest one, as stored."""
+    BILINEAR = "bilinear"
+    """From the four around it."""
+    CUBIC = "cubic"
+    """From the sixteen around it."""
+    AVERAGE = "average"
+    """The mean of those under it; for a grid coarser than the items'."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mosaic:
+    """What a cell of a mosaic is made of."""
+
+    composite: Composite
+    """How one pixel is made of several."""
+    kernel: Kernel
+    """How an item's pixels come onto the cell's grid; those that lie on it already are taken as they are."""
+    depth: float
+    """Items over a pixel of the cell on average."""
+    items: tuple["Scene", ...]
+    """Scenes that meet the cell, by time and id, oldest first."""
+
+
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One raster (one file, or several single-band files on one grid) as planned; carries no pixels."""
+    """One raster as planned: a file, single-band files on one grid, or a mosaic's cell. Carries no pixels."""
 
     uri: str
     """Address the user gave (file, STAC item); the first band's file for a band set."""
@@ -41,4 +78,11 @@ class Scene:
     nodata: float | None
     """Declared nodata value, None where there is none."""
     datetime: str | None
-    """Acquisition time, ISO 8601, None where unknown."""
+    """Acquisition time, ISO 8601, None where unknown; of a mosaic's cell the latest."""
+    mosaic: Mosaic | None = None
+    """What it is made of where it is a mosaic's cell; its own bands then lie in no file."""
+
+    @property
+    def originals(self) -> tuple["Scene", ...]:
+        """The scenes whose files hold its pixels: itself, or a mosaic's items."""
+        return self.mosaic.items if self.mosaic else (self,)

@@ -1,21 +1,34 @@
-"""Which files of a STAC item hold red, green and blue. Knows the item's JSON, opens no raster."""
+"""Which files and bands of a STAC item are shown. Knows the item's JSON, opens no raster.
 
-import json
+Scale and offset of `raster:bands` are not applied, and `proj:*` is not read: pixels are shown as stored, and
+a file itself says where it lies.
+"""
+
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from tiling.errors import SceneError
 from tiling.scene import Band
-from tiling.storage import joined, read_bytes
-
-MAX_ITEM_BYTES = 20_000_000
-"""No STAC item is larger."""
+from tiling.storage import joined
 
 COLOURS = ("red", "green", "blue")
 """The common names a true-colour picture is made of, in order."""
 
+MAX_NAMED = 12
+"""Assets a message names at most."""
+
 Json = dict[str, object]
 """A JSON object."""
+
+
+@dataclass(frozen=True, slots=True)
+class ItemDocument:
+    """A STAC item as it was found."""
+
+    uri: str
+    """Its address; relative addresses in it start there."""
+    content: Json
+    """Its JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,32 +38,48 @@ class Item:
     item_id: str
     """Its id."""
     files: tuple[Band, ...]
-    """Red, green and blue; or one file (band 0: not chosen yet) to choose the bands of."""
+    """The bands shown, in order; one of number 0 where its file or the user chooses the bands."""
     datetime: str | None
     """Acquisition time, ISO 8601 in UTC."""
 
 
-def read_item(uri: str) -> Item:
-    """Read a STAC item.
+def choose(document: ItemDocument, *, wanted: tuple[str, ...] | None = None) -> Item:
+    """Choose what is shown of a STAC item, of version 1.0 or 1.1.
+
+    Args:
+        document: The item.
+        wanted: Three names for red, green and blue, or one: keys of assets, names or common names of bands,
+            or roles of assets, in this order of preference. None takes red, green and blue by their common
+            names or keys, else the asset `visual`.
 
     Raises:
-        SceneError: It is not there, not a STAC item, or names neither red, green and blue nor visual.
+        SceneError: It is no STAC item, or has not what is wanted.
     """
-    try:
-        content = json.loads(read_bytes(uri, limit=MAX_ITEM_BYTES))
-    except (ValueError, RecursionError) as exc:
-        raise SceneError(uri, f"is not JSON: {exc}") from exc
-    if not isinstance(content, dict) or content.get("type") != "Feature" or "assets" not in content:
+    uri, content = document.uri, document.content
+    if content.get("type") != "Feature" or "assets" not in content:
         raise SceneError(uri, "is not a STAC item: a Feature with assets was expected")
     assets = _objects(content["assets"])
-    files = _colours(uri, assets) or _visual(uri, assets)
+    if wanted:
+        files = tuple(_named(uri, assets, name, alone=len(wanted) == 1) for name in wanted)
+    else:
+        files = _colours(uri, assets) or _visual(uri, assets)
     if not files:
-        names = ", ".join(assets) or "none"
         raise SceneError(
             uri,
-            f"names no red, green and blue and no visual asset (assets: {names}): give the files themselves",
+            f"names no red, green and blue and no visual asset (assets: {_listed(assets)}): "
+            "say which with --assets",
         )
     return Item(str(content.get("id") or "item"), files, _time(content.get("properties")))
+
+
+def self_address(content: Json, *, fallback: str) -> str:
+    """The address an item says it has, without a query; the fallback where it says none."""
+    links = content.get("links")
+    for link in reversed(links if isinstance(links, list) else []):
+        href = link.get("href") if isinstance(link, dict) and link.get("rel") == "self" else None
+        if isinstance(href, str) and "://" in href:
+            return href.split("?")[0]
+    return fallback
 
 
 def _objects(value: object) -> dict[str, Json]:
@@ -66,9 +95,34 @@ def _common_name(band: Json) -> str:
     return str(band.get("common_name") or band.get("eo:common_name") or "").lower()
 
 
-def _words(key: str, asset: Json) -> set[str]:
+def _roles(asset: Json) -> list[str]:
     roles = asset.get("roles")
-    return {key.lower(), *(str(role).lower() for role in (roles if isinstance(roles, list) else []))}
+    return [str(role).lower() for role in roles] if isinstance(roles, list) else []
+
+
+def _words(key: str, asset: Json) -> set[str]:
+    return {key.lower(), *_roles(asset)}
+
+
+def _listed(assets: dict[str, Json]) -> str:
+    return ", ".join(list(assets)[:MAX_NAMED]) + (" …" if len(assets) > MAX_NAMED else "") or "none"
+
+
+def _named(uri: str, assets: dict[str, Json], name: str, *, alone: bool) -> Band:
+    """The file and band a name stands for; alone, it may mean a file whose bands are chosen later."""
+    key = name if name in assets else next((k for k in assets if k.lower() == name.lower()), None)
+    if key is not None and (alone or len(_bands(assets[key])) <= 1):
+        return Band(_href(uri, assets[key]), 0 if alone and len(_bands(assets[key])) != 1 else 1)
+    for asset in assets.values():
+        for index, band in enumerate(_bands(asset), start=1):
+            if name.lower() in (str(band.get("name", "")).lower(), _common_name(band)):
+                return Band(_href(uri, asset), index)
+    for asset in assets.values():
+        if name.lower() in _roles(asset):
+            return Band(_href(uri, asset), 0 if alone else 1)
+    raise SceneError(
+        uri, f"has no asset or band {name!r} (assets: {_listed(assets)}): name others with --assets"
+    )
 
 
 def _colours(uri: str, assets: dict[str, Json]) -> tuple[Band, ...]:

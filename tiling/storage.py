@@ -3,13 +3,16 @@
 import glob
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import BinaryIO
+import posixpath
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import BinaryIO, TypeVar
 
-from fsspec.core import url_to_fs
+from fsspec import AbstractFileSystem
 
-from tiling.errors import SceneError
+from tiling.buckets import filesystem, is_local, sidecars
+from tiling.errors import Fault, SceneError, StorageError
+from tiling.patience import patiently
 
 RASTER_ENDINGS = (".tif", ".tiff", ".jp2")
 """What a folder is searched for, in any case."""
@@ -17,13 +20,10 @@ RASTER_ENDINGS = (".tif", ".tiff", ".jp2")
 READ_AHEAD_BYTES = 1 << 16
 """Fetched from object storage at a time where only a header is wanted."""
 
-REMEDY = "check the address, the credentials and AWS_ENDPOINT_URL"
-"""What a user of object storage can do."""
+REMEDY = "check the address and AWS_ENDPOINT_URL"
+"""What a user of object storage can do about a file that is not found."""
 
-
-def is_local(uri: str) -> bool:
-    """Whether an address is a path on this machine."""
-    return "://" not in uri or uri.startswith("file://")
+T = TypeVar("T")
 
 
 def local_path(uri: str) -> str:
@@ -40,26 +40,30 @@ def joined(base: str, href: str) -> str:
     """An address that stands in a file at `base`: absolute ones stay, relative ones start at its folder."""
     if "://" in href or os.path.isabs(href):
         return href
-    folder = base.rsplit("/", 1)[0] if "/" in base else "."
-    return f"{folder}/{href.removeprefix('./')}"
+    # Stores of objects know no way up: the steps are taken here.
+    scheme, mark, place = base.rpartition("://")
+    return f"{scheme}{mark}{posixpath.normpath(posixpath.join(posixpath.dirname(place), href))}"
 
 
-@contextmanager
-def open_binary(uri: str) -> Iterator[BinaryIO]:
-    """Open a file for reading a few bytes.
+def look_into(uri: str, look: Callable[[BinaryIO], T]) -> T:
+    """Open a file, let a function read a few bytes of it, and close it.
 
     Raises:
-        SceneError: There is no such file, or it may not be read, or reading it in the block fails.
+        SceneError: There is no such file, or it may not be read, or `look` says so.
+        StorageError: The storage refuses or is away.
     """
-    with _storage(uri):
-        if is_local(uri):
-            with open(local_path(uri), "rb") as file:
-                yield file
-        else:
-            fs, path = url_to_fs(uri, **storage_options(uri))
-            # Object stores are read ahead by 50 MB unless told otherwise.
-            with fs.open(path, "rb", block_size=READ_AHEAD_BYTES) as file:
-                yield file
+
+    def opened() -> T:
+        fs, path = filesystem(uri)
+        # Object stores are read ahead by 50 MB unless told otherwise.
+        with fs.open(path, "rb", block_size=READ_AHEAD_BYTES) as file:
+            return look(file)
+
+    def opened_here() -> T:
+        with open(local_path(uri), "rb") as file:
+            return look(file)
+
+    return _asked(uri, opened_here if is_local(uri) else opened)
 
 
 def read_bytes(uri: str, *, limit: int) -> bytes:
@@ -67,9 +71,9 @@ def read_bytes(uri: str, *, limit: int) -> bytes:
 
     Raises:
         SceneError: It is not there, or larger than `limit` bytes.
+        StorageError: The storage refuses or is away.
     """
-    with open_binary(uri) as file:
-        content = file.read(limit + 1)
+    content = look_into(uri, lambda file: file.read(limit + 1))
     if len(content) > limit:
         raise SceneError(uri, f"is larger than {limit} bytes")
     return content
@@ -78,20 +82,50 @@ def read_bytes(uri: str, *, limit: int) -> bytes:
 def identity(uris: Iterable[str]) -> str:
     """Digest of what tells these files' contents apart: ETag, or size and modification time, of each.
 
+    Args:
+        uris: Addresses that open as they are.
+
     Raises:
         SceneError: One of them is not there.
+        StorageError: The storage refuses or is away.
     """
-    marks = [_mark(uri) for uri in uris]
+    marks = [_asked(uri, partial(_mark, uri)) for uri in uris]
     return hashlib.sha256("\n".join(marks).encode()).hexdigest()[:32]
 
 
+def confirm(uri: str) -> None:
+    """Make sure that a file is there and that its storage is well.
+
+    Raises:
+        SceneError: It is not there.
+        StorageError: The storage refuses or is away.
+    """
+    _asked(uri, lambda: _mark(uri))
+
+
+def sidecars_of(uri: str, endings: tuple[str, ...]) -> tuple[str, ...]:
+    """Which of these endings files beside a file have: those found in a bucket, elsewhere all there could be.
+
+    Raises:
+        SceneError: The file is not there.
+        StorageError: The storage refuses or is away.
+    """
+    if not uri.startswith("s3://"):
+        return endings
+    try:
+        return _asked(uri, lambda: sidecars(uri, endings))
+    except StorageError as error:
+        if error.fault is not Fault.REFUSED:
+            raise
+        return endings  # files may be read here but not listed
+
+
 def _mark(uri: str) -> str:
-    with _storage(uri):
-        if is_local(uri):
-            stat = os.stat(local_path(uri))
-            return f"{stat.st_size}-{stat.st_mtime_ns}"
-        fs, path = url_to_fs(uri, **storage_options(uri))
-        info = fs.info(path)
+    if is_local(uri):
+        stat = os.stat(local_path(uri))
+        return f"{stat.st_size}-{stat.st_mtime_ns}"
+    fs, path = filesystem(uri)
+    info = fs.info(path)
     tag = info.get("ETag") or info.get("LastModified") or info.get("mtime") or ""
     return f"{info.get('size')}-{str(tag).strip(chr(34))}"
 
@@ -107,6 +141,7 @@ def list_sources(patterns: Sequence[str]) -> list[str]:
 
     Raises:
         SceneError: A pattern names nothing.
+        StorageError: The storage refuses or is away.
     """
     found: dict[str, None] = {}
     for pattern in patterns:
@@ -131,14 +166,30 @@ def _remote(pattern: str) -> list[str]:
     protocol = pattern.split("://", 1)[0]
     if protocol in ("http", "https"):
         return [pattern]
-    with _storage(pattern):
-        fs, path = url_to_fs(pattern, **storage_options(pattern))
-        if any(mark in path for mark in "*?["):
-            return [f"{protocol}://{name}" for name in sorted(fs.glob(path))]
-        if fs.isfile(path):
-            return [pattern]
-        below = fs.find(path)
-    return _rasters(pattern, (f"{protocol}://{name}" for name in below)) if below else []
+    return _asked(pattern, lambda: _listed(pattern, protocol))
+
+
+def _listed(pattern: str, protocol: str) -> list[str]:
+    fs, path = filesystem(pattern)
+    if any(mark in path for mark in "*?["):
+        found = sorted(fs.glob(path))
+        if not found:
+            raise FileNotFoundError(path)
+        return [f"{protocol}://{name}" for name in found]
+    if _is_file(fs, path):
+        return [pattern]
+    below = fs.find(path)
+    if not below:
+        raise FileNotFoundError(path)
+    return _rasters(pattern, (f"{protocol}://{name}" for name in below))
+
+
+def _is_file(fs: AbstractFileSystem, path: str) -> bool:
+    """Whether there is such a file; the file system's own question takes every error for a no."""
+    try:
+        return bool(fs.info(path)["type"] == "file")
+    except FileNotFoundError:
+        return False
 
 
 def _rasters(folder: str, names: Iterable[str]) -> list[str]:
@@ -149,39 +200,17 @@ def _rasters(folder: str, names: Iterable[str]) -> list[str]:
     return rasters
 
 
-def s3_endpoint() -> str:
-    """Address of the object store, empty for Amazon's own."""
-    return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL", "")
-
-
-def storage_options(uri: str, *, attempts: int = 2) -> dict[str, object]:
-    """Options of the file system behind an address.
-
-    Listings are not remembered between calls, and an endpoint that is not there is said within seconds.
-
-    Args:
-        uri: The address.
-        attempts: Of one request of the S3 client; the file system above it tries again by itself.
-    """
-    if not uri.startswith("s3://"):
-        return {}
-    client = {"connect_timeout": 5, "read_timeout": 60, "retries": {"max_attempts": attempts}}
-    return {"use_listings_cache": False, "endpoint_url": s3_endpoint() or None, "config_kwargs": client}
-
-
-@contextmanager
-def _storage(uri: str) -> Iterator[None]:
-    """A block that asks storage for something; whatever it raises becomes SceneError."""
+def _asked(uri: str, act: Callable[[], T]) -> T:
+    """What a file's storage says; what it raises becomes SceneError or StorageError."""
     try:
-        yield
-    except SceneError:
+        return patiently(uri, act)
+    except (SceneError, StorageError):
         raise
     except (FileNotFoundError, IsADirectoryError) as exc:
         raise SceneError(uri, _not_found(uri)) from exc
-    except Exception as exc:  # every protocol brings exceptions of its own (botocore's are no OSError)
-        remedy = "" if is_local(uri) else f"; {REMEDY}"
-        raise SceneError(uri, f"cannot be read: {type(exc).__name__}: {exc}{remedy}") from exc
+    except OSError as exc:
+        raise SceneError(uri, f"cannot be read: {type(exc).__name__}: {exc}") from exc
 
 
 def _not_found(uri: str) -> str:
-    return "no such file: check the path" if is_local(uri) else f"no such file or bucket: {REMEDY}"
+    return "no such file: check the path" if is_local(uri) else f"no such file: {REMEDY}"

@@ -18,6 +18,7 @@ import pyproj
 import shapely
 from numpy.typing import NDArray
 
+from tiling.folders import delivered, files_below
 from tiling.scene import Transform
 from tiling.writing import write_cog
 from training.errors import PracticeError
@@ -64,7 +65,7 @@ def write_practice(
     """Write `scenes/scene-0000.tif` onward, `truth.parquet` and `questions.json`; one seed, one set of bytes.
 
     Args:
-        out: Local folder, made if missing.
+        out: Folder, local or s3://; made if missing.
         scenes: How many; they do not overlap on the ground.
         size_px: Side of each in pixels of 0.5 m.
         seed: Not negative.
@@ -76,26 +77,29 @@ def write_practice(
 
     Raises:
         PracticeError: If a number is out of range, a CRS is no UTM zone, or the folder holds other scenes.
+        StorageError: Object storage refuses or is away.
     """
     if scenes < 1 or not 0 <= empty <= scenes:
         raise PracticeError(f"scenes={scenes}, empty={empty}: give scenes >= 1 and 0 <= empty <= scenes")
     settings = list(_settings(scenes, size_px, seed, crs))
-    folder = _scene_folder(out, settings)
-    truth = []
-    for number, setting in enumerate(settings):
-        scene = draw_scene(
-            size_px,
-            seed=_scene_seed(seed, number),
-            empty=number < empty,
-            nodata_collar=nodata_collar,
-            density=density,
-        )
-        _write_scene(folder, scene, setting)
-        truth.append(_truth_of(scene, setting))
-        if progress is not None:
-            progress(number + 1, scenes)
-    _write_truth(Path(out) / "truth.parquet", truth)
-    (Path(out) / "questions.json").write_text(json.dumps(questions(), indent=2) + "\n", encoding="utf-8")
+    _refuse_strangers(f"{out}/scenes", settings)
+    with delivered(out) as folder:
+        (folder / "scenes").mkdir(parents=True, exist_ok=True)
+        truth = []
+        for number, setting in enumerate(settings):
+            scene = draw_scene(
+                size_px,
+                seed=_scene_seed(seed, number),
+                empty=number < empty,
+                nodata_collar=nodata_collar,
+                density=density,
+            )
+            _write_scene(folder / "scenes", scene, setting)
+            truth.append(_truth_of(scene, setting))
+            if progress is not None:
+                progress(number + 1, scenes)
+        _write_truth(folder / "truth.parquet", truth)
+        (folder / "questions.json").write_text(json.dumps(questions(), indent=2) + "\n", encoding="utf-8")
 
 
 def _scene_seed(seed: int, number: int) -> int:
@@ -103,14 +107,12 @@ def _scene_seed(seed: int, number: int) -> int:
     return int(np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)[0])
 
 
-def _scene_folder(out: str, settings: Sequence[Setting]) -> Path:
-    """Make the folder of scenes; refuse one that holds scenes this call would not replace."""
-    folder = Path(out) / "scenes"
-    folder.mkdir(parents=True, exist_ok=True)
-    strangers = {path.stem for path in folder.glob("*.tif")} - {setting.scene_id for setting in settings}
+def _refuse_strangers(scenes: str, settings: Sequence[Setting]) -> None:
+    """Refuse a folder that holds scenes which would not be replaced."""
+    found = {name.removesuffix(".tif") for name in files_below(scenes) if name.endswith(".tif")}
+    strangers = found - {setting.scene_id for setting in settings}
     if strangers:
-        raise PracticeError(f"{folder} already holds {min(strangers)}.tif: empty it or choose another folder")
-    return folder
+        raise PracticeError(f"{scenes} already holds {min(strangers)}.tif: empty it or choose another folder")
 
 
 def _settings(scenes: int, size_px: int, seed: int, crs: Sequence[str]) -> Iterator[Setting]:

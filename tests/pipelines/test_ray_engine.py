@@ -10,14 +10,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipelines import ray_engine
+from pipelines import ray_cluster, ray_engine
 from pipelines.errors import RequestError
 from pipelines.ledger import Status
-from pipelines.merge_job import MergeStep, one_by_one
+from pipelines.merge_step import merge_step, one_by_one
+from pipelines.needs import Cluster
 from pipelines.plan_files import read_plan
 from pipelines.planning import job_limits, make_plan
 from pipelines.progress import Event
-from pipelines.ray_engine import choose_pool
 from pipelines.run_job import model_recipe, run_job
 from pipelines.steps import CommitStep, ReadStep
 from pipelines.storage import Store
@@ -29,7 +29,7 @@ from tests.pipelines.conftest import MakeConfig, file_bytes
 def ray_here() -> Iterator[None]:
     import ray
 
-    ray_engine.connect(None)
+    ray_cluster.connect(None)
     yield
     ray.shutdown()
 
@@ -94,7 +94,7 @@ def test_a_chunk_that_kills_its_workers_is_recorded_and_the_rest_is_done(
     read = PoisonedRead(ReadStep(None, job_limits(config)), pending[1].ref.chunk_id)
     recipe, commit = model_recipe(plan), CommitStep(store)
     events = list(
-        ray_engine.run_chunks(pending, read=read, recipe=recipe, commit=commit, cluster=ray_engine.Cluster())  # type: ignore[arg-type]
+        ray_engine.run_chunks(pending, read=read, recipe=recipe, commit=commit, cluster=Cluster())  # type: ignore[arg-type]
     )
     failed = {event.chunk_id for event in events if Status.FAILED in event.statuses}
     assert len(events) == len(pending)
@@ -108,9 +108,7 @@ def test_a_step_that_raises_is_raised_here_as_itself(make_config: MakeConfig, ra
     gone = replace(model_recipe(plan), reasoner="oracle:nowhere/truth.parquet")
     work = {"read": ReadStep(None, job_limits(config)), "commit": CommitStep(Store(config.out))}
     with pytest.raises(RequestError, match="nowhere"):
-        list(
-            ray_engine.run_chunks(pending_chunks(plan, ()), recipe=gone, cluster=ray_engine.Cluster(), **work)
-        )  # type: ignore[arg-type]
+        list(ray_engine.run_chunks(pending_chunks(plan, ()), recipe=gone, cluster=Cluster(), **work))  # type: ignore[arg-type]
 
 
 @pytest.mark.ray
@@ -118,7 +116,7 @@ def test_ray_merges_to_the_same_tables_in_the_same_order(whole: Path, ray_here: 
     store = Store(str(whole))
     plan = read_plan(store)
     items = [(scene, query) for query in plan.queries for scene in (0, 1)] * 3
-    step = MergeStep(store, plan)
+    step = merge_step(store, plan)
     assert list(ray_engine.merge_parts(step, items)) == list(one_by_one(step, items))
 
 
@@ -133,16 +131,3 @@ def model_worker() -> int:
             return int(max(alive, key=lambda process: process.create_time()).pid)
         time.sleep(0.05)
     raise LookupError("no model worker runs")
-
-
-def test_the_pool_takes_a_gpu_each_and_leaves_room_for_reads() -> None:
-    assert choose_pool(None, {"CPU": 16.0, "GPU": 4.0}).size == 4
-    pool = choose_pool(None, {"CPU": 8.0})
-    assert pool.size * pool.cpus + 2 * ray_engine.IO_CPUS <= 8.0
-    tiny = choose_pool(2, {"CPU": 1.0})
-    assert tiny.size * tiny.cpus + 2 * ray_engine.IO_CPUS <= 1.0
-
-
-def test_more_workers_than_a_machine_can_hold_are_refused() -> None:
-    with pytest.raises(RequestError, match="at most 8"):
-        choose_pool(100, {"CPU": 2.0})

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import merge_job, steps
+from pipelines import merge_job, staging, steps
 from pipelines.errors import IncompleteError, RequestError
 from pipelines.ledger import AnswerRow, write_rows
 from pipelines.plan_files import read_plan
@@ -51,7 +51,7 @@ def test_a_run_killed_in_the_merge_resumes_to_the_same_bytes(
 ) -> None:
     config = make_config()
     with monkeypatch.context() as patch:
-        patch.setattr(merge_job, "write_cell", dying_merge)
+        patch.setattr(staging, "write_cell", dying_merge)
         with pytest.raises(DiesError):
             run_job(config)
     report = run_job(config)

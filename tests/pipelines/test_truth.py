@@ -16,6 +16,7 @@ from pipelines.truth import Placement, Truth, question_kinds, read_view_key, vie
 from reasoner.query import Query
 from reasoner.view import View
 from tests.pipelines.conftest import SHIPS
+from tiling.frames import frame_of
 from tiling.placing import to_pixels
 from tiling.window import Window
 
@@ -33,7 +34,7 @@ def test_the_polygons_are_those_of_the_scene_kind_and_tile(practice: Path, whole
     planned = read_plan(Store(str(whole))).scenes[0]
     scene_id, transform, crs = planned.scene.scene_id, planned.work.transform, planned.scene.crs
     uri = f"{practice}/truth.parquet"
-    lookup = Truth(uri, (Placement(scene_id, crs, transform),)).load()
+    lookup = Truth(uri, (Placement(scene_id, frame_of(planned.scene, planned.work)),)).load()
     window = Window(20, 30, 180, 190)
     found = lookup(View(np.zeros((160, 160, 3), np.uint8), view_key(scene_id, window)), Query(SHIPS))
     table = geopandas.read_parquet(uri)

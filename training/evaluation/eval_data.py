@@ -51,6 +51,8 @@ class DataChoice:
     """Leave captions and questions answered in words out."""
     tiles: int | None = None
     """So many tiles at random places of a practice folder; None takes the grid that covers its scenes."""
+    named: str = ""
+    """The folder as the user named it, where that is another place; for reports."""
 
     def __post_init__(self) -> None:
         if self.limit is not None and self.limit < 1:

@@ -116,7 +116,7 @@ def _report(
     values: dict[str, object] = {
         "reasoner": request.reasoner,
         "segmenter": request.segmenter,
-        "data": str(request.data.root),
+        "data": request.data.named or str(request.data.root),
         "format": str(request.data.format),
         "split": request.data.split,
         "spare": request.data.spare,

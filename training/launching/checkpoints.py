@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.fs
-from fsspec.core import url_to_fs
 
-from tiling.storage import REMEDY, full_address, is_local, local_path, storage_options
+from tiling.buckets import filesystem, is_local
+from tiling.patience import explained
+from tiling.storage import full_address, local_path
 from training.errors import LaunchError
 
 REPORT = "report.json"
@@ -222,8 +223,7 @@ def arrow_storage(uri: str) -> tuple[pyarrow.fs.FileSystem | None, str]:
 
 
 def _opened(uri: str) -> tuple[Any, str]:
-    fs, path = url_to_fs(full_address(uri), **storage_options(uri))
-    return fs, path
+    return filesystem(full_address(uri))
 
 
 def _to_local(source: str, target: str, names: list[str]) -> None:
@@ -264,6 +264,8 @@ def _storage(uri: str, done: str) -> Iterator[None]:
     except LaunchError:
         raise
     except Exception as error:  # every protocol brings exceptions of its own (botocore's are no OSError)
-        remedy = "check the path and its permissions" if is_local(uri) else REMEDY
+        if not is_local(uri):
+            raise StorageError(f"{uri} cannot be {done}: {explained(uri, error)}") from error
         said = " ".join(str(error).split())
+        remedy = "check the path and its permissions"
         raise StorageError(f"{uri} cannot be {done} ({type(error).__name__}: {said}): {remedy}") from error

@@ -17,7 +17,8 @@ import ray.train
 import ray.train.torch
 from ray.exceptions import RayError
 
-from tiling.storage import is_local, local_path
+from tiling.buckets import is_local
+from tiling.storage import local_path
 from training.errors import LaunchError
 from training.launching.checkpoints import Found, arrow_storage, folder_name, joined, newest, point_at
 from training.launching.finishing import claim, finish, finished

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from tests.training.toy import Toy
+from tiling.buckets import filesystem
 from training.errors import LaunchError, RecipeError
 from training.launching import checkpoints
 from training.launching.checkpoints import (
@@ -32,9 +33,12 @@ from training.launching.worker import Launch
 LOOP = stage_loop(Toy, save_every=2)
 
 
-@pytest.fixture(params=["disk", "memory"])
+@pytest.fixture(params=["disk", "memory", "s3"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """An empty folder on disk and one on storage that is not the disk."""
+    """An empty folder on disk and two on storage that is not the disk."""
+    if request.param == "s3":
+        yield f"{request.getfixturevalue('bucket')}/place"
+        return
     if request.param == "disk":
         yield str(tmp_path / "place")
         return
@@ -124,7 +128,7 @@ def test_a_training_cut_short_goes_on_where_it_stood(place: str, tmp_path: Path)
 
 
 def content_times(uri: str) -> dict[str, object]:
-    fs, path = fsspec.core.url_to_fs(uri)
+    fs, path = filesystem(uri)
     return {name: fs.modified(name) for name in fs.find(path)}
 
 

@@ -1,0 +1,129 @@
+"""One question's cells on a night: what stayed keeps its id, new cells are staged. Knows no ledger."""
+
+from collections.abc import Iterator, Sequence, Set
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import shapely
+
+from pipelines.cells import EMPTY_CELL
+from pipelines.changes import Change, Side, side
+from pipelines.dataset import (
+    empty_part,
+    item_name,
+    object_cells,
+    object_name,
+    write_cell,
+    write_empty,
+)
+from pipelines.keeping import Outlines, Pairs, kept_ids, same_things
+from pipelines.staging import Part, StagedMerge, StagedQuestion
+from pipelines.storage import Store
+from reasoner.query import Query
+
+_COMPARED = ["id", "label", "geometry", "area_m2", "score", "scene_ids", "datetime"]
+
+
+@dataclass(frozen=True, slots=True)
+class NightCells:
+    """One question's published cells and how tonight's merge changes them."""
+
+    merged: StagedMerge
+    """Tonight's merge, not written."""
+    question: StagedQuestion
+    """The question's part in it."""
+    query: Query
+    """The question."""
+    stage: Store
+    """Where to write."""
+
+    def keep_ids(self) -> list[Change]:
+        """Give new objects the ids of the published ones they are the same as; what changed."""
+        cells = self.merged.cells(self.question)
+        split = [self.merged.split(self.question, cell) for cell in cells]
+        others = {name for stays, _ in split for name in stays.column("id").to_pylist()}
+        before = _compared([goes for _, goes in split])
+        now = _compared([pq.read_table(part.path) for part in self.question.parts])
+        pairs = same_things(_outlines(before), _outlines(now))
+        ids = kept_ids(_outlines(before), _outlines(now), pairs, others=others)
+        _set_ids(self.question.parts, ids)
+        return self._changes(before, now, pairs, ids)
+
+    def staged(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Write every cell that differs from the published one.
+
+        Returns:
+            Names of the staged files, and of the published files that go.
+        """
+        touched = self.merged.cells(self.question)
+        written = {cell for cell in touched if self._stage_cell(cell)}
+        old = set(object_cells(self.merged.store, self.query.id))
+        left = (old - set(touched) - {EMPTY_CELL}) | written
+        if not left:
+            write_empty(self.stage, self.query.id)
+            left = written = {EMPTY_CELL}
+        gone = [self._name(cell) for cell in sorted(old - left)]
+        return tuple(self._differing(written)), tuple(gone)
+
+    def _differing(self, cells: Set[str]) -> Iterator[str]:
+        """Staged files of these cells, their items among them, that are not in place already."""
+        for name in (self._name(cell) for cell in sorted(cells)):
+            described = item_name(name) if self.stage.exists(item_name(name)) else None
+            yield from (file for file in (name, described) if file and self._is_new(file))
+
+    def _is_new(self, name: str) -> bool:
+        return differs(self.merged.store, self.stage, name)
+
+    def _stage_cell(self, cell: str) -> bool:
+        """Write a cell's rows into the stage; False where it has none any more."""
+        rows = self.merged.after(self.question, cell)
+        if len(rows):
+            write_cell(self.stage, self.query.id, cell, rows)
+        return bool(len(rows))
+
+    def _name(self, cell: str) -> str:
+        return object_name(self.query.id, cell)
+
+    def _changes(self, before: pa.Table, now: pa.Table, pairs: Pairs, ids: Sequence[str]) -> list[Change]:
+        old, new = _sides(before), _sides(now)
+        was = [old[pairs[at]] if at in pairs else None for at in range(len(new))]
+        found = [self._change(*thing) for thing in zip(ids, was, new, strict=True)]
+        lost = sorted(set(range(len(old))) - set(pairs.values()))
+        names = before.column("id").to_pylist()
+        found += [self._change(names[at], old[at], None) for at in lost]
+        return [item for item in found if item.kind is not None]
+
+    def _change(self, name: str, before: Side | None, after: Side | None) -> Change:
+        return Change(name, self.query.id, self.query.text, before, after)
+
+
+def differs(store: Store, stage: Store, name: str) -> bool:
+    """Whether a staged file is another than the one in place, or that one is not there."""
+    try:
+        return store.read(name) != stage.read(name)
+    except FileNotFoundError:
+        return True
+
+
+def _compared(tables: Sequence[pa.Table]) -> pa.Table:
+    return pa.concat_tables([table.select(_COMPARED) for table in (empty_part(), *tables)])
+
+
+def _outlines(table: pa.Table) -> Outlines:
+    shapes = shapely.from_wkb(np.array(table.column("geometry").to_pylist(), dtype=object))
+    return Outlines(table.column("id").to_pylist(), shapes)
+
+
+def _sides(table: pa.Table) -> list[Side]:
+    return [side(record) for record in table.to_pylist()]
+
+
+def _set_ids(parts: Sequence[Part], ids: Sequence[str]) -> None:
+    first = 0
+    for part in parts:
+        table = pq.read_table(part.path)
+        own = pa.array(ids[first : first + len(table)], pa.string())
+        pq.write_table(table.set_column(table.column_names.index("id"), "id", own), part.path)
+        first += len(table)

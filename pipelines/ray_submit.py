@@ -1,0 +1,136 @@
+"""Jobs on a Ray cluster from outside of it: submit, follow, and say how it ended. Knows no job's inside."""
+
+import asyncio
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+from ray.job_submission import JobStatus, JobSubmissionClient
+
+from pipelines.errors import ClusterError, RequestError
+from pipelines.exit_codes import OTHER
+
+PASSED_ON = (
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_DEFAULT_REGION",
+    "AWS_REGION",
+    "AWS_REQUEST_CHECKSUM_CALCULATION",
+    "AWS_RESPONSE_CHECKSUM_VALIDATION",
+    "HF_HUB_OFFLINE",
+)
+"""Settings that say which storage an address means. Keys and tokens are never among them: everyone who sees
+the dashboard reads a job's environment, so the cluster must have its own."""
+
+OVERRIDES = ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS")
+"""Variables that Ray's client puts before the address it is given; they must not send a job elsewhere."""
+
+POLL_S = 0.5
+"""Between the end of a log's stream and the question whether the job has ended too."""
+_SECRET = re.compile(r"://[^/@\s]+@")
+
+Say = Callable[[str], None]
+"""Takes pieces of a job's log as they come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a job ended."""
+
+    job: str
+    """Its id."""
+    status: str
+    """succeeded, failed or stopped."""
+    exit_code: int
+    """Exit code of its command; 1 where there is none, because it was stopped or never ran."""
+    message: str
+    """What the cluster says of it."""
+
+
+def submit(address: str, folder: Path, command: str, *, metadata: Mapping[str, str]) -> str:
+    """Send a folder to a cluster and start a command in it; the job's id.
+
+    Args:
+        address: of the cluster's dashboard, http://host:8265.
+        folder: becomes the working directory, and goes before installed packages of the same names.
+        command: a shell command.
+        metadata: shown beside the job.
+
+    Raises:
+        RequestError: no cluster answers there.
+        ClusterError: it refuses the job.
+    """
+    environment: dict[str, object] = {
+        "working_dir": str(folder),
+        "env_vars": passed_on(os.environ),
+    }
+    with _said(address):
+        client = _client(address)
+        return str(client.submit_job(entrypoint=command, runtime_env=environment, metadata=dict(metadata)))
+
+
+def follow(address: str, job: str, say: Say) -> Ended:
+    """Pass on a job's log until it ends.
+
+    Raises:
+        RequestError: no cluster answers there.
+        ClusterError: the cluster is lost on the way.
+    """
+    with _said(address):
+        client = _client(address)
+        asyncio.run(_tail(client, job, say))
+        details = client.get_job_info(job)
+    code = OTHER if details.driver_exit_code is None else int(details.driver_exit_code)
+    if details.status is not JobStatus.SUCCEEDED and code == 0:
+        code = OTHER
+    return Ended(job, str(details.status).lower(), code, details.message or "")
+
+
+def passed_on(environment: Mapping[str, str]) -> dict[str, str]:
+    """The settings that go with a job; an address that holds a password stays here."""
+    given = {name: environment[name] for name in PASSED_ON if environment.get(name)}
+    return {name: value for name, value in given.items() if not _SECRET.search(value)}
+
+
+def _client(address: str) -> JobSubmissionClient:
+    """A client of the cluster that the address names, whatever Ray's variables say."""
+    kept = {name: os.environ.pop(name) for name in OVERRIDES if name in os.environ}
+    try:
+        return JobSubmissionClient(address)
+    except (ConnectionError, ValueError) as error:
+        said = " ".join(str(error).split())
+        raise RequestError(
+            "cluster",
+            f"no Ray cluster answers at {address} ({said:.200})",
+            "give its dashboard: http://host:8265",
+        ) from error
+    finally:
+        os.environ.update(kept)
+
+
+@contextmanager
+def _said(address: str) -> Iterator[None]:
+    """A block in which the cluster's refusals, or its loss, become ClusterError."""
+    try:
+        yield
+    except (RuntimeError, OSError) as error:
+        raise ClusterError(address, f"{' '.join(str(error).split()):.500}") from error
+
+
+async def _tail(client: JobSubmissionClient, job: str, say: Say) -> None:
+    """Pass on the log until the job has ended; a stream that breaks is taken up where it broke."""
+    seen = 0
+    while not client.get_job_status(job).is_terminal():
+        position = 0
+        with suppress(RuntimeError, OSError, aiohttp.ClientError):
+            async for piece in client.tail_job_logs(job):
+                if fresh := piece[max(0, seen - position) :]:
+                    say(fresh)
+                position += len(piece)
+                seen = max(seen, position)
+        await asyncio.sleep(POLL_S)
+    say(client.get_job_logs(job)[seen:])

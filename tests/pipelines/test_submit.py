@@ -1,0 +1,150 @@
+"""`submit` runs the job on a real cluster from an empty folder; its exit code and last error come back."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from pipelines.packing import PACKAGES
+from tests.commands import Said, outer_command
+from tests.pipelines.conftest import ATOLLS, SHIPS, file_bytes
+
+pytestmark = pytest.mark.ray
+
+START_S = 60.0
+SECRET = "not-for-the-dashboard"
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A Ray head of its own on the loopback."""
+
+    url: str
+    """Its dashboard."""
+
+    def jobs(self) -> str:
+        """All that the dashboard tells of jobs."""
+        with urllib.request.urlopen(f"{self.url}/api/jobs/", timeout=10) as answer:
+            return str(answer.read().decode())
+
+
+@pytest.fixture(scope="module")
+def head() -> Iterator[Head]:
+    """`ray start --head`, ended by its process id."""
+    folder = Path(tempfile.mkdtemp(prefix="rr", dir="/tmp"))
+    port = free_port()
+    binaries = str(Path(sys.executable).parent)
+    environment = {
+        **os.environ,
+        "PATH": f"{binaries}:{os.environ['PATH']}",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "OMP_NUM_THREADS": "1",
+    }
+    # The cluster has the dependencies and no code of ours that works: what runs must come with the job.
+    environment["PYTHONPATH"] = str(unusable_code(folder / "old"))
+    flags = [
+        "--head", "--block", "--port=0", "--num-cpus=2", "--node-ip-address=127.0.0.1",
+        "--dashboard-host=127.0.0.1", f"--dashboard-port={port}", f"--ray-client-server-port={free_port()}",
+        f"--temp-dir={folder}", "--object-store-memory=200000000", "--disable-usage-stats",
+    ]  # fmt: skip
+    with (folder / "ray.txt").open("w") as log:
+        process = subprocess.Popen(
+            [f"{binaries}/ray", "start", *flags], env=environment, stdout=log, stderr=log, cwd=folder
+        )
+    try:
+        found = Head(f"http://127.0.0.1:{port}")
+        wait_for(found, process, folder / "ray.txt")
+        yield found
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def unusable_code(folder: Path) -> Path:
+    for name in PACKAGES:
+        (folder / name).mkdir(parents=True)
+        (folder / name / "__init__.py").write_text("raise ImportError('the code of the cluster is used')")
+    return folder
+
+
+def wait_for(head: Head, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    until = time.monotonic() + START_S
+    while True:
+        try:
+            head.jobs()
+            return
+        except OSError:
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < until, log.read_text()
+            time.sleep(0.3)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def flags(practice: Path, out: Path) -> list[str]:
+    oracle = f"oracle:{practice}/truth.parquet"
+    asked = ["--ask", SHIPS, "--ask", ATOLLS, "--tile", "128", "--chunk", "230"]
+    return [
+        f"{practice}/scenes/*.tif",
+        *asked,
+        "--reasoner",
+        oracle,
+        "--segmenter",
+        oracle,
+        "--out",
+        str(out),
+    ]
+
+
+def submit(head: Head, *args: str, cwd: Path) -> Said:
+    surroundings = {
+        "AWS_SECRET_ACCESS_KEY": SECRET,
+        "AWS_DEFAULT_REGION": "eu-west-9",
+        "RAY_ADDRESS": "nowhere:1",
+    }
+    return outer_command("submit", *args, "--cluster", head.url, "--json", cwd=cwd, env=surroundings)
+
+
+def test_a_job_runs_from_an_empty_folder_and_gives_the_loops_objects(
+    head: Head, practice: Path, whole: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    said = submit(head, *flags(practice, tmp_path / "out"), cwd=tmp_path / "empty")
+    assert said.code == 0, said.err
+    report = json.loads(said.out)
+    assert report["status"] == "succeeded"
+    assert report["chunks_done"] == report["chunks_planned"] > 0
+    assert file_bytes(tmp_path / "out" / "objects") == file_bytes(whole / "objects")
+    assert list((tmp_path / "empty").iterdir()) == []
+    assert report["job"] in said.err
+    told = head.jobs()
+    assert "eu-west-9" in told
+    assert SECRET not in told
+    assert SHIPS not in told
+
+
+def test_a_failing_jobs_code_and_last_error_come_back(head: Head, practice: Path, tmp_path: Path) -> None:
+    wrong = flags(practice, tmp_path / "out")
+    wrong[wrong.index(SHIPS)] = "where is my hat?"
+    said = submit(head, *wrong, cwd=tmp_path)
+    assert said.code == 2
+    report = json.loads(said.out)
+    assert report["exit_code"] == 2
+    assert "my hat" in report["error"]
+    assert "my hat" in said.err.splitlines()[-1]
+    assert not (tmp_path / "out").exists()

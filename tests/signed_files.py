@@ -1,0 +1,110 @@
+"""A file server on loopback that wants a signature in every request, and lets each one run out.
+
+A signature is good for a number of requests: that runs out in the middle of a read, and does so in every run.
+"""
+
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
+from pathlib import Path
+from typing import ClassVar
+from urllib.parse import parse_qs, unquote, urlsplit
+
+SECRET = "SECRET"
+_numbers = count()
+
+
+def sign(address: str) -> str:
+    """A fresh signature behind an address."""
+    return f"{address}?sig={SECRET}{next(_numbers)}"
+
+
+def sign_badly(address: str) -> str:
+    """A signature that no server takes."""
+    return f"{address}?sig=wrong{SECRET}"
+
+
+def sign_nothing(address: str) -> str:
+    """Fails, with the secret in its mouth."""
+    raise PermissionError(f"no leave for {address}?sig={SECRET}")
+
+
+class Handler(BaseHTTPRequestHandler):
+    root: Path
+    lasts: int
+    used: ClassVar[Counter[str]] = Counter()
+    protocol_version = "HTTP/1.1"
+
+    def do_HEAD(self) -> None:
+        self.answer(body=False)
+
+    def do_GET(self) -> None:
+        self.answer(body=True)
+
+    def answer(self, *, body: bool) -> None:
+        url = urlsplit(self.path)
+        signature = parse_qs(url.query).get("sig", [""])[0]
+        self.used[signature] += 1
+        good = signature.startswith(SECRET) and self.used[signature] <= self.lasts
+        with (self.root / "requests.txt").open("a") as log:
+            log.write(f"{200 if good else 403} {self.command} {self.path}\n")
+        if not good:
+            return self.reply(403, b"", body)
+        file = self.root / unquote(url.path).lstrip("/")
+        if not file.is_file():
+            return self.reply(404, b"", body)
+        self.content(file.read_bytes(), body)
+
+    def content(self, data: bytes, body: bool) -> None:
+        span = self.headers.get("Range")
+        if not span:
+            return self.reply(200, data, body)
+        first, _, last = span.removeprefix("bytes=").partition("-")
+        start, end = int(first), min(int(last or len(data) - 1), len(data) - 1)
+        self.reply(206, data[start : end + 1], body, f"bytes {start}-{end}/{len(data)}")
+
+    def reply(self, status: int, data: bytes, body: bool, span: str = "") -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(data)))
+        self.send_header("ETag", f'"{len(data)}"')
+        self.send_header("Accept-Ranges", "bytes")
+        if span:
+            self.send_header("Content-Range", span)
+        self.end_headers()
+        if body:
+            self.wfile.write(data)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def signed_files(root: Path, *, lasts: int) -> Iterator[str]:
+    """Serve the files below `root`; a signature lasts so many requests. Yields the server's address.
+
+    In a process of its own: GDAL opens files without letting other threads run.
+    """
+    (root / "requests.txt").touch()
+    command = [sys.executable, __file__, str(root), str(lasts)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+        finally:
+            process.terminate()
+
+
+def answers(root: Path) -> Counter[str]:
+    """How often the server gave each status."""
+    return Counter(line.split(" ")[0] for line in (root / "requests.txt").read_text().splitlines())
+
+
+if __name__ == "__main__":
+    Handler.root, Handler.lasts = Path(sys.argv[1]), int(sys.argv[2])
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        print(server.server_port, flush=True)
+        server.serve_forever()
