@@ -6,10 +6,13 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import aiohttp
+from ray.exceptions import AuthenticationError
 from ray.job_submission import JobStatus, JobSubmissionClient
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from pipelines.errors import ClusterError, RequestError
 from pipelines.exit_codes import OTHER
@@ -29,6 +32,8 @@ the dashboard reads a job's environment, so the cluster must have its own."""
 OVERRIDES = ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS")
 """Variables that Ray's client puts before the address it is given; they must not send a job elsewhere."""
 
+WARM_S = 60.0
+"""Longest wait for a cluster that has just been started."""
 POLL_S = 0.5
 """Between the end of a log's stream and the question whether the job has ended too."""
 _SECRET = re.compile(r"://[^/@\s]+@")
@@ -70,7 +75,20 @@ def submit(address: str, folder: Path, command: str, *, metadata: Mapping[str, s
     }
     with _said(address):
         client = _client(address)
-        return str(client.submit_job(entrypoint=command, runtime_env=environment, metadata=dict(metadata)))
+        send = partial(
+            client.submit_job, entrypoint=command, runtime_env=environment, metadata=dict(metadata)
+        )
+        return str(_WARM(send))
+
+
+def _is_cold(error: BaseException) -> bool:
+    """Whether a cluster answers and has nothing yet that could run a job."""
+    return isinstance(error, RuntimeError) and "No available agent" in str(error)
+
+
+_WARM = Retrying(
+    retry=retry_if_exception(_is_cold), stop=stop_after_delay(WARM_S), wait=wait_fixed(2.0), reraise=True
+)
 
 
 def follow(address: str, job: str, say: Say) -> Ended:
@@ -101,6 +119,12 @@ def _client(address: str) -> JobSubmissionClient:
     kept = {name: os.environ.pop(name) for name in OVERRIDES if name in os.environ}
     try:
         return JobSubmissionClient(address)
+    except AuthenticationError as error:
+        raise RequestError(
+            "cluster",
+            f"{address} asks for a token, and the one given here is missing or not its own",
+            "set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN to the cluster's (there: ray get-auth-token)",
+        ) from error
     except (ConnectionError, ValueError) as error:
         said = " ".join(str(error).split())
         raise RequestError(
