@@ -24,14 +24,14 @@ ARROWS = {
 MODELS = ("reasoner/*", "training/*")
 HOMES = {
     "duckdb": ("pipelines/query_*.py", "pipelines/export.py"),
-    "pyogrio": ("pipelines/export.py",),
+    "pyogrio": ("pipelines/export.py", "pipelines/map_pyramid.py"),
     "ray": ("pipelines/ray_*.py", "training/launching/ray_*.py"),
     "rasterio": ("tiling/*",),
     "osgeo": ("tiling/*",),
     "contourpy": ("tiling/*",),
     "s3fs": ("tiling/buckets.py",),
     "botocore": ("tiling/buckets.py", "tiling/patience.py"),
-    "tenacity": ("tiling/patience.py",),
+    "tenacity": ("tiling/patience.py", "pipelines/ray_submit.py"),
     "torch": MODELS,
     "torchvision": MODELS,
     "transformers": MODELS,
