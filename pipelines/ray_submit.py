@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -12,7 +13,6 @@ from pathlib import Path
 import aiohttp
 from ray.exceptions import AuthenticationError
 from ray.job_submission import JobStatus, JobSubmissionClient
-from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from pipelines.errors import ClusterError, RequestError
 from pipelines.exit_codes import OTHER
@@ -32,8 +32,8 @@ the dashboard reads a job's environment, so the cluster must have its own."""
 OVERRIDES = ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS")
 """Variables that Ray's client puts before the address it is given; they must not send a job elsewhere."""
 
-WARM_S = 60.0
-"""Longest wait for a cluster that has just been started."""
+WAIT_S, WARM_S = 2.0, 60.0
+"""Between two tries, and the longest wait, for a cluster that has just been started."""
 POLL_S = 0.5
 """Between the end of a log's stream and the question whether the job has ended too."""
 _SECRET = re.compile(r"://[^/@\s]+@")
@@ -78,17 +78,19 @@ def submit(address: str, folder: Path, command: str, *, metadata: Mapping[str, s
         send = partial(
             client.submit_job, entrypoint=command, runtime_env=environment, metadata=dict(metadata)
         )
-        return str(_WARM(send))
+        return _when_warm(send)
 
 
-def _is_cold(error: BaseException) -> bool:
-    """Whether a cluster answers and has nothing yet that could run a job."""
-    return isinstance(error, RuntimeError) and "No available agent" in str(error)
-
-
-_WARM = Retrying(
-    retry=retry_if_exception(_is_cold), stop=stop_after_delay(WARM_S), wait=wait_fixed(2.0), reraise=True
-)
+def _when_warm(send: Callable[[], str]) -> str:
+    """Send a job to a cluster that may have been started a moment ago and cannot run it yet."""
+    until = time.monotonic() + WARM_S
+    while True:
+        try:
+            return send()
+        except RuntimeError as error:
+            if "No available agent" not in str(error) or time.monotonic() > until:
+                raise
+            time.sleep(WAIT_S)
 
 
 def follow(address: str, job: str, say: Say) -> Ended:
