@@ -31,7 +31,7 @@ HOMES = {
     "contourpy": ("tiling/*",),
     "s3fs": ("tiling/buckets.py",),
     "botocore": ("tiling/buckets.py", "tiling/patience.py"),
-    "tenacity": ("tiling/patience.py", "pipelines/ray_submit.py"),
+    "tenacity": ("tiling/patience.py",),
     "torch": MODELS,
     "torchvision": MODELS,
     "transformers": MODELS,
