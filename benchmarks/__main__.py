@@ -7,15 +7,19 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import memory, outlines, overhead, reading, show, training
+from benchmarks import memory, outlines, overhead, querying, reading, scale, show, training
 from benchmarks.measure import Row
 from benchmarks.settings import Settings, quick
 from benchmarks.table import conditions, save
 from benchmarks.table import show as show_table
 
 BENCHMARKS: dict[str, Callable[[Settings], list[Row]]] = {
-    module.NAME: module.measure for module in (reading, outlines, memory, overhead, training, show)
+    module.NAME: module.measure
+    for module in (reading, outlines, memory, overhead, querying, scale, training, show)
 }
+
+USUAL = [name for name in BENCHMARKS if name != scale.NAME]
+"""What runs where nothing is named; a million tiles take hours and are asked for by name."""
 
 BUSY = 0.5
 """A mean number of busy processes above which the times are not to be trusted."""
@@ -30,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if under.load > BUSY:
         say(f"the load is {under.load}: what else runs here disturbs the times")
     rows: list[Row] = []
-    for name in given.names or BENCHMARKS:
+    for name in given.names or USUAL:
         say(f"measuring {name} …")
         rows += BENCHMARKS[name](settings)
         save(rows, settings, under)
@@ -40,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "names", nargs="*", metavar="name", help=f"any of {', '.join(BENCHMARKS)}; default all"
+        "names", nargs="*", metavar="name", help=f"any of {', '.join(BENCHMARKS)}; default all but scale"
     )
     parser.add_argument("--size", type=int, help="side of the scene that is read, pixels (10000)")
     parser.add_argument("--repeats", type=int, help="rounds at most (5)")

@@ -8,6 +8,11 @@ def bytes_read() -> int:
     return int(psutil.Process().io_counters().read_chars)
 
 
+def own_memory() -> int:
+    """Bytes that belong to this process alone, without what it shares, such as Ray's object store."""
+    return int(psutil.Process().memory_full_info().uss)
+
+
 def total_memory() -> int:
     """Memory of the machine, bytes."""
     return int(psutil.virtual_memory().total)

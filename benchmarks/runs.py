@@ -52,7 +52,9 @@ class RunFacts:
         return self.tiles / self.seconds
 
 
-def null_run(scene: Path, settings: Settings, *, engine: str, watch: bool) -> RunFacts:
+def null_run(
+    scene: Path, settings: Settings, *, engine: str, watch: bool, workers: int | None = None
+) -> RunFacts:
     """Run all tiles of a scene through null models with the default tile.
 
     Args:
@@ -60,12 +62,14 @@ def null_run(scene: Path, settings: Settings, *, engine: str, watch: bool) -> Ru
         settings: chunk size and where runs are written.
         engine: ray or loop.
         watch: look at the memory while it runs.
+        workers: model actors of Ray, None for as many as fit.
 
     Raises:
         RunError: the run fails or takes too long.
     """
     out = settings.out / "runs" / f"{scene.stem}-{engine}"
     command = _command(scene, out, engine=engine, chunk_px=settings.chunk_px)
+    command += ["--workers", str(workers)] if workers else []
     log = settings.out / "runs" / f"{scene.stem}-{engine}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w") as errors, _started(command, errors.fileno()) as process:

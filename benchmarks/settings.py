@@ -30,9 +30,16 @@ class Settings:
     """Steps of policy optimisation, the first and the last not counted."""
     group: int = 8
     """Completions of a question, and questions of a step of policy optimisation."""
+    scale_scenes: int = 5_200
+    """Scenes of the large plan, of 196 tiles each."""
+    scale_headers: int = 300
+    """Headers that are read."""
+    scale_tiles: tuple[int, ...] = (10_000, 100_000, 1_000_000)
+    """Tiles of the runs whose driver is watched."""
     batch: int = 32
     """Images of a supervised step."""
-
+    objects: int = 3_000_000
+    """Objects of the result that is queried."""
     show_objects: int = 1_000_000
     """Objects on the map that is opened in a browser."""
 
@@ -49,5 +56,6 @@ def quick(out: Path) -> Settings:
     """
     return Settings(
         out, size_px=1200, times_larger=2, repeats=1, chunk_px=1000, pattern_px=256, memory_engine="loop",
-        sft_steps=5, grpo_steps=3, group=2, batch=4, show_objects=22_000,
+        sft_steps=5, grpo_steps=3, group=2, batch=4, scale_scenes=20, scale_headers=5, scale_tiles=(10_000,),
+        show_objects=22_000, objects=30_000,
     )  # fmt: skip

@@ -16,7 +16,6 @@ from pipelines.ledger import Status, committed, ledger_name, read_table
 from pipelines.plan import ChunkRef, Plan
 from pipelines.plan_files import read_plan
 from pipelines.storage import Store
-from pipelines.tasks import pending_chunks
 from tiling.errors import StorageError
 
 _KINDS = {
@@ -41,26 +40,6 @@ class CheckReport:
 
 
 @dataclass(frozen=True, slots=True)
-class StatusReport:
-    """How far a run is, from the plan and a listing alone."""
-
-    tiles: int
-    """Tiles planned."""
-    chunks_planned: int
-    """Chunks planned."""
-    chunks_done: int
-    """Chunks with all their questions committed."""
-    files_planned: int
-    """Ledger files planned: chunks times questions."""
-    files_done: int
-    """Ledger files committed."""
-    published: bool
-    """collection.json is there."""
-    out: str
-    """The output folder."""
-
-
-@dataclass(frozen=True, slots=True)
 class _Finding:
     """One problem, and which of the two promises it breaks."""
 
@@ -80,26 +59,6 @@ def check(store: Store) -> CheckReport:
         complete=not any(item.incomplete for item in findings),
         valid=all(item.incomplete for item in findings),
         problems=tuple(item.text for item in findings),
-    )
-
-
-def status(store: Store) -> StatusReport:
-    """Count what is done.
-
-    Raises:
-        RequestError: the folder holds no plan.
-    """
-    plan = read_plan(store)
-    planned = {(query.id, ref.chunk_id) for query in plan.queries for ref in plan.chunks}
-    done = committed(store) & planned
-    return StatusReport(
-        tiles=plan.n_tiles,
-        chunks_planned=len(plan.chunks),
-        chunks_done=len(plan.chunks) - len(pending_chunks(plan, done)),
-        files_planned=len(planned),
-        files_done=len(done),
-        published=store.exists(NAME),
-        out=store.root,
     )
 
 

@@ -1,26 +1,44 @@
 """The commands about a result that is there: make one call, print. Knows no file of a run."""
 
+import time
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
 from pipelines import checking
-from pipelines.console import say, say_facts, say_json
+from pipelines.console import say, say_facts, say_json, say_status
+from pipelines.errors import RequestError
 from pipelines.exit_codes import INCOMPLETE
 from pipelines.plan_files import read_plan
+from pipelines.status import status
 from pipelines.storage import Store
 
 Out = Annotated[str, typer.Argument(help="output folder of a run")]
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object on stdout")]
 
 
-def status_command(out: Out, as_json: AsJson = False) -> None:
-    """Say how far a run is.
+def status_command(
+    out: Out,
+    every_file: Annotated[bool, typer.Option("--all", help="read every file for reasons of failure")] = False,
+    watch: Annotated[float | None, typer.Option(help="look again every so many seconds", min=1.0)] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say how far a run is: from its files alone, from any machine, while it runs and after.
 
-    Example: [bold]remotereasoner status answers[/bold]
+    Example: [bold]remotereasoner status s3://bucket/answers --watch 60[/bold]
     """
-    say_facts("status", asdict(checking.status(Store(out))), as_json=as_json)
+    if watch is not None and as_json:
+        raise RequestError("watch", "JSON is one object", "leave --watch or --json out")
+    report = status(Store(out), read_all=every_file)
+    while watch is not None and not report.published:
+        say_status(report)
+        time.sleep(watch)
+        report = status(Store(out), read_all=every_file)
+    if as_json:
+        say_json(asdict(report))
+    else:
+        say_status(report)
 
 
 def check_command(out: Out, as_json: AsJson = False) -> None:

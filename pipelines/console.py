@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,9 +14,12 @@ from rich.table import Table
 
 from pipelines.demo import DemoReport
 from pipelines.progress import Event, Listener, MergeStarted, RunStarted
+from pipelines.status import StatusReport
 from pipelines.tasks import ChunkDone
 
 STDERR = Console(stderr=True)
+LINE_S = 30.0
+"""Between two lines of progress in a log."""
 
 
 def say(text: str) -> None:
@@ -45,6 +49,16 @@ def say_facts(title: str, facts: Mapping[str, object], *, as_json: bool) -> None
         say_json(facts)
     else:
         say_table(title, ("what", "value"), list(facts.items()))
+
+
+def say_status(report: StatusReport) -> None:
+    """How far a run is, for people."""
+    plain = {name: value for name, value in asdict(report).items() if not isinstance(value, Mapping)}
+    say_table("status", ("what", "value"), list(plain.items()))
+    rows = [(item.text, f"{item.tiles_done} of {item.tiles}") for item in report.questions.values()]
+    say_table("questions", ("question", "tiles"), rows)
+    if report.failures:
+        say_table(f"failures in {report.files_read} files", ("reason", "rows"), list(report.failures.items()))
 
 
 def demo_facts(report: DemoReport) -> dict[str, object]:
@@ -83,7 +97,13 @@ def say_demo(report: DemoReport) -> None:
 
 @contextmanager
 def progress_bar() -> Iterator[Listener]:
-    """A listener that draws a bar of tiles from the first event to the end of the block."""
+    """A listener that draws a bar of tiles from the first event to the end of the block.
+
+    Where nobody watches a terminal, as in a job's log, it says a line now and then instead.
+    """
+    if not STDERR.is_terminal:
+        yield _LineListener()
+        return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     progress = Progress(*columns, console=STDERR, transient=True)
     listener = _BarListener(progress)
@@ -91,6 +111,28 @@ def progress_bar() -> Iterator[Listener]:
         yield listener
     finally:
         listener.close()
+
+
+class _LineListener:
+    """Turns events into a line now and then."""
+
+    def __init__(self) -> None:
+        self._said = time.monotonic()
+        self._done = self._total = 0
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, RunStarted):
+            self._total = event.n_pending_tiles
+        elif isinstance(event, MergeStarted) and self._total:
+            self._say(f"merging {event.n_scenes} scenes")
+        elif isinstance(event, ChunkDone):
+            self._done += event.n_tiles
+            self._say(f"{self._done} of {self._total} tiles")
+
+    def _say(self, text: str) -> None:
+        if time.monotonic() - self._said > LINE_S:
+            say(text)
+            self._said = time.monotonic()
 
 
 class _BarListener:

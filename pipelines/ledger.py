@@ -119,6 +119,11 @@ def committed(store: Store) -> set[tuple[str, str]]:
     return {key for name in store.names(FOLDER) if (key := _key_of(name))}
 
 
+def commit_times(store: Store) -> dict[tuple[str, str], float]:
+    """When each ledger file was written, seconds since 1970, by (query id, chunk id): one listing."""
+    return {key: at for name, at in store.times(FOLDER).items() if (key := _key_of(name))}
+
+
 def write_rows(store: Store, rows: Sequence[AnswerRow]) -> str:
     """Commit the rows of one chunk and one question in one atomic write; the file's name."""
     table = pa.Table.from_pylist([_to_record(row) for row in rows], schema=SCHEMA)

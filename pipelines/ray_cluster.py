@@ -193,8 +193,8 @@ def _knock(address: str | None) -> None:
     if host and port.isdigit():
         # Ray takes this machine's name for itself to mean its address in the network.
         here = host in ("localhost", "127.0.0.1", "[::1]")
-        own_address: Any = ray.util.get_node_ip_address  # untyped
-        known = own_address() if here else host.strip("[]")
+        own: Any = ray.util.get_node_ip_address  # untyped
+        known = own() if here else host.strip("[]")
         with socket.create_connection((known, int(port)), timeout=KNOCK_S):
             pass
 

@@ -8,6 +8,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import ray
@@ -59,8 +60,8 @@ def run_chunks(
         return
     connect(cluster.address)
     pool, lent = ActorPool(cluster), _lent(cluster.address)
-    read_ref, make_ref, commit_ref = (ray.put(Lending(step, lent)) for step in (read, InferStep, commit))
-    line = _Line(read_ref, make_ref, commit_ref, ray.put(recipe))
+    steps = (read, partial(InferStep, recipe), commit)
+    line = _Line(*(ray.put(Lending(step, lent)) for step in steps))
     left: Sequence[Pending] = pending
     try:
         for _ in range(STREAMED_TRIES):
@@ -79,18 +80,15 @@ class _Line:
     read: "ray.ObjectRef[Any]"
     make: "ray.ObjectRef[Any]"
     commit: "ray.ObjectRef[Any]"
-    recipe: "ray.ObjectRef[ModelRecipe]"
 
     def ready(self, slot: Slot) -> "ray.ObjectRef[str]":
         """Done when the actor, restarted if need be, has its models loaded; the id of its node."""
-        loaded: ray.ObjectRef[str] = slot.actor.load.options(max_task_retries=-1).remote(
-            self.make, self.recipe
-        )
+        loaded: ray.ObjectRef[str] = slot.actor.load.options(max_task_retries=-1).remote([self.make])
         return loaded
 
     def send(self, chunk: Pending, slot: Slot) -> "ray.ObjectRef[ChunkDone]":
         image = _read_one.remote(self.read, chunk)
-        answers = slot.actor.answer.remote(self.make, self.recipe, image)
+        answers = slot.actor.answer.remote([self.make], image)
         done: ray.ObjectRef[ChunkDone] = _commit_one.remote(self.commit, answers)
         return done
 

@@ -7,14 +7,13 @@ from typing import Any
 import ray
 
 from pipelines.errors import RequestError
-from pipelines.models import ModelRecipe
 from pipelines.needs import Cluster
 from pipelines.ray_cluster import Pool, choose_pool, room
 from pipelines.steps import InferStep
 from pipelines.tasks import ChunkAnswers, ChunkRead
 
-MakeStep = Callable[[ModelRecipe], InferStep]
-"""Loads the models."""
+MakeStep = Callable[[], InferStep]
+"""Loads the models. Actors get a reference to it in a list, which is followed only where it is needed."""
 
 PER_ACTOR = 3
 """Chunks under way for each model actor: one is read, one answered, one committed."""
@@ -24,18 +23,18 @@ class InferActor:
     """Keeps one loaded pair of models in a worker process, and loads them again when it is restarted."""
 
     def __init__(self) -> None:
-        """Take nothing: a restart repeats its arguments, and large ones may be lost with their node."""
+        """Load nothing yet. A restart repeats this call: it has no arguments that could be lost."""
         self._step: InferStep | None = None
 
-    def load(self, make: MakeStep, recipe: ModelRecipe) -> str:
+    def load(self, make: "list[ray.ObjectRef[MakeStep]]") -> str:
         """Load the models, so that a model that cannot be loaded is an error of its own; the node's id."""
         if self._step is None:
-            self._step = make(recipe)
+            self._step = ray.get(make[0])()
         return str(ray.get_runtime_context().get_node_id())
 
-    def answer(self, make: MakeStep, recipe: ModelRecipe, read: ChunkRead) -> ChunkAnswers:
+    def answer(self, make: "list[ray.ObjectRef[MakeStep]]", read: ChunkRead) -> ChunkAnswers:
         """Answer one chunk."""
-        self.load(make, recipe)
+        self.load(make)
         assert self._step is not None
         return self._step(read)
 
@@ -81,12 +80,13 @@ class ActorPool:
         return [slot for slot in self._slots if slot not in known]
 
     def close(self) -> None:
-        """Let all actors end: what comes next in the run wants their cores.
+        """End the actors now: what comes next in the run wants their cores.
 
-        After what they still load, not killed: Ray prints each call that a kill cuts short, on stdout.
+        They are asked to: Ray complains on stdout of one that is killed while it loads its models.
         """
         for slot in self._slots[::PER_ACTOR]:
             slot.actor.__ray_terminate__.remote()
+        self._slots = []
 
     def _now(self) -> Pool:
         """The pool that the cluster has room for; the one there is while it has just lost too much."""

@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from pipelines import loop_engine, night_files
@@ -29,6 +30,8 @@ from pipelines.truth import PREFIX, Placement
 from tiling.frames import frame_of
 from tiling.patience import LONG
 
+READERS = 16
+"""Ledger files read at once: after a resumed run there may be tens of thousands in a bucket."""
 RAY_MERGES = 16
 """Scenes times questions from which the merge is spread over Ray."""
 
@@ -188,12 +191,12 @@ def merge_driver(plan: Plan, *, n_items: int) -> MergeParts:
 
 def _earlier(store: Store, plan: Plan, before: set[tuple[str, str]]) -> Counter[str]:
     """Statuses in the ledger files that an earlier run committed."""
+    keys = [(query.id, ref.chunk_id) for ref in plan.chunks for query in plan.queries]
+    names = [ledger_name(*key) for key in keys if key in before]
     found: Counter[str] = Counter()
-    for ref in plan.chunks:
-        for query in plan.queries:
-            if (query.id, ref.chunk_id) in before:
-                table = read_table(store, ledger_name(query.id, ref.chunk_id), ["status"])
-                found.update(table.column("status").to_pylist())
+    with ThreadPoolExecutor(READERS) as pool:
+        for table in pool.map(lambda name: read_table(store, name, ["status"]), names):
+            found.update(table.column("status").to_pylist())
     return found
 
 

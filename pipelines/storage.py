@@ -8,8 +8,9 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from fsspec import AbstractFileSystem as Files
 from fsspec.asyn import sync
@@ -155,6 +156,16 @@ class Store:
         """Relative names of all finished files below a folder, sorted; temporary files are not among them."""
         return sorted(name for name in self._all_names(folder) if TMP_MARK not in name)
 
+    def times(self, folder: str) -> dict[str, float]:
+        """When each finished file below a folder was written, seconds since 1970; from one listing."""
+        if self.is_local:
+            found = {name: os.stat(self.path(name)).st_mtime for name in self._all_names(folder)}
+        else:
+            base = f"{filesystem(self.path(''))[1]}/"
+            listed = self._ask(folder, lambda fs, path: fs.find(path, detail=True))
+            found = {str(name).removeprefix(base): _written(info) for name, info in listed.items()}
+        return {name: at for name, at in found.items() if TMP_MARK not in name}
+
     def remove(self, names: Sequence[str]) -> None:
         """Delete files; a file that is not there is no error."""
         for name in names:
@@ -222,6 +233,12 @@ class _ConditionalPut:
                 raise
             return _writer(fs, where) == self.mark
         return True
+
+
+def _written(info: Mapping[str, Any]) -> float:
+    """When a listed object was written; file systems name it differently."""
+    at = info.get("LastModified") or info.get("created")
+    return float(at.timestamp()) if isinstance(at, datetime) else 0.0
 
 
 def _remove(fs: Files, path: str) -> None:

@@ -37,7 +37,7 @@ def test_reading_and_outlines_have_all_rows(tmp_path: Path, capsys: pytest.Captu
 @pytest.mark.ray
 def test_memory_and_overhead_have_all_rows(tmp_path: Path) -> None:
     rows = results(tmp_path, "memory", "overhead")
-    assert [len(found) for found in rows.values()] == [3, 2]
+    assert [len(found) for found in rows.values()] == [3, 3]
     growth, small, large = (float(str(row["ratio"])) for row in rows["memory"])
     assert growth == pytest.approx(large / small)
     assert 0.02 < small < 1  # a Python process with its libraries takes more than 60 MB
@@ -51,7 +51,16 @@ def test_training_has_all_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert len(rows) >= 6
     (share,) = (float(str(row["ratio"])) for what, row in rows.items() if what.startswith("GRPO: share"))
     assert 0 < share < 1
-    assert [row["aim"] for what, row in rows.items() if "Ray" in what] == ["<= 1.05"]
+    assert [row["aim"] for what, row in rows.items() if "Ray" in what] == ["<= 1.05"] * 2
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_scale_has_all_rows_and_a_picture(tmp_path: Path) -> None:
+    rows = {str(row["what"]): row for row in results(tmp_path, "scale")["scale"]}
+    assert len(rows) == 5
+    assert sum("driver" in what for what in rows) == 2
+    assert "tiles done" in (tmp_path / "scale" / "driver-memory.svg").read_text()
 
 
 def test_rounds_begin_with_another_variant_and_stop_with_the_budget() -> None:

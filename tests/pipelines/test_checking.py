@@ -7,8 +7,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.checking import check, status
+from pipelines.checking import check
 from pipelines.errors import RequestError
+from pipelines.status import status
 from pipelines.storage import Store
 
 

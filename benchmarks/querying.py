@@ -1,0 +1,176 @@
+"""A look at a thousandth of a country against a scan of all of it; and what writing the objects costs.
+
+Bytes are those that a reader asks for, footers included, over all bytes of the files: through our own file
+system for DuckDB, which opens local files itself otherwise, and through a range server for SedonaDB.
+"""
+
+import math
+import os
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+from unittest.mock import patch
+
+import geopandas
+import pyarrow.parquet as pq
+import sedona.db
+import shapely
+
+from benchmarks.measure import Aim, Row, divided, interleaved
+from benchmarks.objects import COUNTRY, many_objects
+from benchmarks.range_server import address_of, range_server
+from benchmarks.settings import Settings
+from pipelines.dataset import GEOMETRIES, PART_SCHEMA, object_files, write_cell
+from pipelines.geoparquet import LONLAT, Bounds
+from pipelines.query_engine import open_dataset, select
+from pipelines.storage import Store
+
+NAME = "querying"
+SHARE = 0.001
+"""Of the country's area, in the box."""
+BYTES, FASTER = Aim(most=0.03), Aim(least=10.0)
+_DUCK_TOTALS = "count(*), sum(area_m2), sum(octet_length(ST_AsWKB(geometry)))"
+_SEDONA_TOTALS = "count(*) AS n, sum(area_m2) AS area, sum(ST_NPoints(geometry)) AS points"
+
+
+@dataclass(frozen=True, slots=True)
+class _Looks:
+    """The two questions to one engine, both of which read the outlines of what they count."""
+
+    engine: str
+    """Its name."""
+    box: Callable[[], int]
+    """Asks for the box; the number of objects."""
+    scan: Callable[[], int]
+    """Asks for everything."""
+
+
+def measure(settings: Settings) -> list[Row]:
+    """Bytes and times of a look at a box, by two engines, and speed and size of writing."""
+    folder = many_objects(settings)
+    size = sum(path.stat().st_size for path in folder.rglob("objects.parquet"))
+    box = _box()
+    looks = [_duckdb(folder, box), _sedonadb([str(path) for path in _paths(folder)], box)]
+    read = {"DuckDB": _bytes_by_duckdb(looks[0]), "SedonaDB": _bytes_by_sedonadb(folder, box)}
+    rows = [_bytes_row(engine, count, size) for engine, count in read.items()]
+    rows += [_speed_row(look, settings) for look in looks]
+    return rows + _writing_rows(folder, settings)
+
+
+def _box() -> Bounds:
+    """A box of the share's area about a third of the way into the country."""
+    west, south, east, north = COUNTRY
+    side = math.sqrt(SHARE)
+    x, y = west + 0.37 * (east - west), south + 0.61 * (north - south)
+    return x, y, x + side * (east - west), y + side * (north - south)
+
+
+def _paths(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("objects.parquet"))
+
+
+def _duckdb(folder: Path, box: Bounds) -> _Looks:
+    corners = ", ".join(map(repr, box))
+    where = f" WHERE in_box(bbox, {corners})"
+
+    def ask(condition: str) -> int:
+        sql = f"SELECT {_DUCK_TOTALS} FROM objects{condition}"
+        with open_dataset(Store(str(folder)), sql=sql) as connection:
+            return int(select(connection, sql).fetchall()[0][0])
+
+    return _Looks("DuckDB", partial(ask, where), partial(ask, ""))
+
+
+def _sedonadb(files: list[str], box: Bounds) -> _Looks:
+    wkt = shapely.to_wkt(shapely.box(*box), rounding_precision=-1)
+    where = f" WHERE ST_Intersects(geometry, ST_SetCRS(ST_GeomFromText('{wkt}'), '{LONLAT}'))"
+
+    def ask(condition: str) -> int:
+        context = sedona.db.connect()
+        context.read_parquet(files, partitioning=[]).to_view("objects")
+        return int(context.sql(f"SELECT {_SEDONA_TOTALS} FROM objects{condition}").to_pandas()["n"][0])
+
+    return _Looks("SedonaDB", partial(ask, where), partial(ask, ""))
+
+
+def _bytes_by_duckdb(look: _Looks) -> int:
+    counted: list[int] = []
+    read = os.pread
+
+    def counting(descriptor: int, size: int, offset: int) -> bytes:
+        data = read(descriptor, size, offset)
+        counted.append(len(data))
+        return data
+
+    with patch.object(os, "pread", counting):
+        look.box()
+    return sum(counted)
+
+
+def _bytes_by_sedonadb(folder: Path, box: Bounds) -> int:
+    with range_server(folder) as (base, sent):
+        files = [address_of(base, path.relative_to(folder).as_posix()) for path in _paths(folder)]
+        _sedonadb(files, box).box()
+        return sent.bytes
+
+
+def _bytes_row(engine: str, read: int, size: int) -> Row:
+    what = f"{engine}: bytes read for {SHARE:.1%} of the area over all bytes"
+    return Row(NAME, what, (read / size,), f"{read / 1e6:.1f} of {size / 1e6:.0f} MB", BYTES)
+
+
+def _speed_row(look: _Looks, settings: Settings) -> Row:
+    found, there = look.box(), look.scan()  # from here on the files are in the system's cache
+    took = interleaved({"box": partial(_seconds, look.box), "scan": partial(_seconds, look.scan)}, settings)
+    box, scan = statistics.median(took["box"]), statistics.median(took["scan"])
+    detail = f"{box * 1e3:.0f} ms for {found}, {scan * 1e3:.0f} ms for {there} objects"
+    what = f"{look.engine}: time of a full scan over that of the box"
+    return Row(NAME, what, divided(took["scan"], took["box"]), detail, FASTER)
+
+
+def _seconds(act: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    act()
+    return time.perf_counter() - began
+
+
+def _writing_rows(folder: Path, settings: Settings) -> list[Row]:
+    """Our writer against geopandas' plain one, on the table of the fullest cell."""
+    store = Store(str(folder))
+    name = max(object_files(store), key=lambda file: (folder / file).stat().st_size)
+    table = pq.read_table(folder / name)
+    cell = name.split("/cell=")[1].split("/")[0]
+    cells = [cell] * len(table)
+    part = table.append_column("cell", [cells]).select(PART_SCHEMA.names).cast(PART_SCHEMA)
+    frame = geopandas.read_parquet(folder / name)
+    with ExitStack() as stack:
+        scratch = Store(str(folder.parent / "written"))
+        stack.callback(scratch.remove_folder, "")
+        ours = partial(write_cell, scratch, "q", cell, part)
+        took = interleaved(
+            {"ours": partial(_seconds, ours), "plain": partial(_seconds, partial(_plain, frame))}, settings
+        )
+    return list(_written(len(table), (folder / name).stat().st_size, len(_plain(frame)), took))
+
+
+def _plain(frame: geopandas.GeoDataFrame) -> bytes:
+    sink = BytesIO()
+    frame.drop(columns=["bbox", "region_bbox"], errors="ignore").to_parquet(sink, index=False)
+    return sink.getvalue()
+
+
+def _written(count: int, size: int, plain: int, took: dict[str, list[float]]) -> Iterator[Row]:
+    ours, other = (statistics.median(took[name]) for name in ("ours", "plain"))
+    speed = (
+        f"{count / ours:.0f} of {count / other:.0f} rows/s, {count} rows with {len(GEOMETRIES)} geometries"
+    )
+    yield Row(
+        NAME, "writing a cell: speed over geopandas' to_parquet", divided(took["plain"], took["ours"]), speed
+    )
+    detail = f"{size / count:.0f} of {plain / count:.0f} bytes an object"
+    yield Row(NAME, "writing a cell: bytes over geopandas' to_parquet", (size / plain,), detail)
