@@ -70,7 +70,7 @@ def plan_many(folder: Path, scenes: int) -> dict[str, float]:
     config = _config(folder / "planned", tile=896, chunk=4096)
     found = [_scene(number) for number in range(scenes)]
     times: dict[str, float] = {}
-    with patch.object(planning, "find_scenes", lambda *_: found):
+    with patch.object(planning, "find_scenes", lambda *_, **__: found):
         plan = _timed(times, "make", lambda: planning.make_plan(config))
     store = Store(config.out)
     _timed(times, "write", lambda: write_plan(store, plan))

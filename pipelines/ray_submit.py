@@ -3,12 +3,15 @@
 import asyncio
 import os
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import aiohttp
+from ray.exceptions import AuthenticationError
 from ray.job_submission import JobStatus, JobSubmissionClient
 
 from pipelines.errors import ClusterError, RequestError
@@ -29,6 +32,8 @@ the dashboard reads a job's environment, so the cluster must have its own."""
 OVERRIDES = ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS")
 """Variables that Ray's client puts before the address it is given; they must not send a job elsewhere."""
 
+WAIT_S, WARM_S = 2.0, 60.0
+"""Between two tries, and the longest wait, for a cluster that has just been started."""
 POLL_S = 0.5
 """Between the end of a log's stream and the question whether the job has ended too."""
 _SECRET = re.compile(r"://[^/@\s]+@")
@@ -70,7 +75,22 @@ def submit(address: str, folder: Path, command: str, *, metadata: Mapping[str, s
     }
     with _said(address):
         client = _client(address)
-        return str(client.submit_job(entrypoint=command, runtime_env=environment, metadata=dict(metadata)))
+        send = partial(
+            client.submit_job, entrypoint=command, runtime_env=environment, metadata=dict(metadata)
+        )
+        return _when_warm(send)
+
+
+def _when_warm(send: Callable[[], str]) -> str:
+    """Send a job to a cluster that may have been started a moment ago and cannot run it yet."""
+    until = time.monotonic() + WARM_S
+    while True:
+        try:
+            return send()
+        except RuntimeError as error:
+            if "No available agent" not in str(error) or time.monotonic() > until:
+                raise
+            time.sleep(WAIT_S)
 
 
 def follow(address: str, job: str, say: Say) -> Ended:
@@ -101,6 +121,12 @@ def _client(address: str) -> JobSubmissionClient:
     kept = {name: os.environ.pop(name) for name in OVERRIDES if name in os.environ}
     try:
         return JobSubmissionClient(address)
+    except AuthenticationError as error:
+        raise RequestError(
+            "cluster",
+            f"{address} asks for a token, and the one given here is missing or not its own",
+            "set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN to the cluster's (there: ray get-auth-token)",
+        ) from error
     except (ConnectionError, ValueError) as error:
         said = " ".join(str(error).split())
         raise RequestError(

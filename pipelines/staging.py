@@ -13,6 +13,7 @@ from pipelines.cells import EMPTY_CELL, cell_bounds
 from pipelines.dataset import (
     cell_rows,
     empty_part,
+    item_name,
     object_cells,
     object_files,
     object_name,
@@ -122,7 +123,7 @@ class StagedMerge:
             gone.add(empty)
         else:
             write_empty(self.store, question.query_id)
-        self.store.remove(sorted(gone))
+        self.store.remove(sorted(gone | {item_name(name) for name in gone}))
 
     def split(self, question: StagedQuestion, cell: str) -> tuple[pa.Table, pa.Table]:
         """Rows that the cell's file holds now: those that stay, and those that new rows stand for."""

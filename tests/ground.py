@@ -67,7 +67,7 @@ def draw(ground: Ground) -> list[BaseGeometry]:
 
 def truths(ground: Ground) -> list[BaseGeometry]:
     """The drawn boxes in longitude and latitude; edges are cut short first, because straight ones bend."""
-    step = max(ground.width, ground.height) / 50
+    step = max(ground.width, ground.height) / 500
     return [shapely.transform(shapely.segmentize(box, step), ground.lonlat) for box in draw(ground)]
 
 

@@ -24,7 +24,7 @@ ARROWS = {
 MODELS = ("reasoner/*", "training/*")
 HOMES = {
     "duckdb": ("pipelines/query_*.py", "pipelines/export.py"),
-    "pyogrio": ("pipelines/export.py",),
+    "pyogrio": ("pipelines/export.py", "pipelines/map_pyramid.py"),
     "ray": ("pipelines/ray_*.py", "training/launching/ray_*.py"),
     "rasterio": ("tiling/*",),
     "osgeo": ("tiling/*",),

@@ -10,7 +10,7 @@ from pyproj import CRS, Transformer
 from pyproj.exceptions import ProjError
 
 from tiling.errors import SceneError
-from tiling.placing import LONLAT, MAX_STEP_M, Geometries, footprint, to_pixels, to_world
+from tiling.placing import LONLAT, MAX_STEP_M, Geometries, footprint, to_pixels, to_world, unrolled
 from tiling.scene import Scene, Transform
 from tiling.window import Window
 from tiling.work import WorkGrid
@@ -74,7 +74,8 @@ def to_frame(geometries: Geometries, crs: str, target: Frame) -> NDArray[np.obje
     """
     world = np.asarray(geometries, dtype=object)
     if crs != target.crs:
-        cut = shapely.segmentize(world, _step(crs))
+        whole = unrolled(world) if _is_geographic(crs) else world
+        cut = shapely.segmentize(whole, _step(crs))
         world = np.asarray(shapely.transform(cut, lambda xy: _between(xy, crs, target.crs)), dtype=object)
     if _is_geographic(target.crs):
         middle = shapely.centroid(footprint(Window(0, 0, target.width, target.height), target.transform)).x

@@ -122,12 +122,19 @@ def to_lonlat(geometries: Geometries, crs: str) -> NDArray[np.object_]:
         array = np.asarray(shapely.segmentize(array, step), dtype=object)
     placed = np.asarray(shapely.transform(array, lambda p: lonlat_points(p, crs)), dtype=object)
     if step is not None:  # coordinates in degrees hang together as they are
-        for index in _leaping(placed):
-            placed[index] = _unrolled(placed[index])
+        placed = unrolled(placed)
     bounds = shapely.bounds(placed)
     for index in np.flatnonzero((bounds[:, 0] < -180.0) | (bounds[:, 2] > 180.0)):
         placed[index] = _cut_180(placed[index])
     return placed
+
+
+def unrolled(geometries: NDArray[np.object_]) -> NDArray[np.object_]:
+    """Make whole what leaps over ±180°, (n,) in degrees; its longitudes may leave -180..180."""
+    whole = geometries.copy()
+    for index in _leaping(geometries):
+        whole[index] = _unrolled(geometries[index])
+    return whole
 
 
 def _leaping(geometries: NDArray[np.object_]) -> NDArray[np.int64]:

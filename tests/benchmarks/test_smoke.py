@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.__main__ import main
+from benchmarks.browser import find_chromium
 from benchmarks.measure import Aim, Row, divided, interleaved, timed
 from benchmarks.settings import Settings
 
@@ -60,7 +61,7 @@ def test_training_has_all_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert len(rows) >= 6
     (share,) = (float(str(row["ratio"])) for what, row in rows.items() if what.startswith("GRPO: share"))
     assert 0 < share < 1
-    assert [row["aim"] for what, row in rows.items() if "Ray" in what] == ["<= 1.05"]
+    assert [row["aim"] for what, row in rows.items() if "Ray" in what] == ["<= 1.05"] * 2
 
 
 @pytest.mark.ray
@@ -102,3 +103,13 @@ def test_a_wrong_request_is_refused(wrong: list[str], capsys: pytest.CaptureFixt
         main([*wrong, "--quick"])
     assert refused.value.code == 2
     assert wrong[-1] in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_show_has_all_rows(tmp_path: Path) -> None:
+    if find_chromium() is None:
+        pytest.skip("no Chromium is installed")
+    pytest.importorskip("playwright", reason="the Python package playwright is not installed")
+    first, drawn, made = (float(str(row["ratio"])) for row in results(tmp_path, "show")["show"])
+    assert 0 < first <= drawn
+    assert made > 0

@@ -69,7 +69,8 @@ def test_without_leave_for_http_a_signed_job_says_so(served: Path, tmp_path: Pat
 def test_a_refused_signature_costs_one_sentence_without_it(served: Path, tmp_path: Path, signer: str) -> None:
     with signed_files(served, lasts=10) as url:
         asked = [collection_of(served, url), "--sign", f"tests.signed_files:{signer}", "--ask", "x", *NULL]
-        said = outer_command("run", *asked, "--allow-driver", "HTTP", "--out", f"{tmp_path}/out")
+        found = {"PYTHONPATH": str(Path(__file__).parents[2])}  # where the signer is imported from
+        said = outer_command("run", *asked, "--allow-driver", "HTTP", "--out", f"{tmp_path}/out", env=found)
     assert_refused(said, [url, "403" if signer == "sign_badly" else signer, "sign"])
     assert SECRET not in said.err
     assert not (tmp_path / "out").exists()

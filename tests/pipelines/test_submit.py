@@ -10,9 +10,11 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 
 from pipelines.packing import PACKAGES
@@ -21,8 +23,13 @@ from tests.pipelines.conftest import ATOLLS, SHIPS, file_bytes
 
 pytestmark = pytest.mark.ray
 
-START_S = 60.0
+START_S = 120.0
+MARK = "REMOTEREASONER_TEST"
+"""Variable that every process of the cluster carries."""
 SECRET = "not-for-the-dashboard"
+TOKEN = "0123456789abcdef" * 4
+ALLOWED = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
+"""The cluster takes jobs only from who has its token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +41,14 @@ class Head:
 
     def jobs(self) -> str:
         """All that the dashboard tells of jobs."""
-        with urllib.request.urlopen(f"{self.url}/api/jobs/", timeout=10) as answer:
+        asked = urllib.request.Request(f"{self.url}/api/jobs/", headers={"Authorization": f"Bearer {TOKEN}"})
+        with urllib.request.urlopen(asked, timeout=10) as answer:
             return str(answer.read().decode())
 
 
 @pytest.fixture(scope="module")
 def head() -> Iterator[Head]:
-    """`ray start --head`, ended by its process id."""
+    """`ray start --head`, ended by the ids of its processes."""
     folder = Path(tempfile.mkdtemp(prefix="rr", dir="/tmp"))
     port = free_port()
     binaries = str(Path(sys.executable).parent)
@@ -49,26 +57,50 @@ def head() -> Iterator[Head]:
         "PATH": f"{binaries}:{os.environ['PATH']}",
         "RAY_USAGE_STATS_ENABLED": "0",
         "OMP_NUM_THREADS": "1",
+        **ALLOWED,
     }
     # The cluster has the dependencies and no code of ours that works: what runs must come with the job.
     environment["PYTHONPATH"] = str(unusable_code(folder / "old"))
     flags = [
-        "--head", "--block", "--port=0", "--num-cpus=2", "--node-ip-address=127.0.0.1",
+        "--head", "--port=0", "--num-cpus=2", "--node-ip-address=127.0.0.1",
         "--dashboard-host=127.0.0.1", f"--dashboard-port={port}", f"--ray-client-server-port={free_port()}",
-        f"--temp-dir={folder}", "--object-store-memory=200000000", "--disable-usage-stats",
+        f"--temp-dir={folder}", f"--dashboard-agent-listen-port={free_port()}",
+        "--object-store-memory=200000000",
     ]  # fmt: skip
-    with (folder / "ray.txt").open("w") as log:
-        process = subprocess.Popen(
-            [f"{binaries}/ray", "start", *flags], env=environment, stdout=log, stderr=log, cwd=folder
-        )
+    environment[MARK] = str(folder)
     try:
-        found = Head(f"http://127.0.0.1:{port}")
-        wait_for(found, process, folder / "ray.txt")
-        yield found
+        # Without --block, under which all of them would end when one is late on a busy machine.
+        started = subprocess.run(
+            [f"{binaries}/ray", "start", *flags], env=environment, capture_output=True, text=True, cwd=folder
+        )
+        assert started.returncode == 0, started.stderr
+        yield answering(Head(f"http://127.0.0.1:{port}"))
     finally:
-        process.terminate()
-        process.wait(timeout=30)
+        end_marked(folder)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def end_marked(folder: Path) -> None:
+    """End the processes of this cluster, which all carry its mark, by their ids."""
+    ours = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.environ().get(MARK) == str(folder):
+                process.kill()
+                ours.append(process)
+    psutil.wait_procs(ours, timeout=10)
+
+
+def answering(head: Head) -> Head:
+    until = time.monotonic() + START_S
+    while True:
+        try:
+            head.jobs()
+        except OSError:
+            assert time.monotonic() < until, "no dashboard"
+            time.sleep(0.3)
+        else:
+            return head
 
 
 def unusable_code(folder: Path) -> Path:
@@ -76,18 +108,6 @@ def unusable_code(folder: Path) -> Path:
         (folder / name).mkdir(parents=True)
         (folder / name / "__init__.py").write_text("raise ImportError('the code of the cluster is used')")
     return folder
-
-
-def wait_for(head: Head, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    until = time.monotonic() + START_S
-    while True:
-        try:
-            head.jobs()
-            return
-        except OSError:
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < until, log.read_text()
-            time.sleep(0.3)
 
 
 def free_port() -> int:
@@ -111,11 +131,13 @@ def flags(practice: Path, out: Path) -> list[str]:
     ]
 
 
-def submit(head: Head, *args: str, cwd: Path) -> Said:
+def submit(head: Head, *args: str, cwd: Path, **env: str) -> Said:
     surroundings = {
         "AWS_SECRET_ACCESS_KEY": SECRET,
         "AWS_DEFAULT_REGION": "eu-west-9",
         "RAY_ADDRESS": "nowhere:1",
+        **ALLOWED,
+        **env,
     }
     return outer_command("submit", *args, "--cluster", head.url, "--json", cwd=cwd, env=surroundings)
 
@@ -148,3 +170,13 @@ def test_a_failing_jobs_code_and_last_error_come_back(head: Head, practice: Path
     assert "my hat" in report["error"]
     assert "my hat" in said.err.splitlines()[-1]
     assert not (tmp_path / "out").exists()
+
+
+def test_a_cluster_that_does_not_know_the_token_is_one_sentence(
+    head: Head, practice: Path, tmp_path: Path
+) -> None:
+    said = submit(head, *flags(practice, tmp_path / "out"), cwd=tmp_path, RAY_AUTH_TOKEN="f" * 64)
+    assert said.code == 2
+    assert said.err.count("\n") == 1, said.err
+    assert "RAY_AUTH_TOKEN" in said.err
+    assert TOKEN not in said.err

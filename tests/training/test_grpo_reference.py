@@ -148,13 +148,18 @@ def compare(trainer: Dictated, settings: Settings, *, scale: str = "group") -> l
     np.testing.assert_allclose(in_order(trainer, trainer.seen_advantages), advantages, atol=1e-5)
     losses, clips = learn_by_hand(by_hand.train(), samples_with(advantages), settings)
     logged = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
-    assert logged == pytest.approx(losses, abs=1e-5)
+    # The second step is large (its weights move by 4): float32 holds five digits of it, not five places.
+    assert logged == pytest.approx(losses, rel=1e-5, abs=1e-5)
     learnt = trainer.model.state_dict()
     moved = max((learnt[name] - was).abs().max().item() for name, was in before.items())
     assert moved > 1e-3
     for name, weight in by_hand.state_dict().items():
         torch.testing.assert_close(
-            learnt[name], weight, atol=1e-5, rtol=0, msg=lambda why, name=name: f"{name}: {why}"
+            learnt[name],
+            weight,
+            atol=1e-5 * max(1.0, moved),
+            rtol=0,
+            msg=lambda why, name=name: f"{name}: {why}",
         )
     return clips
 
