@@ -15,6 +15,7 @@ import pytest
 from pipelines import query_files
 from pipelines.collection import NAME
 from pipelines.dataset import object_name, write_cell
+from pipelines.errors import UnreadableError
 from pipelines.query_engine import again, open_dataset, select
 from pipelines.storage import Store
 from tests.pipelines.replacer import CELLS, ROWS, part
@@ -95,6 +96,22 @@ def test_files_beyond_those_kept_open_are_refused_not_mixed(
         with pytest.raises(duckdb.Error, match=query_files.REPLACED):
             rows.fetchall()
     assert versions(store)[CELLS[0]] == 1
+
+
+def test_object_storage_refuses_a_file_that_was_replaced(store: Store, bucket: str) -> None:
+    remote = Store(f"{bucket}/out")
+    for name in (NAME, *(object_name("q", cell) for cell in CELLS)):
+        remote.write(name, store.read(name))
+
+    def ask_while_replaced() -> None:
+        sql = "SELECT count(*), sum(area_m2) FROM objects"
+        with open_dataset(remote, sql=sql) as connection:
+            write_cell(remote, "q", CELLS[-1], part(CELLS[-1], version=1))
+            select(connection, sql).fetchall()
+
+    with pytest.raises(UnreadableError):
+        ask_while_replaced()
+    assert versions(remote) == {CELLS[0]: 0, CELLS[1]: 0, CELLS[2]: 1}
 
 
 def test_a_file_kept_open_is_read_to_the_end_though_it_is_gone(store: Store) -> None:

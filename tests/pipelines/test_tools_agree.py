@@ -1,9 +1,8 @@
-"""DuckDB, SedonaDB, geopandas and pyarrow find the same things in a result, on disk and behind S3."""
+"""DuckDB, SedonaDB, geopandas and pyarrow find the same things in a result, on disk and on S3."""
 
-import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import geopandas
@@ -15,9 +14,10 @@ from fsspec.core import url_to_fs
 
 from pipelines.query_engine import open_dataset, select
 from pipelines.storage import Store
-from tests.pipelines.buckets import ADDRESS, in_bucket
 from tests.pipelines.conftest import SHIPS
+from tests.s3.fixtures import upload
 from tests.worlds import objects_of
+from tiling.buckets import access
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("with_*.py"))
 BOX_TOUCHES = ("with_duckdb", "with_pyarrow")
@@ -61,15 +61,13 @@ Totals = dict[str, tuple[int, float]]
 
 
 @pytest.fixture(params=["disk", "s3"])
-def address(
-    request: pytest.FixtureRequest, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[str]:
-    """Address of the finished run."""
+def address(request: pytest.FixtureRequest, whole: Path) -> str:
+    """Address of the finished run, on disk or on a real S3 server."""
     if request.param == "disk":
-        yield str(whole)
-        return
-    with in_bucket(whole, tmp_path, monkeypatch):
-        yield ADDRESS
+        return str(whole)
+    place = f"{request.getfixturevalue('bucket')}/out"
+    upload(request.getfixturevalue("s3_server"), whole, place)
+    return place
 
 
 def middle_box(frame: geopandas.GeoDataFrame) -> shapely.Polygon:
@@ -113,7 +111,7 @@ def by_sedonadb(address: str, frame: geopandas.GeoDataFrame) -> Totals:
     options: dict[str, object] = {}
     if "://" in address:
         names = [f"s3://{name}" for name in names]
-        options = {"aws.endpoint": os.environ["AWS_ENDPOINT_URL"], "aws.allow_http": "true"}
+        options = {"aws.endpoint": access().endpoint, "aws.allow_http": "true"}
     context = sedona.db.connect()
     context.read_parquet(names, options=options, partitioning=[]).to_view("objects")
     wkt = "POLYGON(({w} {s}, {e} {s}, {e} {n}, {w} {n}, {w} {s}))"
