@@ -41,7 +41,9 @@ _FIELDS = [
     ("id", pa.string()), ("label", pa.string()), ("thinking", pa.string()), ("tiles", pa.string()),
     ("n", pa.int32()), ("tile", pa.string()), ("box", pa.string()), ("date", pa.string()),
 ]  # fmt: skip
-SCHEMA = pa.schema([*_FIELDS, ("geometry", pa.binary())])
+GEOMETRIES = ("outlines", "points")
+"""What archives there are, and the columns of their geometries."""
+SCHEMA = pa.schema([*_FIELDS, *((name, pa.binary()) for name in GEOMETRIES)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +69,14 @@ def write_pyramid(store: Store, plan: Plan, figures: Sequence[Figures]) -> dict[
     outlines = outline_zooms(bounds)
     points = point_zooms(bounds, outlines)
     digest = _digest(plan, figures)
-    names = {kind: f"{FOLDER}/{kind}-{digest}.pmtiles" for kind in ("outlines", "points")}
-    for (kind, name), zooms in zip(names.items(), (outlines, points), strict=True):
-        if not store.exists(name):
-            least = LEAST_UNITS / UNITS / 2**zooms.first if kind == "outlines" else None
-            batches = _batches(store, figures, scenes_by_id(plan), least=least)
-            store.write(name, _archive(batches, zooms, kind="Unknown" if least else "Point"))
+    names = {kind: f"{FOLDER}/{kind}-{digest}.pmtiles" for kind in GEOMETRIES}
+    if not all(store.exists(name) for name in names.values()):
+        with TemporaryDirectory(prefix="remotereasoner-") as folder:
+            rows = _set_down(
+                Path(folder), _tables(store, figures, scenes_by_id(plan), least=_least(outlines))
+            )
+            for kind, zooms in zip(GEOMETRIES, (outlines, points), strict=True):
+                store.write(names[kind], _archive(rows, kind, zooms, folder=Path(folder)))
     store.remove(sorted(set(store.names(FOLDER)) - set(names.values())))
     return {
         "outlines": {"name": names["outlines"], "minzoom": outlines.first},
@@ -122,25 +126,24 @@ def _digest(plan: Plan, figures: Sequence[Figures]) -> str:
     return made.hexdigest()[:12]
 
 
-def _batches(
-    store: Store, figures: Sequence[Figures], scenes: Mapping[str, PlannedScene], *, least: float | None
-) -> Iterator[pa.RecordBatch]:
-    """All objects, file by file, as outlines of a least size, or as points where none is given."""
+def _least(zooms: Zooms) -> float:
+    """Side that every outline gets at least, as a share of the world's."""
+    return float(LEAST_UNITS / UNITS / 2**zooms.first)
+
+
+def _tables(
+    store: Store, figures: Sequence[Figures], scenes: Mapping[str, PlannedScene], *, least: float
+) -> Iterator[pa.Table]:
+    """All objects, file by file, with outlines of a least size."""
     first = 0
     for question, item in enumerate(figures):
         for table in each_file(store, item):
-            if len(table):
-                shapes = _points(table) if least is None else _outlines(table, least)
-                yield from _rows(table, shapes, scenes, numbers=(first, question)).to_batches()
-                first += len(table)
+            yield _rows(table, scenes, numbers=(first, question), least=least)
+            first += len(table)
 
 
 def _rows(
-    table: pa.Table,
-    shapes: NDArray[np.object_],
-    scenes: Mapping[str, PlannedScene],
-    *,
-    numbers: tuple[int, int],
+    table: pa.Table, scenes: Mapping[str, PlannedScene], *, numbers: tuple[int, int], least: float
 ) -> pa.Table:
     first, question = numbers
     seen, tiles = places(scenes, table), table["tile_ids"].to_pylist()
@@ -158,7 +161,8 @@ def _rows(
         "tile": [place.tile for place in seen],
         "box": [" ".join(map(str, place.box)) if place.box else "" for place in seen],
         "date": days(table),
-        "geometry": shapely.to_wkb(shapes),
+        "outlines": shapely.to_wkb(_outlines(table, least)),
+        "points": shapely.to_wkb(_points(table)),
     }
     return pa.table([pa.array(own[field.name], field.type) for field in SCHEMA], schema=SCHEMA)
 
@@ -191,23 +195,26 @@ def _short(text: str | None) -> str:
     return whole if len(whole) <= THINKING_CHARACTERS else whole[: THINKING_CHARACTERS - 1] + "…"
 
 
-def _archive(batches: Iterator[pa.RecordBatch], zooms: Zooms, *, kind: str) -> bytes:
-    with TemporaryDirectory(prefix="remotereasoner-") as folder:
-        path = Path(folder) / "map.pmtiles"
-        pyogrio.write_arrow(
-            pa.RecordBatchReader.from_batches(SCHEMA, batches),
-            path,
-            driver="PMTiles",
-            layer=LAYER,
-            geometry_name="geometry",
-            geometry_type=kind,
-            crs=LONLAT,
-            dataset_options={
-                "MINZOOM": zooms.first,
-                "MAXZOOM": zooms.last,
-                "EXTENT": UNITS,
-                "NAME": LAYER,
-                **_UNBOUNDED,
-            },
-        )
-        return path.read_bytes()
+def _set_down(folder: Path, tables: Iterator[pa.Table]) -> pa.Table:
+    """Rows in a local file, and a table that reads from it, so that a country needs no memory."""
+    path = folder / "rows.arrow"
+    with pa.ipc.new_file(path, SCHEMA) as sink:
+        for table in tables:
+            sink.write_table(table)
+    return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+
+
+def _archive(rows: pa.Table, kind: str, zooms: Zooms, *, folder: Path) -> bytes:
+    path = folder / f"{kind}.pmtiles"
+    sizes = {"MINZOOM": zooms.first, "MAXZOOM": zooms.last, "EXTENT": UNITS, "NAME": LAYER, **_UNBOUNDED}
+    pyogrio.write_arrow(
+        rows.drop_columns([name for name in GEOMETRIES if name != kind]),
+        path,
+        driver="PMTiles",
+        layer=LAYER,
+        geometry_name=kind,
+        geometry_type="Point" if kind == "points" else "Unknown",
+        crs=LONLAT,
+        dataset_options=sizes,
+    )
+    return path.read_bytes()

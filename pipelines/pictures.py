@@ -18,6 +18,8 @@ from tiling.scene import Scene
 from tiling.window import Window
 from tiling.work import WorkGrid, work_grid
 
+PART_PX = 128
+
 Point = tuple[float, float]
 
 
@@ -52,8 +54,9 @@ def scene_picture(scene: Scene, look: Look) -> Picture:
     native = work_grid(scene, gsd_m=None)
     shrink = max(1.0, max(native.width, native.height) / look.side_px)
     work = native if shrink <= 1 else work_grid(scene, gsd_m=native.gsd * shrink)
-    side = max(work.width, work.height)
-    (chunk,) = Grid(scene.scene_id, work.width, work.height, side, 0, side).chunks()
+    # In parts, so that a damaged block of the file costs its part of the picture and no more.
+    side = max(work.width, work.height) + PART_PX
+    (chunk,) = Grid(scene.scene_id, work.width, work.height, PART_PX, 0, side).chunks()
     image = read_chunk(scene, work, chunk, scaling=look.scaling, limits=look.limits)
     window = Window(0, 0, work.width, work.height)
     return Picture(

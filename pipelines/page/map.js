@@ -9,7 +9,7 @@ const FIT = { padding: NARROW ? { top: 30, bottom: 130, left: 20, right: 20 } : 
 if (pyramid) maplibregl.addProtocol("pmtiles", new pmtiles.Protocol().tile);
 
 const map = new maplibregl.Map({
-  container: "map", style, bounds: DATA.bounds, attributionControl: false, dragRotate: false,
+  container: "map", style, bounds: DATA.bounds, attributionControl: false, dragRotate: false, fadeDuration: 0,
   fitBoundsOptions: FIT,
 });
 map.touchZoomRotate.disableRotation();
@@ -36,10 +36,12 @@ function applyFilters() {
   const passed = passing(state);
   for (const { id, own } of filtered) map.setFilter(id, own ? [...passed, own] : passed);
 }
+// Filters can be set once the layers are there, also while tiles are being loaded.
+let styled = false;
+map.once("style.load", () => { styled = true; applyFilters(); });
 function changed() {
   refresh();
-  if (map.isStyleLoaded()) applyFilters();
-  else map.once("styledata", applyFilters);
+  if (styled) applyFilters();
 }
 
 // The panel.

@@ -14,7 +14,7 @@ from pipelines.map_data import COLOURS
 from pipelines.map_page import write_map
 from pipelines.plan_files import read_plan
 from pipelines.storage import Store
-from tests.browser.window import Window
+from tests.browser.window import Window, coloured
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,8 @@ def a_place(found: pd.Series) -> tuple[float, float]:
 def test_it_asks_for_nothing_but_itself_and_shows_every_colour(page: Path, window: Window) -> None:
     assert window.asked == [page.as_uri()]
     assert window.errors == []
-    assert min(window.coloured(colour) for colour in COLOURS[:2]) > 40
+    shown = window.pixels()
+    assert min(coloured(shown, colour) for colour in COLOURS[:2]) > 40
     assert window.do("document.querySelectorAll('a[href]').length") == 0
 
 
@@ -67,10 +68,10 @@ def test_a_question_that_is_off_is_gone_from_map_and_count(objects: pd.DataFrame
     assert window.count() == len(objects)
     assert [int(window.says(f"#count-{n}")) for n in (0, 1)] == [own[text] for text in asked]
     window.page.click("#questions label:nth-child(1)")
-    window.settle()
     assert window.count() == own[asked[1]]
-    assert window.coloured(COLOURS[0], within=12) == 0
-    assert window.coloured(COLOURS[1]) > 40
+    shown = window.pixels()
+    assert coloured(shown, COLOURS[0], within=12) == 0
+    assert coloured(shown, COLOURS[1]) > 40
 
 
 @pytest.mark.parametrize(
@@ -126,12 +127,11 @@ def test_failed_and_empty_tiles_are_there_on_demand_with_the_reason(answers: Pat
     ]
     failed = {row["tile_id"]: row for row in rows if row["status"] == "failed"}
     assert failed
-    assert window.coloured("#ff2d2d", within=12) == 0
+    assert coloured(window.pixels(), "#ff2d2d", within=12) == 0
     label = window.page.locator("#layers label", has_text="Failed tiles")
     assert int(label.locator(".number").inner_text()) == len(failed)
     label.click()
-    window.settle()
-    assert window.coloured("#ff2d2d") > 20
+    assert coloured(window.pixels(), "#ff2d2d") > 20
     lon, lat = window.do(
         "(() => { const f = DATA.tiles.features.find(f => f.properties.kind === 'failed');"
         " const [a, , c] = f.geometry.coordinates[0]; return [(a[0] + c[0]) / 2, (a[1] + c[1]) / 2]; })()"
@@ -140,7 +140,6 @@ def test_failed_and_empty_tiles_are_there_on_demand_with_the_reason(answers: Pat
     said = window.click_at(lon, lat)
     assert any(tile_id in said and row["problem"] in said for tile_id, row in failed.items())
     window.page.locator("#layers label", has_text="nothing found").click()
-    window.settle()
     silent = Counter(row["tile_id"] for row in rows if row["status"] in ("empty", "nodata"))
     empty = {tile_id for tile_id, times in silent.items() if times == 2}  # of both questions
     assert 0 < len(empty) < len(silent)

@@ -28,7 +28,7 @@ class Window:
 
     @classmethod
     @contextmanager
-    def of(cls, browser: Any, *, width: int = 960, height: int = 640) -> Iterator[Self]:
+    def of(cls, browser: Any, *, width: int = 780, height: int = 460) -> Iterator[Self]:
         """A new window."""
         context = browser.new_context(viewport={"width": width, "height": height})
         window = cls(context.new_page())
@@ -65,7 +65,6 @@ class Window:
             " document.querySelectorAll('#questions input:not(:checked), #layers input').forEach(box => {"
             " if (box.checked !== box.defaultChecked) box.click(); }); })()"
         )
-        self.settle()
 
     def do(self, script: str) -> Any:
         """Value of an expression in the page."""
@@ -97,11 +96,13 @@ class Window:
         return self.says("#card")
 
     def pixels(self) -> NDArray[np.int16]:
-        """(height, width, 3) what the map's canvas shows."""
+        """(height, width, 3) what the map shows once all is drawn."""
+        self.settle()
         shot = self.page.screenshot(style=f"{COVERS} {{ visibility: hidden }}")
         return np.asarray(Image.open(BytesIO(shot)).convert("RGB"), dtype=np.int16)
 
-    def coloured(self, colour: str, *, within: int = 30) -> int:
-        """Pixels of a colour, given as #rrggbb."""
-        wanted = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
-        return int((np.abs(self.pixels() - wanted).max(axis=2) <= within).sum())
+
+def coloured(pixels: NDArray[np.int16], colour: str, *, within: int = 30) -> int:
+    """How many pixels (height, width, 3) have a colour, given as #rrggbb."""
+    wanted = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+    return int((np.abs(pixels - wanted).max(axis=2) <= within).sum())

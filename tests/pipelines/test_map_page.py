@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+from base64 import b64decode
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +13,22 @@ import numpy as np
 import pandas as pd
 import pytest
 import shapely
+from PIL import Image
 
 from pipelines.collection import NAME as COLLECTION
 from pipelines.map_data import look_of
 from pipelines.map_frames import find_tile, scenes_by_id
 from pipelines.map_objects import MAX_POINTS, outlines
 from pipelines.map_page import page, write_map
-from pipelines.pictures import scene_picture, tile_picture
+from pipelines.pictures import Look, scene_picture, tile_picture
 from pipelines.plan import Plan
 from pipelines.plan_files import read_plan
 from pipelines.storage import Store
 from tests.commands import command
+from tests.test_damage import damaged
+from tiling.limits import DEFAULT_LIMITS
+from tiling.opening import describe_scene
+from training.practice import write_practice
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +120,18 @@ def test_a_picture_is_no_larger_than_asked_and_lies_on_its_scene(plan: Plan) -> 
     (west, north), (east, _), (_, south), _ = small.corners
     assert west < east
     assert south < north
+
+
+def test_a_damaged_block_costs_its_part_of_the_picture_and_no_more(tmp_path: Path) -> None:
+    write_practice(str(tmp_path), scenes=1, size_px=600, seed=4)
+    path = tmp_path / "scenes" / "scene-0000.tif"
+    damaged(path, path, 1, 1)
+    scene = describe_scene(str(path))
+    url = scene_picture(scene, Look(None, DEFAULT_LIMITS, 600)).url
+    alpha = np.asarray(Image.open(BytesIO(b64decode(url.split(",")[1]))))[:, :, 3]
+    assert (alpha[512:, 512:] == 0).all()
+    assert (alpha[:384, :384] == 255).all()
+    assert 0.6 < (alpha == 255).mean() < 1
 
 
 def test_a_tile_s_picture_lies_where_the_ledger_says(plan: Plan) -> None:
