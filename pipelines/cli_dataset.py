@@ -9,9 +9,7 @@ import typer
 from pipelines.cli_results import AsJson, Out
 from pipelines.console import say_facts, say_json
 from pipelines.errors import RequestError
-from pipelines.export import ExportRequest, Shape, export
-from pipelines.query_engine import again, open_dataset, select
-from pipelines.query_output import json_rows, own_file, show_rows, write_csv, write_parquet
+from pipelines.export_request import ExportRequest, Shape
 from pipelines.storage import Store
 
 Unfinished = Annotated[
@@ -33,6 +31,10 @@ def query_command(
 
     In a box, reading little: [bold]"SELECT * FROM objects WHERE in_box(bbox, 3.0, 50.0, 3.2, 50.4)"[/bold]
     """
+    # Imported here, as in the other command: every other one would wait for DuckDB and GDAL's writers.
+    from pipelines.query_engine import again, open_dataset, select
+    from pipelines.query_output import json_rows, show_rows, write_csv, write_parquet
+
     store = Store(out)
     if sum((as_json, as_csv, file is not None)) > 1:
         raise RequestError("--json, --csv, --out", "more than one is given", "choose one")
@@ -75,6 +77,8 @@ def export_command(
 
     Example: [bold]remotereasoner export answers big.gpkg --where "area_m2 > 500 AND score > 0.8"[/bold]
     """
+    from pipelines.export import export
+
     request = ExportRequest(query=query, where=where, format=kind, geometry=geometry, unfinished=unfinished)
     say_facts("export", export(Store(out), file, request), as_json=as_json)
 
@@ -82,4 +86,6 @@ def export_command(
 def _parquet_file(store: Store, name: str | None) -> Path | None:
     if name is not None and not name.endswith(".parquet"):
         raise RequestError("--out", f"{name} is no .parquet file", "name one, or print with --csv or --json")
+    from pipelines.query_output import own_file
+
     return own_file(store, name) if name is not None else None

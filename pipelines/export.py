@@ -4,7 +4,6 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 
 import duckdb
@@ -15,6 +14,7 @@ from pyogrio.errors import DataSourceError
 
 from pipelines.dataset import GEOMETRIES, OBJECTS
 from pipelines.errors import RequestError
+from pipelines.export_request import ExportRequest, Shape
 from pipelines.geoparquet import ROW_GROUP
 from pipelines.query_engine import again, open_dataset, plain_errors, select, view_files
 from pipelines.query_output import in_place, own_file
@@ -44,17 +44,6 @@ _EMPTY_GEO = json.dumps(
 )
 
 
-class Shape(StrEnum):
-    """Which geometry of an object."""
-
-    GEOMETRY = "geometry"
-    """The outline, a multipolygon."""
-    REGION = "region"
-    """The box, a multipolygon."""
-    CONTOUR = "contour"
-    """The rings, a multiline."""
-
-
 @dataclass(frozen=True, slots=True)
 class Format:
     """A file format and how it is written."""
@@ -77,22 +66,6 @@ FORMATS: Mapping[str, Format] = {
     "parquet": Format("GeoParquet 2.0", None),
 }
 """By file ending."""
-
-
-@dataclass(frozen=True, slots=True)
-class ExportRequest:
-    """What of a result goes into the file, and how."""
-
-    query: str | None = None
-    """Text or slug of the only question; None for all."""
-    where: str | None = None
-    """SQL condition on the columns of `objects`."""
-    format: str | None = None
-    """A file ending from the list of formats; None for that of the file."""
-    geometry: Shape = Shape.GEOMETRY
-    """The geometry where there is room for one."""
-    unfinished: bool = False
-    """Read what is there of a run that is not published."""
 
 
 def export(store: Store, file: str, request: ExportRequest) -> dict[str, object]:

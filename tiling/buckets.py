@@ -7,11 +7,14 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import fsspec
-import s3fs
 from botocore.session import Session
 from fsspec.core import url_to_fs
+
+if TYPE_CHECKING:
+    import s3fs
 
 CLIENT = {
     "connect_timeout": 5,
@@ -91,7 +94,7 @@ def filesystem(uri: str) -> tuple[fsspec.AbstractFileSystem, str]:
     return _client(_settings()), uri.removeprefix("s3://").rstrip("/")
 
 
-def remembering(uri: str, *, block_bytes: int) -> tuple[s3fs.S3FileSystem, str]:
+def remembering(uri: str, *, block_bytes: int) -> "tuple[s3fs.S3FileSystem, str]":
     """A client of its own behind an s3:// address, and the path on it, that lists a folder once.
 
     Sizes and ETags stay those of the listing, and a file that is another by then is refused, not mixed.
@@ -214,11 +217,14 @@ def _access(settings: _Settings) -> Access:
 
 
 @lru_cache(maxsize=4)
-def _client(settings: _Settings) -> s3fs.S3FileSystem:
+def _client(settings: _Settings) -> "s3fs.S3FileSystem":
     return _new_client(_access(settings), remember=False)
 
 
-def _new_client(how: Access, *, remember: bool) -> s3fs.S3FileSystem:
+def _new_client(how: Access, *, remember: bool) -> "s3fs.S3FileSystem":
+    # Imported here: commands that touch no bucket would wait a third of a second for it.
+    import s3fs
+
     fs = s3fs.S3FileSystem(
         anon=how.anonymous,
         endpoint_url=how.endpoint or None,

@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeVar
 
-import aiohttp
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -27,10 +27,10 @@ from tiling.errors import Fault, SceneError, StorageError
 T = TypeVar("T")
 
 PASSING = (
-    WireError, HTTPClientError, ResponseStreamingError, aiohttp.ClientError, asyncio.TimeoutError,
+    WireError, HTTPClientError, ResponseStreamingError, asyncio.TimeoutError,
     FSTimeoutError, ConnectionError, TimeoutError,
 )  # fmt: skip
-"""Raised where the wire broke; another try may go better."""
+"""Raised where the wire broke, aiohttp's errors beside these; another try may go better."""
 
 NOT_LET_IN = (
     NoCredentialsError,
@@ -140,7 +140,7 @@ def _fault(error: Exception) -> Fault:
         return Fault.REFUSED
     if status >= 500 or status in (408, 409, 425, 429):
         return Fault.AWAY
-    return Fault.AWAY if isinstance(error, PASSING) else Fault.ODD
+    return Fault.AWAY if isinstance(error, _passing()) else Fault.ODD
 
 
 def _answer(error: BaseException) -> ClientError | None:
@@ -188,3 +188,11 @@ def _renewed(before: tuple[str, str, str] | None) -> bool:
     """Look for credentials anew; whether other ones are there."""
     forget()
     return _credentials() != before
+
+
+@lru_cache
+def _passing() -> tuple[type[BaseException], ...]:
+    """All errors of a broken wire; aiohttp takes a fifth of a second to import, so only who met one waits."""
+    import aiohttp
+
+    return (*PASSING, aiohttp.ClientError)
