@@ -57,6 +57,12 @@ def published_files(store: Store) -> list[str] | None:
     return sorted(str(asset["href"]).removeprefix("./") for asset in assets.values())
 
 
+def missing_files(store: Store, files: Sequence[str]) -> list[str]:
+    """Which of these files of a result are not there, sorted; each of their folders is listed once."""
+    folders = sorted({name.split("/")[0] for name in files})
+    return sorted(set(files) - {name for folder in folders for name in store.names(folder)})
+
+
 def published_failed(store: Store) -> int:
     """Failed tiles and questions that the published collection names, 0 where nothing is published."""
     return int(json.loads(store.read(NAME))["remotereasoner:failed"]) if store.exists(NAME) else 0

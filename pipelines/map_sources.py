@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from pipelines.collection import published_files
+from pipelines.collection import missing_files, published_files
 from pipelines.dataset import object_files
 from pipelines.errors import RequestError
 from pipelines.storage import Store
@@ -55,9 +55,7 @@ def check_published(store: Store) -> None:
         raise RequestError(
             "out", f"the run in {store.root} is not finished", "run the same command again to finish it"
         )
-    folders = {name.split("/")[0] for name in files}
-    missing = sorted(set(files) - {name for folder in folders for name in store.names(folder)})
-    if missing:
+    if missing := missing_files(store, files):
         raise RequestError(
             "out", f"{store.path(missing[0])} is published but not there", "run the same command again"
         )

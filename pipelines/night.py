@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from pipelines import night_files
 from pipelines.changes import Change, Kind, changes_name, dates_in, joined, read_changes, write_changes
-from pipelines.collection import publish, published_failed, published_files, withdraw
+from pipelines.collection import missing_files, publish, published_failed, published_files, withdraw
 from pipelines.errors import RequestError
 from pipelines.ledger import Status, committed, ledger_name, read_table
 from pipelines.lock import Lock
@@ -110,8 +110,7 @@ class Night:
         return self._update(before, plan)
 
     def _check(self, published: Sequence[str]) -> None:
-        missing = sorted(set(published) - set(result_files(self.store)))
-        if missing:
+        if missing := missing_files(self.store, published):
             raise RequestError(
                 "out",
                 f"{self.store.root} lacks {len(missing)} published files ({missing[0]} …)",

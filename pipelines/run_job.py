@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from pipelines import loop_engine, night_files
 from pipelines.changes import FOLDER as CHANGES
-from pipelines.collection import publish, published_files, withdraw
+from pipelines.collection import missing_files, publish, published_files, withdraw
 from pipelines.config import Engine, JobConfig
 from pipelines.dataset import TEXTS, count_objects, object_files
 from pipelines.errors import RequestError
@@ -134,7 +134,7 @@ def finish(store: Store, plan: Plan, *, failed: int, listener: Listener = ignore
         OSError: the storage refuses.
     """
     published = published_files(store)
-    if published is not None and set(published) <= set(result_files(store)):
+    if published is not None and not missing_files(store, published):
         return
     listener(MergeStarted(len(plan.scenes)))
     merge_job(store, plan, merge_parts=merge_driver(plan, n_items=len(plan.scenes) * len(plan.queries)))
