@@ -18,7 +18,7 @@ class Changed:
     """Scenes whose part in the result may have changed."""
 
     scene_ids: frozenset[str]
-    """Scenes whose planned tiles or answers are new, other, or gone."""
+    """Scenes whose planned tiles, answers or time are new, other, or gone."""
     gone: tuple[shapely.Geometry, ...] = ()
     """Ground, longitude and latitude, that scenes covered which are gone or lay elsewhere before."""
 
@@ -27,13 +27,14 @@ def changed_between(old: Plan, new: Plan) -> Changed:
     """What a new plan of an output folder changes.
 
     A scene whose neighbour took or left it ground is among the changed ones: other tiles of it are planned.
-    Answers given again under the same plan (tiles that had failed) are the caller's to add.
+    So is one that only has another time: its objects carry it. Answers given again under the same plan (tiles
+    that had failed) are the caller's to add.
 
     Args:
         old: the plan the folder's objects were merged with.
         new: the plan they are to be merged with.
     """
-    before, after = _chunks_by_scene(old), _chunks_by_scene(new)
+    before, after = _marks(old), _marks(new)
     ids = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
     gone = [scene_outline(item) for item in old.scenes if item.scene.scene_id in ids]
     return Changed(frozenset(ids), tuple(gone))
@@ -84,8 +85,10 @@ def replaced_by(
     return Replaced(changed.scene_ids | names, (*ground, *changed.gone), outlines)
 
 
-def _chunks_by_scene(plan: Plan) -> dict[str, frozenset[str]]:
+def _marks(plan: Plan) -> dict[str, tuple[str | None, frozenset[str]]]:
+    """Time and chunk ids of every scene."""
     ids: dict[str, set[str]] = {item.scene.scene_id: set() for item in plan.scenes}
     for ref in plan.chunks:
         ids[plan.scenes[ref.scene].scene.scene_id].add(ref.chunk_id)
-    return {name: frozenset(chunks) for name, chunks in ids.items()}
+    times = {item.scene.scene_id: item.scene.datetime for item in plan.scenes}
+    return {name: (times[name], frozenset(chunks)) for name, chunks in ids.items()}

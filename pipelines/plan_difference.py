@@ -1,7 +1,7 @@
 """What is new, changed or gone between two plans of one standing dataset. Opens nothing."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from pipelines.changed import Changed, changed_between
 from pipelines.plan import Plan, PlannedScene
@@ -38,7 +38,7 @@ def difference(before: Plan, now: Plan) -> Difference:
         new=frozenset(new.keys() - old.keys()),
         replaced=frozenset(key for key in both if old[key].scene.identity != new[key].scene.identity),
         gone=frozenset(old.keys() - new.keys()),
-        changed=_changed(before, now),
+        changed=changed_between(before, now),
         new_queries=tuple(query for query in now.queries if query.id not in asked),
         kept_queries=tuple(query for query in now.queries if query.id in asked),
         n_gone_queries=len(asked - {query.id for query in now.queries}),
@@ -52,11 +52,3 @@ def is_same(before: Plan, now: Plan) -> bool:
 
 def _scenes(plan: Plan) -> Mapping[str, PlannedScene]:
     return {item.scene.scene_id: item for item in plan.scenes}
-
-
-def _changed(before: Plan, now: Plan) -> Changed:
-    """Scenes with other chunks, or whose objects carry another time."""
-    old, new = _scenes(before), _scenes(now)
-    dated = {key for key in old.keys() & new.keys() if old[key].scene.datetime != new[key].scene.datetime}
-    found = changed_between(before, now)
-    return replace(found, scene_ids=found.scene_ids | dated)
