@@ -48,11 +48,13 @@ def fragments_of(
     Returns:
         Fragments in world coordinates, biggest first, cut at the scene's edge; islands of spill left out.
     """
-    pieces = _without_islands(_pieces(mask_probabilities, tile, work), tile, work)
+    pieces = _pieces(mask_probabilities, tile, work)
     if not len(pieces):
         return []
     bounds = shapely.bounds(pieces)
     inner, outer = _edge_distances(bounds, tile.window, work)
+    kept = _no_islands(pieces, inner)
+    pieces, bounds, inner, outer = pieces[kept], bounds[kept], inner[kept], outer[kept]
     placed = to_world(pieces, work.transform)
     boxes = to_world([_box(box, bound, tile, work) for bound in bounds], work.transform)
     ground = footprint(tile.window, work.transform)
@@ -76,13 +78,10 @@ def fragments_of(
     ]
 
 
-def _without_islands(pieces: NDArray[np.object_], tile: Tile, work: WorkGrid) -> NDArray[np.object_]:
-    """The pieces but for small ones that the tile does not cut; in the same order."""
-    if len(pieces) < 2:
-        return pieces
+def _no_islands(pieces: NDArray[np.object_], to_tile: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which pieces are large enough beside the biggest, or cut by the tile."""
     areas = shapely.area(pieces)
-    to_tile, _ = _edge_distances(shapely.bounds(pieces), tile.window, work)
-    return np.asarray(pieces[(areas >= ISLAND_SHARE * areas.max()) | (to_tile <= TOUCH_PX)])
+    return np.asarray((areas >= ISLAND_SHARE * areas.max()) | (to_tile <= TOUCH_PX))
 
 
 def _pieces(mask: NDArray[np.float32], tile: Tile, work: WorkGrid) -> NDArray[np.object_]:
