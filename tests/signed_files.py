@@ -8,12 +8,14 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from pathlib import Path
 from typing import ClassVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from tests.range_files import RangeFiles, serve
+
+ROOT = Path(__file__).parents[1]
 SECRET = "SECRET"
 _numbers = count()
 
@@ -33,17 +35,9 @@ def sign_nothing(address: str) -> str:
     raise PermissionError(f"no leave for {address}?sig={SECRET}")
 
 
-class Handler(BaseHTTPRequestHandler):
-    root: Path
+class Handler(RangeFiles):
     lasts: int
     used: ClassVar[Counter[str]] = Counter()
-    protocol_version = "HTTP/1.1"
-
-    def do_HEAD(self) -> None:
-        self.answer(body=False)
-
-    def do_GET(self) -> None:
-        self.answer(body=True)
 
     def answer(self, *, body: bool) -> None:
         url = urlsplit(self.path)
@@ -59,28 +53,6 @@ class Handler(BaseHTTPRequestHandler):
             return self.reply(404, b"", body)
         self.content(file.read_bytes(), body)
 
-    def content(self, data: bytes, body: bool) -> None:
-        span = self.headers.get("Range")
-        if not span:
-            return self.reply(200, data, body)
-        first, _, last = span.removeprefix("bytes=").partition("-")
-        start, end = int(first), min(int(last or len(data) - 1), len(data) - 1)
-        self.reply(206, data[start : end + 1], body, f"bytes {start}-{end}/{len(data)}")
-
-    def reply(self, status: int, data: bytes, body: bool, span: str = "") -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(data)))
-        self.send_header("ETag", f'"{len(data)}"')
-        self.send_header("Accept-Ranges", "bytes")
-        if span:
-            self.send_header("Content-Range", span)
-        self.end_headers()
-        if body:
-            self.wfile.write(data)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
 
 @contextmanager
 def signed_files(root: Path, *, lasts: int) -> Iterator[str]:
@@ -89,8 +61,9 @@ def signed_files(root: Path, *, lasts: int) -> Iterator[str]:
     In a process of its own: GDAL opens files without letting other threads run.
     """
     (root / "requests.txt").touch()
-    command = [sys.executable, __file__, str(root), str(lasts)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+    command = [sys.executable, "-m", __name__, str(root.resolve()), str(lasts)]
+    quiet = subprocess.DEVNULL
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=quiet, text=True, cwd=ROOT) as process:
         try:
             assert process.stdout is not None
             yield f"http://127.0.0.1:{int(process.stdout.readline())}"
@@ -105,6 +78,4 @@ def answers(root: Path) -> Counter[str]:
 
 if __name__ == "__main__":
     Handler.root, Handler.lasts = Path(sys.argv[1]), int(sys.argv[2])
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        print(server.server_port, flush=True)
-        server.serve_forever()
+    serve(Handler)

@@ -2,22 +2,22 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from tests.range_files import RangeFiles, serve
 
-class Handler(BaseHTTPRequestHandler):
-    root: Path
-    protocol_version = "HTTP/1.1"
+ROOT = Path(__file__).parents[2]
 
-    def do_HEAD(self) -> None:
-        self.answer(body=False)
 
-    def do_GET(self) -> None:
-        self.answer(body=True)
+class Handler(RangeFiles):
+    headers_of_all: ClassVar[Mapping[str, str]] = {
+        "Last-Modified": "Mon, 01 Jan 2024 00:00:00 GMT",
+        **RangeFiles.headers_of_all,
+    }
 
     def answer(self, *, body: bool) -> None:
         url = urlsplit(self.path)
@@ -47,29 +47,6 @@ class Handler(BaseHTTPRequestHandler):
             f"<IsTruncated>false</IsTruncated>{rows}</ListBucketResult>"
         ).encode()
 
-    def content(self, data: bytes, body: bool) -> None:
-        span = self.headers.get("Range")
-        if not span:
-            return self.reply(200, data, body)
-        first, _, last = span.removeprefix("bytes=").partition("-")
-        start, end = int(first), min(int(last or len(data) - 1), len(data) - 1)
-        self.reply(206, data[start : end + 1], body, f"bytes {start}-{end}/{len(data)}")
-
-    def reply(self, status: int, data: bytes, body: bool, span: str = "") -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(data)))
-        self.send_header("ETag", f'"{len(data)}"')
-        self.send_header("Last-Modified", "Mon, 01 Jan 2024 00:00:00 GMT")
-        self.send_header("Accept-Ranges", "bytes")
-        if span:
-            self.send_header("Content-Range", span)
-        self.end_headers()
-        if body:
-            self.wfile.write(data)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
 
 @contextmanager
 def bucket_server(root: Path) -> Iterator[tuple[str, Path]]:
@@ -79,8 +56,8 @@ def bucket_server(root: Path) -> Iterator[tuple[str, Path]]:
     """
     log = root / "requests.txt"
     log.touch()
-    command = [sys.executable, __file__, str(root)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    command = [sys.executable, "-m", __name__, str(root.resolve())]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         try:
             assert process.stdout is not None
             yield f"http://127.0.0.1:{int(process.stdout.readline())}", log
@@ -90,6 +67,4 @@ def bucket_server(root: Path) -> Iterator[tuple[str, Path]]:
 
 if __name__ == "__main__":
     Handler.root = Path(sys.argv[1])
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        print(server.server_port, flush=True)
-        server.serve_forever()
+    serve(Handler)
