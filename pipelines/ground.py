@@ -50,24 +50,28 @@ def ground_of(scenes: Sequence[PlannedScene], overlap: SceneOverlap) -> Ground:
     ranks = [0] * len(scenes)
     for rank, index in enumerate(by_priority([item.scene for item in scenes])):
         ranks[index] = rank
-    frames = [frame_of(item.scene, item.work) for item in scenes]
-    claims = tuple(
-        Claim(frame, frame.area if item.ground is None else item.ground)
-        for frame, item in zip(frames, scenes, strict=True)
-    )
+    claims = _claims(scenes)
     if overlap is SceneOverlap.KEEP_ALL:
         return Ground(claims, tuple(ranks), ((),) * len(scenes))
     return Ground(claims, tuple(ranks), tuple(neighbours([scene_outline(item) for item in scenes])))
 
 
+def _claims(scenes: Sequence[PlannedScene]) -> tuple[Claim, ...]:
+    """Of each scene all its frame, or where it is known to hold data."""
+    frames = [frame_of(item.scene, item.work) for item in scenes]
+    return tuple(
+        Claim(frame, frame.area if item.ground is None else item.ground)
+        for frame, item in zip(frames, scenes, strict=True)
+    )
+
+
 def with_data_ground(
-    scenes: Sequence[PlannedScene], overlap: SceneOverlap, limits: Limits
+    scenes: Sequence[PlannedScene], ground: Ground, limits: Limits
 ) -> tuple[PlannedScene, ...]:
     """The scenes, with where they hold data looked up for those that would take ground from another.
 
     A collar without data must not own ground that another scene shows.
     """
-    ground = ground_of(scenes, overlap)
     owners = sorted({other for index in range(len(scenes)) for other in ground.before(index)})
 
     def looked_up(index: int) -> PlannedScene:
@@ -101,24 +105,24 @@ def scenes_within(scenes: Sequence[PlannedScene], aoi: shapely.Geometry | None) 
 
 
 def planned_tiles(
-    scenes: Sequence[PlannedScene], *, aoi: shapely.Geometry | None, overlap: SceneOverlap
+    scenes: Sequence[PlannedScene], ground: Ground, *, aoi: shapely.Geometry | None
 ) -> list[NDArray[np.bool_] | None]:
     """Per scene, (rows, columns) true where a tile is planned, None where all are.
 
     Args:
-        scenes: the planned scenes.
+        scenes: the planned scenes, with where they hold data.
+        ground: which of them share ground; what each can speak for is asked of the scenes anew.
         aoi: area of interest, longitude and latitude; None for no bounds.
-        overlap: whether shared ground has one owner.
 
     Raises:
         SceneError: a scene's outline has no place in the CRS of one beside it.
     """
-    ground = ground_of(scenes, overlap)
+    claims = _claims(scenes)
     return [
         wanted_tiles(
             item.grid,
-            owned=owned_ground(ground.claims, ground.before(index), index),
-            asked=None if aoi is None else _aoi_in(item, ground.claims[index], aoi),
+            owned=owned_ground(claims, ground.before(index), index),
+            asked=None if aoi is None else _aoi_in(item, claims[index], aoi),
         )
         for index, item in enumerate(scenes)
     ]

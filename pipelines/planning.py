@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pipelines.aoi import read_aoi
 from pipelines.config import JobConfig
 from pipelines.errors import RequestError
-from pipelines.ground import planned_tiles, scenes_within, with_data_ground
+from pipelines.ground import ground_of, planned_tiles, scenes_within, with_data_ground
 from pipelines.models import reasoner_facts, segmenter_facts
 from pipelines.plan import RULES_VERSION, ChunkRef, ModelFacts, Plan, PlannedScene, chunk_refs, digest
 from pipelines.sources import find_sources
@@ -62,9 +62,11 @@ def make_plan(config: JobConfig, *, frozen: FrozenScaling | None = None, known: 
     aoi = read_aoi(config.aoi) if config.aoi else None
     scenes = _mosaicked(find_scenes(config, limits, known=known), config, sizes)
     found = [_lay_grid(scene, sizes, config.gsd) for scene in scenes]
-    planned = with_data_ground(scenes_within(found, aoi), config.scene_overlap, limits)
+    met = scenes_within(found, aoi)
+    ground = ground_of(met, config.scene_overlap)
+    planned = with_data_ground(met, ground, limits)
     scaling = _scaling(config, [item.scene for item in planned], limits=limits, frozen=frozen)
-    wanted = planned_tiles(planned, aoi=aoi, overlap=config.scene_overlap)
+    wanted = planned_tiles(planned, ground, aoi=aoi)
     basis = _basis((reasoner, segmenter), sizes, scaling)
     return Plan(
         run_id=digest({**basis, **_shown(config)}),
