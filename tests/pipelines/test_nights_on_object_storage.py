@@ -13,14 +13,17 @@ from pipelines.checking import check
 from pipelines.errors import LockedError
 from pipelines.lock import LEASE, Lease, held
 from pipelines.nightly import nightly
+from pipelines.run_job import run_job
 from pipelines.storage import Store
 from tests.pipelines.conftest import file_bytes
-from tests.pipelines.nights import Sky, draw_archive, moved, one_model
+from tests.pipelines.nights import Sky, changes_in, counted_calls, draw_archive, moved, objects_in, one_model
 from tests.pipelines.test_night_kills import KilledError, scripted
 from tests.s3.fixtures import bucket_tree, direct, upload
 from tests.s3.radosgw import Server
 
-DAY_1, DAY_2 = "2026-11-24", "2026-11-25"
+DAY_1, DAY_2, DAY_3 = "2026-11-24", "2026-11-25", "2026-11-26"
+TILES = 4
+"""Tiles of 128 pixels that a scene of 160 is cut into."""
 SPAWN = multiprocessing.get_context("spawn")
 RACERS = 3
 
@@ -39,15 +42,17 @@ def same_model() -> Iterator[None]:
 class Twins:
     """The same nights on disk and in a bucket."""
 
-    def __init__(self, archive: Path, folder: Path, server: Server, bucket: str) -> None:
+    def __init__(self, archive: Path, folder: Path, server: Server, bucket: str, *, first: int = 2) -> None:
+        """Begin with so many scenes of the archive, numbered from 0."""
         self.sky = Sky(archive, folder / "sky")
         self.folder, self.server, self.bucket = folder, server, bucket
-        self.sky.add(0, 1)
+        self.coming = range(first, len(list((archive / "scenes").iterdir())))
+        self.sky.add(*range(first))
         self.kinds = self.sky.commonest(2)
 
     def change(self) -> None:
-        """A scene comes, one goes, one is another file."""
-        self.sky.add(2)
+        """The rest of the archive comes, one scene goes, one is another file."""
+        self.sky.add(*self.coming)
         self.sky.remove(0)
         self.sky.replace(1, lambda truth: truth.set_geometry([moved(s, 0.04) for s in truth.geometry]))
 
@@ -101,6 +106,37 @@ def test_nights_in_a_bucket_end_as_nights_on_disk_killed_on_the_way_or_not(twins
     assert report.seconds < 60  # type: ignore[attr-defined]
     names = {name.split("/")[0] for name in bucket_tree(twins.server, f"{twins.bucket}/out")}
     assert names == {"answers", "changes", "collection.json", "job.json", "objects", "plan"}
+
+
+@pytest.mark.slow
+def test_forty_scenes_in_a_bucket_have_the_nights_they_have_on_disk(
+    tmp_path: Path, s3_server: Server, bucket: str
+) -> None:
+    archive = draw_archive(tmp_path / "archive", scenes=42, zones=4, size=160, density=4.0)
+    both = Twins(archive, tmp_path, s3_server, bucket, first=40)
+    both.upload()
+    both.local_night(DAY_1)
+    both.night(DAY_1)
+    both.change()
+    both.upload()
+    both.local_night(DAY_2)
+    with counted_calls() as asked:
+        both.night(DAY_2)
+    tiles = {question: asked.count(question) for question in set(asked)}
+    assert set(tiles.values()) == {3 * TILES}, "two new scenes and a replaced one, each tile once a question"
+    local, remote = both.results()
+    assert local == remote
+    fresh = run_job(both.sky.config(tmp_path / "fresh", both.kinds))
+    table, anew = objects_in(tmp_path / "out"), objects_in(tmp_path / "fresh")
+    assert fresh.objects == len(table)
+    assert (table.geometry == anew.geometry).all()
+    assert {str(row["change"]) for row in changes_in(tmp_path / "out", DAY_2).to_dict("records")} == {
+        "appeared", "changed", "disappeared",
+    }  # fmt: skip
+    with counted_calls() as asked:
+        both.night(DAY_3)
+    assert asked == []
+    assert check(Store(f"{bucket}/out")).problems == ()
 
 
 def race(root: str, start: Barrier, end: Barrier, name: int) -> None:
