@@ -33,9 +33,15 @@ class Reply:
 def served(out: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """The address and the process of `show --serve`; it is stopped as people stop it."""
     words = [sys.executable, "-m", "pipelines", "show", str(out), "--serve", "--port", "0", "--json"]
-    with subprocess.Popen(
-        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ
-    ) as process:
+    # A shell lets what it starts in the background ignore interrupts, and children inherit that.
+    ignored = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        started = subprocess.Popen(
+            words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ
+        )
+    finally:
+        signal.signal(signal.SIGINT, ignored)
+    with started as process:
         try:
             assert process.stdout
             yield str(json.loads(process.stdout.readline())["address"]), process
