@@ -147,8 +147,9 @@ def _questions_uri(uri: str) -> str:
 
 
 def _read_table(uri: str) -> geopandas.GeoDataFrame:
+    data = _read(uri)  # storage that refuses says so itself: it is no fault of the table
     try:
-        table = geopandas.read_parquet(BytesIO(_read(uri)))
+        table = geopandas.read_parquet(BytesIO(data))
     except (ValueError, OSError) as error:
         raise _no_truth(uri, str(error)) from error
     if not {"kind", "scene_id"} <= set(table.columns):
