@@ -19,6 +19,7 @@ import duckdb
 from pipelines.errors import RequestError
 from pipelines.query_engine import plain_errors
 from pipelines.storage import TMP_MARK, Store
+from tiling.errors import StorageError
 
 SHOWN_ROWS = 40
 """Rows of a table for people; of more, the first and the last."""
@@ -85,6 +86,8 @@ def in_place(path: Path) -> Iterator[Path]:
     try:
         yield unfinished
         os.replace(unfinished, path)
+    except StorageError:
+        raise
     except OSError as error:
         reason = f"{path} cannot be written ({error})"
         raise RequestError("file", reason, "check the folder's rights and the free space") from error

@@ -15,6 +15,7 @@ from pipelines.plan import Plan
 from pipelines.plan_files import read_plan
 from pipelines.storage import Store
 from pipelines.tasks import pending_chunks
+from tiling.errors import StorageError
 
 RECENT = 400
 """Newest ledger files that the rate is taken from."""
@@ -150,6 +151,8 @@ def _failures(store: Store, keys: Sequence[Key]) -> dict[str, int]:
 def _reasons(store: Store, key: Key) -> list[str]:
     try:
         table = read_table(store, ledger_name(*key), ["status", "problem", "scene_uri", "tile_id"])
+    except StorageError:
+        raise
     except (OSError, ValueError, pa.ArrowException) as error:
         return [f"unreadable: {type(error).__name__}"]
     return [_grouped(*row) for row in _bad_rows(table)]
