@@ -10,10 +10,11 @@ import shapely
 from numpy.typing import NDArray
 
 from benchmarks.scenes import CRS, drawn
-from pipelines.cells import choose_zoom, quadkeys
+from pipelines.cells import choose_zoom
 from pipelines.collection import publish
 from pipelines.config import Engine, JobConfig, Question
-from pipelines.dataset import PART_SCHEMA, object_files, write_cell
+from pipelines.dataset import OBJECT_SCHEMA, as_part, object_files, write_cell
+from pipelines.geoparquet import boxes_of
 from pipelines.plan import Plan
 from pipelines.plan_files import read_plan
 from pipelines.run_job import run_job
@@ -108,9 +109,11 @@ def _part(plan: Plan, crowd: Crowd) -> pa.Table:
         "scene_ids": [[grid.scene_id]] * number,
         "datetime": [None] * number,
         "run_id": [plan.run_id] * number,
-        "cell": quadkeys(list(shapes)),
+        "bbox": boxes_of(shapes),
+        "region_bbox": boxes_of(shapes),
     }
-    return pa.table([pa.array(values[field.name], field.type) for field in PART_SCHEMA], schema=PART_SCHEMA)
+    columns = [pa.array(values[field.name], field.type) for field in OBJECT_SCHEMA]
+    return as_part(pa.table(columns, schema=OBJECT_SCHEMA))
 
 
 def _circles(centres: NDArray[np.float64], radius: NDArray[np.float64]) -> NDArray[np.float64]:

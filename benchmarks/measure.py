@@ -24,6 +24,8 @@ class Aim:
     """Upper bound."""
 
     def __str__(self) -> str:
+        if self.least == self.most:
+            return f"= {self.least:g}"
         return f">= {self.least:g}" if self.least > -math.inf else f"<= {self.most:g}"
 
     def met_by(self, ratio: float) -> bool:

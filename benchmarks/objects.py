@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from benchmarks.settings import Settings
 from pipelines.cells import MAX_ZOOM, choose_zoom, quadkeys
 from pipelines.collection import NAME
-from pipelines.dataset import GEOMETRIES, PART_SCHEMA, write_cell
-from pipelines.geoparquet import ROW_GROUP, Bounds
+from pipelines.dataset import GEOMETRIES, PART_SCHEMA, POINT, write_cell
+from pipelines.geoparquet import ROW_GROUP, Bounds, boxes_of
 from pipelines.storage import Store
 from reasoner.query import Query
 
@@ -43,8 +43,7 @@ def _cells(count: int) -> Iterator[tuple[str, pa.Table]]:
     draw = np.random.default_rng(0)
     west, south, east, north = COUNTRY
     places = np.column_stack([draw.uniform(west, east, count), draw.uniform(south, north, count)])
-    points: list[shapely.Geometry] = np.asarray(shapely.points(places), dtype=object).tolist()
-    keys = np.array(quadkeys(points), dtype=np.str_)
+    keys = quadkeys(places).astype(np.str_)
     zoom = choose_zoom(Counter(keys.tolist()))
     cells = keys.astype(f"<U{min(zoom, MAX_ZOOM)}")
     order = np.argsort(cells, kind="stable")
@@ -80,6 +79,9 @@ def object_rows(places: NDArray[np.float64], keys: NDArray[np.str_]) -> pa.Table
         "datetime": pa.nulls(count, PART_SCHEMA.field("datetime").type),
         "run_id": ["0123456789abcdef"] * count,
         "cell": pa.array(keys.tolist()),
+        "bbox": boxes_of(outlines),
+        "region_bbox": boxes_of(outlines),
+        **dict(zip(POINT, places.T, strict=True)),
         **{name: pa.array(shapely.to_wkb(shapes[name])) for name in GEOMETRIES},
     }
     columns = [pa.array(values[field.name]).cast(field.type) for field in PART_SCHEMA]

@@ -17,15 +17,14 @@ from pathlib import Path
 from unittest.mock import patch
 
 import geopandas
-import pyarrow.parquet as pq
 import sedona.db
 import shapely
 
 from benchmarks.measure import Aim, Row, divided, interleaved
-from benchmarks.objects import COUNTRY, many_objects
+from benchmarks.objects import COUNTRY, QUERY, many_objects
 from benchmarks.range_server import address_of, range_server
 from benchmarks.settings import Settings
-from pipelines.dataset import GEOMETRIES, PART_SCHEMA, object_files, write_cell
+from pipelines.dataset import GEOMETRIES, object_files, read_cell, write_cell
 from pipelines.geoparquet import LONLAT, Bounds
 from pipelines.query_engine import open_dataset, select
 from pipelines.storage import Store
@@ -149,10 +148,8 @@ def _writing_rows(folder: Path, settings: Settings) -> list[Row]:
     """Our writer against geopandas' plain one, on the table of the fullest cell."""
     store = Store(str(folder))
     name = max(object_files(store), key=lambda file: (folder / file).stat().st_size)
-    table = pq.read_table(folder / name)
     cell = name.split("/cell=")[1].split("/")[0]
-    cells = [cell] * len(table)
-    part = table.append_column("cell", [cells]).select(PART_SCHEMA.names).cast(PART_SCHEMA)
+    part = read_cell(store, QUERY.id, cell)
     frame = geopandas.read_parquet(folder / name)
     with ExitStack() as stack:
         scratch = Store(str(folder.parent / "written"))
@@ -161,7 +158,7 @@ def _writing_rows(folder: Path, settings: Settings) -> list[Row]:
         took = interleaved(
             {"ours": partial(_seconds, ours), "plain": partial(_seconds, partial(_plain, frame))}, settings
         )
-    return list(_written(len(table), (folder / name).stat().st_size, len(_plain(frame)), took))
+    return list(_written(len(part), (folder / name).stat().st_size, len(_plain(frame)), took))
 
 
 def _plain(frame: geopandas.GeoDataFrame) -> bytes:

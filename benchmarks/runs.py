@@ -1,36 +1,17 @@
 """One run of the command line with models that see nothing, its speed and its memory. Judges nothing."""
 
 import json
-import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from benchmarks.processes import end_tree, tree_memory
 from benchmarks.settings import Settings
+from benchmarks.watched import watched
 
 TIMEOUT_S = 240.0
 """A run that takes longer is ended, and the benchmark fails."""
-
-SAMPLE_S = 0.2
-"""Between two looks at the memory."""
-
-
-class RunError(RuntimeError):
-    """A run failed or took too long; nobody catches it, a benchmark without its runs is void."""
-
-    def __init__(self, command: str, reason: str) -> None:
-        super().__init__(command, reason)
-        self.command = command
-        self.reason = reason
-
-    def __str__(self) -> str:
-        return f"{self.command}: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +52,9 @@ def null_run(
     command = _command(scene, out, engine=engine, chunk_px=settings.chunk_px)
     command += ["--workers", str(workers)] if workers else []
     log = settings.out / "runs" / f"{scene.stem}-{engine}.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("w") as errors, _started(command, errors.fileno()) as process:
-        peak = _wait(process, watch=watch, command=" ".join(command))
-        said = process.stdout.read() if process.stdout else b""
-    if process.returncode:
-        raise RunError(" ".join(command), f"exit code {process.returncode}, see {log}")
-    report = json.loads(said)
-    return RunFacts(report["tiles"], report["seconds"], _steady_rate(out, report), peak)
+    ended = watched(command, log, watch=watch, timeout_s=TIMEOUT_S)
+    report = json.loads(ended.said)
+    return RunFacts(report["tiles"], report["seconds"], _steady_rate(out, report), ended.peak_bytes)
 
 
 def _command(scene: Path, out: Path, *, engine: str, chunk_px: int) -> list[str]:
@@ -87,28 +63,6 @@ def _command(scene: Path, out: Path, *, engine: str, chunk_px: int) -> list[str]
         "--reasoner", "null", "--segmenter", "null", "--engine", engine, "--chunk", str(chunk_px),
         "--out", str(out), "--overwrite", "--json",
     ]  # fmt: skip
-
-
-@contextmanager
-def _started(command: list[str], errors: int) -> Iterator[subprocess.Popen[bytes]]:
-    """The running process; whatever happens, it and its descendants are gone afterwards."""
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors) as process:
-        try:
-            yield process
-        finally:
-            if process.poll() is None:
-                end_tree(process.pid)
-
-
-def _wait(process: subprocess.Popen[bytes], *, watch: bool, command: str) -> int:
-    """Wait for the end; the largest memory seen on the way, bytes."""
-    until, peak = time.monotonic() + TIMEOUT_S, 0
-    while process.poll() is None:
-        if time.monotonic() > until:
-            raise RunError(command, f"took longer than {TIMEOUT_S:g} s")
-        peak = max(peak, tree_memory(process.pid)) if watch else 0
-        time.sleep(SAMPLE_S)
-    return peak
 
 
 def _steady_rate(out: Path, report: dict[str, float]) -> float:

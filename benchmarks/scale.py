@@ -7,9 +7,9 @@ from pathlib import Path
 
 from benchmarks.driver_picture import draw
 from benchmarks.measure import Aim, Row
-from benchmarks.runs import RunError
 from benchmarks.scale_child import Sample, read_samples
 from benchmarks.settings import Settings
+from benchmarks.watched import RunError
 
 NAME = "scale"
 PLAN_S, PLAN_BYTES = 60.0, 1e9

@@ -43,6 +43,11 @@ class Settings:
     show_objects: int = 1_000_000
     """Objects on the map that is opened in a browser."""
 
+    merge_sizes: tuple[int, ...] = (100_000, 1_000_000, 10_000_000)
+    """Fragments whose merge is watched as they grow."""
+    merge_peers: tuple[int, ...] = (10_000, 100_000, 1_000_000)
+    """Fragments that other ways merge too."""
+
     @property
     def large_px(self) -> int:
         """Side of the large scene, pixels."""
@@ -57,5 +62,5 @@ def quick(out: Path) -> Settings:
     return Settings(
         out, size_px=1200, times_larger=2, repeats=1, chunk_px=1000, pattern_px=256, memory_engine="loop",
         sft_steps=5, grpo_steps=3, group=2, batch=4, scale_scenes=20, scale_headers=5, scale_tiles=(10_000,),
-        show_objects=22_000, objects=30_000,
+        show_objects=22_000, objects=30_000, merge_sizes=(5_000, 20_000), merge_peers=(5_000,),
     )  # fmt: skip

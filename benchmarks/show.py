@@ -13,8 +13,8 @@ from benchmarks.browser import find_chromium, opened
 from benchmarks.many_objects import Crowd, crowded_run
 from benchmarks.measure import Aim, Row
 from benchmarks.processes import end_tree
-from benchmarks.runs import RunError
 from benchmarks.settings import Settings
+from benchmarks.watched import RunError
 from pipelines.storage import Store
 
 NAME = "show"

@@ -2,12 +2,17 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
 
 import mercantile
+import numpy as np
 import shapely
+from numpy.typing import NDArray
+from pyproj import CRS, Transformer
 
-from pipelines.geoparquet import Bounds
+from pipelines.geoparquet import LONLAT, Bounds
 from pipelines.storage import Store
 
 MIN_ZOOM = 6
@@ -21,10 +26,52 @@ _NAME = "objects/_cells.json"
 _MAX_LATITUDE = 85.0
 
 
-def quadkeys(geometries: Sequence[shapely.Geometry]) -> list[str]:
-    """Quadkey at the deepest zoom of a point inside each geometry; its prefixes are the coarser cells."""
-    points = shapely.point_on_surface(list(geometries))
-    return [_quadkey(float(x), float(y)) for x, y in shapely.get_coordinates(points)]
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where objects are filed and in what order they stand."""
+
+    points: NDArray[np.float64]
+    """(n, 2) longitude and latitude of a point inside each, degrees."""
+    cells: NDArray[np.object_]
+    """(n,) quadkey at the deepest zoom of that point; its prefixes are the coarser cells."""
+
+
+def places_of(geometries: NDArray[np.object_]) -> Places:
+    """A point inside each polygon, and the deepest cell it lies in.
+
+    The point is the middle of the polygon's bounding box where it lies inside, else one that is looked for.
+
+    Args:
+        geometries: (n,) polygons and multipolygons, longitude and latitude, degrees.
+    """
+    bounds = shapely.bounds(geometries).reshape(-1, 4)
+    points = (bounds[:, :2] + bounds[:, 2:]) / 2
+    outside = ~np.asarray(shapely.contains_xy(geometries, *points.T), dtype=bool)
+    points[outside] = shapely.get_coordinates(shapely.point_on_surface(geometries[outside]))
+    return Places(points, quadkeys(points))
+
+
+def quadkeys(points: NDArray[np.float64]) -> NDArray[np.object_]:
+    """Quadkeys (n,) at the deepest zoom of points (n, 2), longitude and latitude, degrees."""
+    tiles, which = np.unique(_tiles(points), axis=0, return_inverse=True)
+    keys = np.empty(len(tiles), dtype=object)
+    keys[:] = [mercantile.quadkey(int(x), int(y), MAX_ZOOM) for x, y in tiles]
+    return keys[which.reshape(-1)]
+
+
+def _tiles(points: NDArray[np.float64]) -> NDArray[np.int64]:
+    """(n, 2) column and row of the deepest cells, from the left and from the top."""
+    side = 2**MAX_ZOOM
+    latitude = np.clip(points[:, 1], -_MAX_LATITUDE, _MAX_LATITUDE)
+    x, y = _mercator().transform(points[:, 0], latitude)
+    half = float(_mercator().transform(180.0, 0.0)[0])
+    share = np.column_stack((x + half, half - y)) / (2 * half)
+    return np.asarray(np.clip(np.floor(share * side), 0, side - 1), dtype=np.int64)
+
+
+@cache
+def _mercator() -> Transformer:
+    return Transformer.from_crs(CRS.from_user_input(LONLAT), CRS.from_user_input("EPSG:3857"), always_xy=True)
 
 
 def choose_zoom(counts: Mapping[str, int]) -> int:
@@ -59,8 +106,3 @@ def _coarser(counts: Mapping[str, int], zoom: int) -> Counter[str]:
     for key, count in counts.items():
         total[key[:zoom]] += count
     return total
-
-
-def _quadkey(lon: float, lat: float) -> str:
-    held = min(max(lat, -_MAX_LATITUDE), _MAX_LATITUDE)
-    return str(mercantile.quadkey(mercantile.tile(lon, held, MAX_ZOOM)))

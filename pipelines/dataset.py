@@ -1,6 +1,8 @@
 """The objects and texts that users query: columns, cells and files. Knows no fragment and no model."""
 
-from collections.abc import Iterator, Sequence, Set
+import hashlib
+from collections import Counter
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import BytesIO
@@ -8,17 +10,25 @@ from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import shapely
+from numpy.typing import NDArray
 
-from pipelines.cells import EMPTY_CELL, cell_bounds, quadkeys
-from pipelines.geoparquet import BBOX, Bounds, Shapes, encoded_table, geoparquet_bytes, hilbert_order
+from pipelines.cells import EMPTY_CELL, cell_bounds, places_of
+from pipelines.geoparquet import (
+    BBOX,
+    covered_by,
+    encoded_table,
+    geoparquet_bytes,
+    hilbert_distances,
+    hilbert_order,
+)
 from pipelines.ledger import AnswerRow
 from pipelines.stac_cells import NAME as ITEM
 from pipelines.stac_cells import item_bytes
 from pipelines.storage import Store
 from reasoner.query import Query
-from tiling.scene_object import SceneObject
 from tiling.storage import look_into
 
 OBJECTS = "objects"
@@ -65,10 +75,14 @@ TEXT_SCHEMA = pa.schema(
         ("run_id", pa.string()),
     ]
 )
-_CELL = "cell"
+CELL = "cell"
+"""Column of a part: the deepest cell of a row."""
+POINT = ("at_lon", "at_lat")
+"""Columns of a part: the point of a row by which it is filed and ordered, degrees."""
 PART_SCHEMA = pa.schema(
-    [field for field in OBJECT_SCHEMA if field.type != BBOX] + [pa.field(_CELL, pa.string())]
+    [*OBJECT_SCHEMA, pa.field(CELL, pa.string()), *(pa.field(side, pa.float64()) for side in POINT)]
 )
+"""A part: rows of objects before they lie in files of cells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,22 +95,6 @@ class Origin:
     """Digest of the job."""
 
 
-def object_part(objects: Sequence[SceneObject], thinking: Sequence[str], origin: Origin) -> pa.Table:
-    """One scene's objects as a table with WKB geometries and the deepest cell of each.
-
-    Args:
-        objects: the objects.
-        thinking: per object, what the reasoner thought where it was seen best.
-        origin: question and run.
-    """
-    cells = quadkeys([item.geometry for item in objects])
-    records = [
-        {**_object_record(item, origin), "thinking": thought, _CELL: cell}
-        for item, thought, cell in zip(objects, thinking, cells, strict=True)
-    ]
-    return pa.Table.from_pylist(records, schema=PART_SCHEMA)
-
-
 def part_outlines(part: pa.Table) -> frozenset[bytes]:
     """Outlines of the rows of a part, WKB."""
     return frozenset(part.column("geometry").to_pylist())
@@ -104,13 +102,20 @@ def part_outlines(part: pa.Table) -> frozenset[bytes]:
 
 def part_cells(part: pa.Table) -> list[str]:
     """Deepest cell of each row of a part."""
-    cells: list[str] = part.column(_CELL).to_pylist()
+    cells: list[str] = part.column(CELL).to_pylist()
     return cells
 
 
+def by_cell(part: pa.Table) -> pa.Table:
+    """The rows of a part, those of one cell of any zoom behind one another."""
+    return part.sort_by(CELL)
+
+
 def cell_rows(part: pa.Table, cell: str) -> pa.Table:
-    """The rows of a part that lie in a cell of any zoom."""
-    return part.filter(pa.array([key.startswith(cell) for key in part_cells(part)], pa.bool_()))
+    """The rows that lie in a cell of any zoom, of a part sorted by cell."""
+    keys = part.column(CELL).to_numpy()
+    first = int(np.searchsorted(keys, cell))
+    return part.slice(first, int(np.searchsorted(keys, f"{cell}~")) - first)
 
 
 def empty_part() -> pa.Table:
@@ -136,10 +141,16 @@ def read_cell(store: Store, query_id: str, cell: str) -> pa.Table:
     Raises:
         FileNotFoundError: there is no such cell.
     """
-    table = pq.read_table(BytesIO(store.read(object_name(query_id, cell))))
-    shapes = shapely.from_wkb(table.column("geometry").to_numpy())
-    cells = pa.array(quadkeys(shapes) if len(shapes) else [], pa.string())
-    return table.append_column(_CELL, cells).select(PART_SCHEMA.names).cast(PART_SCHEMA)
+    return by_cell(as_part(pq.read_table(BytesIO(store.read(object_name(query_id, cell))))))
+
+
+def as_part(rows: pa.Table) -> pa.Table:
+    """Rows of objects with the columns by which they are filed and ordered."""
+    places = places_of(shapely.from_wkb(rows.column("geometry").to_numpy()))
+    rows = rows.append_column(CELL, pa.array(places.cells, pa.string()))
+    for side, column in zip(POINT, places.points.T, strict=True):
+        rows = rows.append_column(side, pa.array(column))
+    return rows.select(PART_SCHEMA.names).cast(PART_SCHEMA)
 
 
 def object_cells(store: Store, query_id: str) -> list[str]:
@@ -147,27 +158,56 @@ def object_cells(store: Store, query_id: str) -> list[str]:
     return sorted(name.split("/cell=")[1].split("/")[0] for name in object_files(store, query_id))
 
 
-def write_cell(store: Store, query_id: str, cell: str, rows: pa.Table) -> str:
+def write_cell(store: Store, query_id: str, cell: str, part: pa.Table) -> str:
     """Write one cell's objects in Hilbert order, atomically, and their STAC Item; the file's name."""
-    shapes = {name: shapely.from_wkb(rows.column(name).to_numpy()) for name in GEOMETRIES}
-    ids, scenes = (rows.column(name).to_pylist() for name in ("id", "scene_ids"))
-    names = [f"{key}|{own}" for key, own in zip(ids, scenes, strict=True)]
-    order = hilbert_order(shapes["geometry"], cell_bounds(cell), names)
-    ordered = {name: values[order] for name, values in shapes.items()}
+    rows = _distinct(part.take(pa.array(_order(part, cell))))
     name = object_name(query_id, cell)
-    data = _write_objects(store, name, rows.drop_columns([_CELL]).take(order), ordered)
-    bounds = total_bounds(iter(shapes["geometry"]))
+    data = encoded_table(rows.select(OBJECT_SCHEMA.names), COVERINGS)
+    store.write(name, data)
+    bounds = covered_by(rows.column("bbox"))
+    assert bounds is not None  # a cell is written only where it has rows
     item = item_bytes(data, name=f"{query_id}-{cell}", cell=cell_bounds(cell), rows=rows, bounds=bounds)
     store.write(item_name(name), item)
     return name
 
 
+def _order(part: pa.Table, cell: str) -> NDArray[np.int64]:
+    """Along a Hilbert curve over the cell; ties stand by id, scenes and outline."""
+    points = np.column_stack([part.column(side).to_numpy() for side in POINT])
+    keys = {
+        "along": pa.array(hilbert_distances(points, cell_bounds(cell))),
+        "id": part.column("id"),
+        "scenes": pc.binary_join(part.column("scene_ids"), "|"),
+        "geometry": part.column("geometry"),
+    }
+    order = pc.sort_indices(pa.table(keys), sort_keys=[(name, "ascending") for name in keys])
+    return np.asarray(order, dtype=np.int64)
+
+
+def _distinct(rows: pa.Table) -> pa.Table:
+    """The rows, each with an id of its own: things so like that they share one are told apart by their order.
+
+    Scenes that are answered each on its own may show the same thing: there the id is the thing's.
+    """
+    ids = rows.column("id").to_pylist()
+    if len(set(ids)) == len(ids):
+        return rows
+    seen: Counter[tuple[str, tuple[str, ...]]] = Counter()
+    own = []
+    for key in zip(ids, map(tuple, rows.column("scene_ids").to_pylist()), strict=True):
+        seen[key] += 1
+        own.append(key[0] if seen[key] == 1 else _other(key[0], seen[key]))
+    return rows.set_column(rows.column_names.index("id"), "id", pa.array(own, pa.string()))
+
+
+def _other(name: str, number: int) -> str:
+    return hashlib.sha256(f"{name}|{number}".encode()).hexdigest()[: len(name)]
+
+
 def write_empty(store: Store, query_id: str) -> str:
     """Write the valid empty file of a question that found nothing; the file's name."""
-    nothing = {name: np.empty(0, dtype=object) for name in GEOMETRIES}
-    rows = PART_SCHEMA.empty_table().drop_columns([_CELL])
     name = object_name(query_id, EMPTY_CELL)
-    _write_objects(store, name, rows, nothing)
+    store.write(name, encoded_table(OBJECT_SCHEMA.empty_table(), COVERINGS))
     return name
 
 
@@ -204,20 +244,6 @@ def write_texts(store: Store, rows: Sequence[AnswerRow], origin: Origin) -> str:
     return name
 
 
-def total_bounds(geometries: Iterator[shapely.Geometry]) -> Bounds:
-    """West, south, east and north around all geometries, degrees."""
-    west, south, east, north = shapely.total_bounds(list(geometries)).tolist()
-    return west, south, east, north
-
-
-def _object_record(item: SceneObject, origin: Origin) -> dict[str, object]:
-    record = {name: getattr(item, name) for name in PART_SCHEMA.names if hasattr(item, name)}
-    record |= {name: shapely.to_wkb(getattr(item, name)) for name in GEOMETRIES}
-    record |= {"query_id": origin.query.id, "query": origin.query.text, "run_id": origin.run_id}
-    record["datetime"] = instant(item.datetime)
-    return record
-
-
 def _count_rows(file: BinaryIO) -> int:
     return int(pq.read_metadata(file).num_rows)
 
@@ -242,9 +268,3 @@ def instant(text: str | None) -> datetime | None:
         return None
     instant = datetime.fromisoformat(text)
     return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
-
-
-def _write_objects(store: Store, name: str, rows: pa.Table, shapes: Shapes) -> bytes:
-    data = encoded_table(rows, shapes, schema=OBJECT_SCHEMA, coverings=COVERINGS)
-    store.write(name, data)
-    return data

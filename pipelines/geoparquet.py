@@ -1,7 +1,7 @@
 """Tables of places as GeoParquet 1.1 bytes, the same for the same rows. Knows no column's meaning."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cache
 from io import BytesIO
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 import geopandas
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import shapely
 from numpy.typing import NDArray
@@ -22,8 +23,6 @@ BBOX = pa.struct([(side, pa.float64()) for side in ("xmin", "ymin", "xmax", "yma
 
 Bounds = tuple[float, float, float, float]
 """West, south, east, north, degrees."""
-Shapes = Mapping[str, NDArray[np.object_]]
-"""Geometries of each geometry column, shapely objects or None."""
 
 
 def geoparquet_bytes(
@@ -41,53 +40,62 @@ def geoparquet_bytes(
         name: shapely.to_wkb(shapes[name]) if name in shapes else list(columns[name]) for name in columns
     }
     fields = pa.schema([field for field in schema if field.name in columns])
-    return encoded_table(pa.table(plain, schema=fields), shapes, schema=schema, coverings=coverings)
-
-
-def encoded_table(
-    table: pa.Table, shapes: Shapes, *, schema: pa.Schema, coverings: Mapping[str, str]
-) -> bytes:
-    """Encode a table whose geometry columns are WKB already.
-
-    Args:
-        table: all columns but the covering boxes.
-        shapes: the same geometries as shapely objects.
-        schema: Arrow types and order of all columns, covering boxes among them.
-        coverings: geometry column to the column of its covering box, the primary geometry first.
-    """
+    table = pa.table(plain, schema=fields)
     for name, box in coverings.items():
         if box not in table.column_names:
-            table = table.append_column(box, _boxes(shapes[name]))
+            table = table.append_column(box, boxes_of(shapes[name]))
+    return encoded_table(table.select(schema.names).cast(schema), coverings)
+
+
+def encoded_table(table: pa.Table, coverings: Mapping[str, str]) -> bytes:
+    """Encode a table whose geometry columns are WKB, with their covering boxes beside them.
+
+    Args:
+        table: all columns.
+        coverings: geometry column to the column of its covering box, the primary geometry first.
+    """
     # One chunk a column: where the chunks end would show in the pages of the file.
-    whole = table.select(schema.names).cast(schema).combine_chunks()
-    return _encoded(whole, _described(shapes, coverings))
+    return _encoded(table.combine_chunks(), _described(table, coverings), tuple(coverings))
+
+
+def hilbert_distances(points: NDArray[np.float64], bounds: Bounds) -> NDArray[np.int64]:
+    """Place (n,) of points (n, 2) along a Hilbert curve over fixed bounds."""
+    places = geopandas.GeoSeries(geopandas.points_from_xy(*points.T), crs=LONLAT)
+    return np.asarray(places.hilbert_distance(total_bounds=bounds), dtype=np.int64)
 
 
 def hilbert_order(
     geometries: Sequence[shapely.Geometry], bounds: Bounds, ids: Sequence[str]
 ) -> NDArray[np.int64]:
     """Order of places along a Hilbert curve over fixed bounds; ties stand by id."""
-    points = geopandas.GeoSeries(shapely.point_on_surface(np.asarray(geometries, dtype=object)), crs=LONLAT)
-    distance = points.hilbert_distance(total_bounds=bounds).to_numpy()
-    return np.lexsort((np.asarray(ids), distance))
+    points = shapely.get_coordinates(shapely.point_on_surface(np.asarray(geometries, dtype=object)))
+    return np.lexsort((np.asarray(ids), hilbert_distances(points.reshape(-1, 2), bounds)))
 
 
-def _boxes(shapes: NDArray[np.object_]) -> pa.StructArray:
+def boxes_of(shapes: NDArray[np.object_]) -> pa.StructArray:
     """Covering boxes; null where there is no shape."""
     bounds = shapely.bounds(shapes).reshape(-1, 4)
     sides = [pa.array(side) for side in bounds.T]
     return pa.StructArray.from_arrays(sides, fields=list(BBOX), mask=pa.array(shapely.is_missing(shapes)))
 
 
-def _described(shapes: Shapes, coverings: Mapping[str, str]) -> dict[str, object]:
+def covered_by(boxes: pa.ChunkedArray) -> Bounds | None:
+    """West, south, east and north around all covering boxes, None where there is none."""
+    ends = [pc.min_max(pc.struct_field(boxes, name)) for name in BBOX.names]
+    west, south, east, north = (
+        end[which].as_py() for end, which in zip(ends, ("min", "min", "max", "max"), strict=True)
+    )
+    return None if west is None else (west, south, east, north)
+
+
+def _described(table: pa.Table, coverings: Mapping[str, str]) -> dict[str, object]:
     """The note `geo` of a file: geopandas' own, with the types and bounds of these geometries."""
     geo: dict[str, Any] = json.loads(_geo_template(tuple(coverings)))
     for name, box in coverings.items():
         column = geo["columns"][name]
-        there = shapes[name][~shapely.is_missing(shapes[name])]
-        column["geometry_types"] = _type_names(there)
-        if len(there := there[~shapely.is_empty(there)]):
-            column["bbox"] = shapely.total_bounds(there).tolist()
+        column["geometry_types"] = _type_names(table.column(name))
+        if (bounds := covered_by(table.column(box))) is not None:
+            column["bbox"] = list(bounds)
         column["covering"] = {"bbox": {side: [box, side] for side in BBOX.names}}
     return geo
 
@@ -101,23 +109,48 @@ def _geo_template(names: tuple[str, ...]) -> str:
     return str((pq.read_schema(raw).metadata or {})[b"geo"], "utf-8")
 
 
-def _type_names(shapes: NDArray[np.object_]) -> list[str]:
-    kinds = np.unique(np.stack([shapely.get_type_id(shapes), shapely.has_z(shapes)], axis=1), axis=0)
-    return sorted(_TYPE_NAMES[kind] + (" Z" if has_z else "") for kind, has_z in kinds.tolist())
+def _type_names(wkb: pa.ChunkedArray) -> list[str]:
+    """Kinds of the geometries of a column, as their headers tell: of each kind the first is looked at."""
+    headers = pc.binary_slice(wkb, 0, _HEADER_BYTES)
+    kinds = pc.unique(headers).drop_null()
+    firsts = [wkb[pc.index(headers, kind).as_py()].as_py() for kind in kinds]
+    return sorted(
+        {shape.geom_type + " Z" * shape.has_z for shape in shapely.from_wkb(np.array(firsts, dtype=object))}
+    )
 
 
-_TYPE_NAMES = (
-    *("Point", "LineString", "LinearRing", "Polygon"),
-    *("MultiPoint", "MultiLineString", "MultiPolygon", "GeometryCollection"),
-)
-"""By shapely's type ids."""
+_HEADER_BYTES = 5
+"""Of WKB: byte order and type."""
 
 
-def _encoded(table: pa.Table, geo: dict[str, object]) -> bytes:
+def _leaves(schema: pa.Schema) -> Iterator[tuple[str, pa.DataType]]:
+    """Columns as Parquet counts them, by path, and their types."""
+    for field in schema:
+        if pa.types.is_struct(field.type):
+            yield from ((f"{field.name}.{child.name}", child.type) for child in field.type)
+        elif pa.types.is_list(field.type):
+            yield f"{field.name}.list.element", field.type.value_type
+        else:
+            yield field.name, field.type
+
+
+def _encoding(schema: pa.Schema, geometries: Collection[str]) -> dict[str, Any]:
+    """How columns are written: outlines profit from neither dictionaries nor least and greatest values."""
+    leaves = list(_leaves(schema))
+    return {
+        "compression": "zstd",
+        "compression_level": ZSTD_LEVEL,
+        "use_dictionary": [path for path, kind in leaves if pa.types.is_string(kind) and path != "id"],
+        "write_statistics": [path for path, _ in leaves if path not in geometries],
+    }
+
+
+def _encoded(table: pa.Table, geo: dict[str, object], geometries: Collection[str]) -> bytes:
     """The file's bytes; of all notes only GeoParquet's own stay."""
     noted = table.replace_schema_metadata({b"geo": json.dumps(geo)})
-    sink = BytesIO()
-    with pq.ParquetWriter(sink, noted.schema, compression="zstd", compression_level=ZSTD_LEVEL) as writer:
+    sink = pa.BufferOutputStream()
+    with pq.ParquetWriter(sink, noted.schema, **_encoding(noted.schema, geometries)) as writer:
         if len(noted):  # a row group without rows would have no statistics
             writer.write_table(noted, row_group_size=ROW_GROUP)
-    return sink.getvalue()
+    data: bytes = sink.getvalue().to_pybytes()
+    return data

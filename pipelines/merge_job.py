@@ -3,26 +3,28 @@
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from pipelines.cells import frozen_zoom
 from pipelines.changed import Changed
 from pipelines.dataset import Origin, write_texts
+from pipelines.driving import Drive, in_turn
 from pipelines.errors import IncompleteError
-from pipelines.ledger import committed, ledger_name
-from pipelines.merge_step import MergeParts, merge_step, one_by_one, scene_rows
+from pipelines.ground import ground_of
+from pipelines.ledger import FOLDER as LEDGER
+from pipelines.ledger import AnswerRow, committed, ledger_name, read_rows
 from pipelines.plan import Plan
 from pipelines.question_merge import QuestionMerge
-from pipelines.staging import StagedMerge, StagedQuestion, total
+from pipelines.scene_merge import SceneMerger
+from pipelines.scene_views import SceneViews
+from pipelines.scratch import scratch_of
+from pipelines.settling import Settling
+from pipelines.staging import CellStep, StagedMerge, StagedQuestion, total
 from pipelines.storage import Store
 from pipelines.tasks import pending_chunks
 from reasoner.query import Query, Task
 
 
-def merge_job(
-    store: Store, plan: Plan, *, only: Changed | None = None, merge_parts: MergeParts = one_by_one
-) -> None:
+def merge_job(store: Store, plan: Plan, *, only: Changed | None = None, drive: Drive = in_turn) -> None:
     """Write objects and texts of every question; doing it again gives the same bytes.
 
     Args:
@@ -32,13 +34,13 @@ def merge_job(
             their objects hang together with are merged, and only cells with an object of these are
             written; every file ends with the bytes that a merge of everything gives at the same zoom.
             None merges everything. A question without objects so far is merged whole in either case.
-        merge_parts: what drives the merge of scenes and questions.
+        drive: what drives the steps.
 
     Raises:
         IncompleteError: a ledger file is missing.
         OSError: the storage refuses.
     """
-    with staged_merge(store, plan, only=only, merge_parts=merge_parts) as staged:
+    with staged_merge(store, plan, only=only, drive=drive) as staged:
         staged.write()
     for query in plan.queries:
         if query.task is not Task.LOCATE:
@@ -47,7 +49,7 @@ def merge_job(
 
 @contextmanager
 def staged_merge(
-    store: Store, plan: Plan, *, only: Changed | None = None, merge_parts: MergeParts = one_by_one
+    store: Store, plan: Plan, *, only: Changed | None = None, drive: Drive = in_turn
 ) -> Iterator[StagedMerge]:
     """Work out the objects of every question, for a block that compares them with those before, or writes.
 
@@ -55,7 +57,7 @@ def staged_merge(
         store: the output folder.
         plan: the frozen plan.
         only: what changed since the folder's objects were merged, None for everything.
-        merge_parts: what drives the merge of scenes and questions.
+        drive: what drives the steps.
 
     Raises:
         IncompleteError: a ledger file is missing.
@@ -63,14 +65,13 @@ def staged_merge(
     """
     _check_complete(store, plan)
     queries = [query for query in plan.queries if query.task is Task.LOCATE]
-    with TemporaryDirectory(prefix="remotereasoner-") as folder:
-        step = merge_step(store, plan)
+    sizes = store.sizes(LEDGER)
+    with scratch_of(store, shared=plan.config.address is not None) as scratch:
+        views = SceneViews(plan, ground_of(plan.scenes, plan.config.scene_overlap))
+        merger = SceneMerger(views, Settling(store, scratch, plan.run_id, plan.aoi), drive)
         # One at a time: the things at one question's seams are given up before the next is merged.
-        questions = tuple(
-            QuestionMerge(step, query, merge_parts=merge_parts, folder=Path(folder)).staged(only)
-            for query in queries
-        )
-        yield StagedMerge(store, _zoom(store, questions), questions)
+        questions = tuple(QuestionMerge(merger, query, sizes=sizes).staged(only) for query in queries)
+        yield StagedMerge(CellStep(store, scratch), _zoom(store, questions), questions, drive)
 
 
 def _zoom(store: Store, questions: tuple[StagedQuestion, ...]) -> int:
@@ -102,5 +103,12 @@ def collect_texts(store: Store, plan: Plan, query: Query, *, into: Store) -> Non
     Raises:
         FileNotFoundError: a ledger file is missing.
     """
-    rows = [row for scene in range(len(plan.scenes)) for row in scene_rows(store, plan, scene, query)]
+    rows = [row for scene in range(len(plan.scenes)) for row in _scene_rows(store, plan, scene, query)]
     write_texts(into, rows, Origin(query, plan.run_id))
+
+
+def _scene_rows(store: Store, plan: Plan, scene: int, query: Query) -> Iterator[AnswerRow]:
+    """Ledger rows of one scene (index in the plan) and question, chunk by chunk."""
+    transform = plan.scenes[scene].work.transform
+    for ref in plan.chunks_of(scene):
+        yield from read_rows(store, ledger_name(query.id, ref.chunk_id), transform=transform)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import shapely
 
 from pipelines.cells import EMPTY_CELL
@@ -19,7 +18,9 @@ from pipelines.dataset import (
     write_empty,
 )
 from pipelines.keeping import Outlines, Pairs, kept_ids, same_things
-from pipelines.staging import Part, StagedMerge, StagedQuestion
+from pipelines.scratch import get, put
+from pipelines.settling import Part
+from pipelines.staging import CellTask, StagedMerge, StagedQuestion
 from pipelines.storage import Store
 from reasoner.query import Query
 
@@ -41,14 +42,14 @@ class NightCells:
 
     def keep_ids(self) -> list[Change]:
         """Give new objects the ids of the published ones they are the same as; what changed."""
-        cells = self.merged.cells(self.question)
-        split = [self.merged.split(self.question, cell) for cell in cells]
+        step = self.merged.step
+        split = [step.split(item) for item in self.merged.tasks(self.question)]
         others = {name for stays, _ in split for name in stays.column("id").to_pylist()}
         before = _compared([goes for _, goes in split])
-        now = _compared([pq.read_table(part.path) for part in self.question.parts])
+        now = _compared([get(step.scratch, part.name) for part in self.question.parts])
         pairs = same_things(_outlines(before), _outlines(now))
         ids = kept_ids(_outlines(before), _outlines(now), pairs, others=others)
-        _set_ids(self.question.parts, ids)
+        _set_ids(step.scratch, self.question.parts, ids)
         return self._changes(before, now, pairs, ids)
 
     def staged(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -57,9 +58,10 @@ class NightCells:
         Returns:
             Names of the staged files, and of the published files that go.
         """
-        touched = self.merged.cells(self.question)
-        written = {cell for cell in touched if self._stage_cell(cell)}
-        old = set(object_cells(self.merged.store, self.query.id))
+        tasks = self.merged.tasks(self.question)
+        touched = [item.cell for item in tasks]
+        written = {item.cell for item in tasks if self._stage_cell(item)}
+        old = set(object_cells(self.merged.step.store, self.query.id))
         left = (old - set(touched) - {EMPTY_CELL}) | written
         if not left:
             write_empty(self.stage, self.query.id)
@@ -74,13 +76,13 @@ class NightCells:
             yield from (file for file in (name, described) if file and self._is_new(file))
 
     def _is_new(self, name: str) -> bool:
-        return differs(self.merged.store, self.stage, name)
+        return differs(self.merged.step.store, self.stage, name)
 
-    def _stage_cell(self, cell: str) -> bool:
+    def _stage_cell(self, item: CellTask) -> bool:
         """Write a cell's rows into the stage; False where it has none any more."""
-        rows = self.merged.after(self.question, cell)
+        rows = self.merged.step.after(item)
         if len(rows):
-            write_cell(self.stage, self.query.id, cell, rows)
+            write_cell(self.stage, self.query.id, item.cell, rows)
         return bool(len(rows))
 
     def _name(self, cell: str) -> str:
@@ -120,10 +122,10 @@ def _sides(table: pa.Table) -> list[Side]:
     return [side(record) for record in table.to_pylist()]
 
 
-def _set_ids(parts: Sequence[Part], ids: Sequence[str]) -> None:
+def _set_ids(scratch: Store, parts: Sequence[Part], ids: Sequence[str]) -> None:
     first = 0
     for part in parts:
-        table = pq.read_table(part.path)
+        table = get(scratch, part.name)
         own = pa.array(ids[first : first + len(table)], pa.string())
-        pq.write_table(table.set_column(table.column_names.index("id"), "id", own), part.path)
+        put(scratch, part.name, table.set_column(table.column_names.index("id"), "id", own))
         first += len(table)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from pipelines.changes import Change
 from pipelines.dataset import TEXTS, object_files
+from pipelines.driving import Drive
 from pipelines.merge_job import collect_texts, staged_merge
-from pipelines.merge_step import MergeParts
 from pipelines.night_cells import NightCells, differs
 from pipelines.plan import Plan
 from pipelines.plan_difference import Difference
@@ -43,14 +43,14 @@ class NightMerge:
     what: Difference
     """What differs from the published one."""
 
-    def __call__(self, merge_parts: MergeParts) -> Staged:
+    def __call__(self, drive: Drive) -> Staged:
         """Merge every new question wholly, and of the others what the changed scenes touch.
 
         Raises:
             IncompleteError: a ledger file is missing.
             OSError: the storage refuses.
         """
-        with staged_merge(self.store, self.plan, only=self.what.changed, merge_parts=merge_parts) as merged:
+        with staged_merge(self.store, self.plan, only=self.what.changed, drive=drive) as merged:
             results = list(self._objects(merged))
         return Staged(
             writes=(*(name for each in results for name in each.writes), *self._texts()),

@@ -1,64 +1,101 @@
 """From things in a scene's coordinates to rows of objects. Knows neither cells nor files."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Self
+from collections.abc import Sequence
+from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 import shapely
+from numpy.typing import NDArray
 
-from pipelines.dataset import Origin, object_part
+from pipelines.cells import places_of
+from pipelines.dataset import CELL, GEOMETRIES, PART_SCHEMA, POINT, Origin, instant
+from pipelines.geoparquet import boxes_of
+from pipelines.open_sightings import Told
 from pipelines.plan import PlannedScene
-from tiling.merging import Merged
-from tiling.scene_object import scene_objects
+from tiling.scene_object import SceneObjects, scene_objects
 
 
 @dataclass(frozen=True, slots=True)
 class Placed:
     """Things with what is known of the ground they lie on; all in one order."""
 
-    things: tuple[Merged, ...]
+    told: Told
     """The things, world coordinates of one scene."""
-    at_edge: tuple[bool, ...]
-    """Which touch an edge past which nothing is seen."""
-    scene_ids: tuple[tuple[str, ...], ...] | None = None
+    at_edge: NDArray[np.bool_]
+    """(n,) which touch an edge past which nothing is seen."""
+    scene_ids: Sequence[Sequence[str]] | None = None
     """The scenes that stand in each, None where that is the scene alone."""
-
-    @classmethod
-    def of(cls, things: Sequence[Merged]) -> Self:
-        """Things of a scene that is seen whole and shares no ground: its edge is the edge."""
-        edges = (any(member.touches_scene_edge for member in thing.members) for thing in things)
-        return cls(tuple(things), tuple(edges))
 
 
 def object_rows(
-    placed: Placed,
-    planned: PlannedScene,
-    origin: Origin,
-    thinking: Mapping[str, str],
-    *,
-    aoi: shapely.Geometry | None,
+    placed: Placed, planned: PlannedScene, origin: Origin, *, aoi: shapely.Geometry | None
 ) -> pa.Table:
-    """Rows of things, those outside the area of interest left out.
+    """Rows of things, those outside the area of interest left out: a part of the objects.
 
     Args:
         placed: the things.
         planned: the scene in whose coordinates they are.
         origin: question and run.
-        thinking: what the reasoner thought, by tile; of the tiles that represent the things at least.
         aoi: area of interest, longitude and latitude; None for no bounds.
 
     Raises:
         SceneError: a coordinate has no longitude and latitude.
     """
-    objects = scene_objects(placed.things, planned.scene, planned.work, query_id=origin.query.id)
-    names = placed.scene_ids or tuple(item.scene_ids for item in objects)
-    told = [
-        (replace(item, touches_scene_edge=edge, scene_ids=scenes), thinking[thing.representative.tile_id])
-        for item, thing, edge, scenes in zip(objects, placed.things, placed.at_edge, names, strict=True)
-    ]
-    if aoi is not None:
-        shapely.prepare(aoi)
-        inside = shapely.intersects(aoi, [item.geometry for item, _ in told])
-        told = [each for each, is_inside in zip(told, inside, strict=True) if is_inside]
-    return object_part([item for item, _ in told], [thought for _, thought in told], origin)
+    if not len(placed.told.things):
+        return PART_SCHEMA.empty_table()
+    objects = scene_objects(placed.told.things, planned.scene, query_id=origin.query.id)
+    values = {
+        **_shown(objects),
+        **_seen(placed, planned),
+        **_same(len(objects), {
+            "query_id": origin.query.id, "query": origin.query.text, "run_id": origin.run_id,
+            "datetime": instant(planned.scene.datetime),
+        }),
+    }  # fmt: skip
+    rows = pa.Table.from_arrays([values[field.name] for field in PART_SCHEMA], schema=PART_SCHEMA)
+    if aoi is None:
+        return rows
+    shapely.prepare(aoi)
+    return rows.filter(pa.array(shapely.intersects(aoi, objects.geometry)))
+
+
+def _shown(objects: SceneObjects) -> dict[str, pa.Array]:
+    """Columns of what is on the ground."""
+    shapes = {name: getattr(objects, name) for name in GEOMETRIES}
+    places = places_of(objects.geometry)
+    return {
+        "id": pa.array(objects.id, pa.string()),
+        **{name: pa.array(shapely.to_wkb(each), pa.binary()) for name, each in shapes.items()},
+        "bbox": boxes_of(objects.geometry),
+        "region_bbox": boxes_of(objects.region),
+        "area_m2": pa.array(objects.area_m2),
+        CELL: pa.array(places.cells, pa.string()),
+        **{side: pa.array(column) for side, column in zip(POINT, places.points.T, strict=True)},
+    }
+
+
+def _seen(placed: Placed, planned: PlannedScene) -> dict[str, pa.Array]:
+    """Columns of what was seen and said."""
+    things = placed.told.things
+    scenes = placed.scene_ids or [[planned.scene.scene_id]] * len(things)
+    return {
+        "label": pa.array(things.label, pa.string()),
+        "score": pa.array(things.score),
+        "n_fragments": pa.array(things.n_fragments, pa.int32()),
+        "tile_ids": pa.ListArray.from_arrays(
+            pa.array(things.tile_starts, pa.int32()), pa.array(things.tile_ids, pa.string())
+        ),
+        "touches_scene_edge": pa.array(placed.at_edge),
+        "valid_fraction": pa.array(things.valid_fraction),
+        "thinking": pa.array(placed.told.thinking, pa.string()),
+        "scene_ids": pa.array(scenes, pa.list_(pa.string())),
+    }
+
+
+def _same(count: int, values: dict[str, object]) -> dict[str, pa.Array]:
+    """Columns that hold one value."""
+    return {
+        name: pa.repeat(pa.scalar(value, PART_SCHEMA.field(name).type), count)
+        for name, value in values.items()
+    }

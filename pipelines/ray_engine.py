@@ -6,7 +6,7 @@ every core free, when the actors' share of a small machine left little for the r
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,15 +16,13 @@ from ray.exceptions import RayError, RayTaskError
 
 from pipelines.infer_chunk import failed_chunk
 from pipelines.lending import Lending
-from pipelines.merge_step import MergeItem, MergeStep, SceneMerge
 from pipelines.models import ModelRecipe
 from pipelines.needs import Cluster
 from pipelines.ray_cluster import IO_CPUS, connect, room
 from pipelines.ray_pool import ActorPool, Slot
+from pipelines.ray_spread import lent_to
 from pipelines.steps import CommitStep, InferStep, ReadStep
 from pipelines.tasks import ChunkAnswers, ChunkDone, ChunkRead, ChunkTask, Pending
-from reasoner.query import Query
-from tiling.buckets import lend
 
 STREAMED_TRIES = 2
 """Tries of a chunk among others. One whose worker dies each time is then tried alone, so that it takes no
@@ -59,7 +57,7 @@ def run_chunks(
     if not pending:
         return
     connect(cluster.address)
-    pool, lent = ActorPool(cluster), _lent(cluster.address)
+    pool, lent = ActorPool(cluster), lent_to(cluster.address)
     steps = (read, partial(InferStep, recipe), commit)
     line = _Line(*(ray.put(Lending(step, lent)) for step in steps))
     left: Sequence[Pending] = pending
@@ -218,40 +216,3 @@ def _commit_one(commit: Callable[[ChunkAnswers], ChunkDone], answers: ChunkAnswe
 def _give_up(commit: Callable[[ChunkAnswers], ChunkDone], chunk: Pending) -> ChunkDone:
     reason = f"the worker died {STREAMED_TRIES + 1} times on this chunk, the last time with nothing beside it"
     return commit(failed_chunk(chunk.task(), reason))
-
-
-def _lent(address: str | None) -> Mapping[str, str]:
-    """Access to object storage for the workers of a cluster; those of this process share its environment."""
-    return lend() if address else {}
-
-
-def merge_parts(step: MergeStep, items: Sequence[MergeItem]) -> Iterator[SceneMerge]:
-    """Merge scenes and questions as Ray tasks, a bounded number at a time; in the order of the items.
-
-    Raises:
-        RequestError: no such cluster.
-        ray.exceptions.RayError: the cluster fails.
-    """
-    connect(step.plan.config.address)
-    shared: ray.ObjectRef[Any] = ray.put(Lending(step, _lent(step.plan.config.address)))
-    waiting = deque[ray.ObjectRef[SceneMerge]]()
-    at_once = 2 * max(1, int(room().cpus))
-    for scene, query in items:
-        if len(waiting) >= at_once:
-            yield _table(waiting.popleft())
-        waiting.append(_merge_one.remote(shared, scene, query))
-    while waiting:
-        yield _table(waiting.popleft())
-
-
-def _table(ref: "ray.ObjectRef[SceneMerge]") -> SceneMerge:
-    """A merged table; what its task raised is raised here as itself."""
-    try:
-        return ray.get(ref)
-    except RayTaskError as error:
-        raise error.cause from error
-
-
-@ray.remote(num_cpus=1)
-def _merge_one(step: Callable[[int, Query], SceneMerge], scene: int, query: Query) -> SceneMerge:
-    return step(scene, query)

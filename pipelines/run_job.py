@@ -11,11 +11,11 @@ from pipelines.changes import FOLDER as CHANGES
 from pipelines.collection import missing_files, publish, published_files, withdraw
 from pipelines.config import Engine, JobConfig
 from pipelines.dataset import TEXTS, count_objects, object_files
+from pipelines.driving import Drive, in_turn
 from pipelines.errors import RequestError
 from pipelines.ledger import Status, committed, ledger_name, read_table
 from pipelines.lock import LEASE, Lease, Lock
 from pipelines.merge_job import merge_job
-from pipelines.merge_step import MergeParts, one_by_one
 from pipelines.models import ModelRecipe
 from pipelines.needs import check_engine, wanted_cluster
 from pipelines.opening_job import draft_job, freeze_job, stopping, writing
@@ -32,8 +32,6 @@ from tiling.patience import LONG
 
 READERS = 16
 """Ledger files read at once: after a resumed run there may be tens of thousands in a bucket."""
-RAY_MERGES = 16
-"""Scenes times questions from which the merge is spread over Ray."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +135,7 @@ def finish(store: Store, plan: Plan, *, failed: int, listener: Listener = ignore
     if published is not None and not missing_files(store, published):
         return
     listener(MergeStarted(len(plan.scenes)))
-    merge_job(store, plan, merge_parts=merge_driver(plan, n_items=len(plan.scenes) * len(plan.queries)))
+    merge_job(store, plan, drive=merge_driver(plan))
     publish(store, plan, files=result_files(store), failed=failed)
 
 
@@ -180,13 +178,13 @@ def _drive(store: Store, plan: Plan, pending: Sequence[Pending]) -> Iterator[Chu
     return ray_engine.run_chunks(pending, read=read, recipe=recipe, commit=commit, cluster=cluster)
 
 
-def merge_driver(plan: Plan, *, n_items: int) -> MergeParts:
-    """What drives the merge of so many scenes times questions; a few are done sooner than Ray tasks start."""
-    if plan.config.engine is Engine.LOOP or n_items < RAY_MERGES:
-        return one_by_one
-    from pipelines import ray_engine
+def merge_driver(plan: Plan) -> Drive:
+    """What drives the merge."""
+    if plan.config.engine is Engine.LOOP:
+        return in_turn
+    from pipelines.ray_spread import Spread
 
-    return ray_engine.merge_parts
+    return Spread(plan.config.address)
 
 
 def _earlier(store: Store, plan: Plan, before: set[tuple[str, str]]) -> Counter[str]:

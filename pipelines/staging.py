@@ -3,10 +3,8 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import shapely
 
 from pipelines.cells import EMPTY_CELL, cell_bounds
@@ -17,32 +15,18 @@ from pipelines.dataset import (
     object_cells,
     object_files,
     object_name,
-    part_cells,
     read_cell,
     split_rows,
     write_cell,
     write_empty,
 )
+from pipelines.driving import Drive
+from pipelines.scratch import get
+from pipelines.settling import Part
 from pipelines.storage import Store
 
 _MARGIN = 1e-6
 """Degrees that a cell is widened by when ground is looked for in it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """Objects of one question, set down in a local file until their cells are known."""
-
-    path: Path
-    """The local file."""
-    cells: Counter[str]
-    """Objects per deepest cell."""
-
-
-def set_down(table: pa.Table, path: Path) -> Part:
-    """Put a table of objects aside."""
-    pq.write_table(table, path)
-    return Part(path, Counter(part_cells(table)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,35 +54,81 @@ class StagedQuestion:
 
 
 @dataclass(frozen=True, slots=True)
-class StagedMerge:
-    """The new objects of an output folder, before any of its files is touched.
+class CellTask:
+    """One cell of one question."""
 
-    It lives as long as the block that made it: its rows lie in temporary files.
-    """
+    query_id: str
+    """The question."""
+    cell: str
+    """The cell."""
+    names: tuple[str, ...]
+    """Files put aside that hold new rows of it."""
+    replaced: Replaced | None
+    """The rows so far that they stand for, None where they stand for all."""
+
+
+@dataclass(frozen=True, slots=True)
+class CellStep:
+    """Works out and writes cells; a plain picklable callable."""
 
     store: Store
     """The output folder."""
+    scratch: Store
+    """Where new rows are put aside."""
+
+    def __call__(self, item: CellTask) -> bool:
+        """Write a cell's file and item, each atomically; False, and nothing written, where it has no rows.
+
+        Raises:
+            OSError: the storage refuses.
+        """
+        rows = self.after(item)
+        if len(rows):
+            write_cell(self.store, item.query_id, item.cell, rows)
+        return bool(len(rows))
+
+    def after(self, item: CellTask) -> pa.Table:
+        """Rows that the cell's file will hold, in no order; none where it will be deleted."""
+        new = [cell_rows(get(self.scratch, name), item.cell) for name in item.names]
+        return pa.concat_tables([self.split(item)[0], *new])
+
+    def before(self, item: CellTask) -> pa.Table:
+        """Rows that the cell's file holds now, none where there is no file."""
+        if not self.store.exists(object_name(item.query_id, item.cell)):
+            return empty_part()
+        return read_cell(self.store, item.query_id, item.cell)
+
+    def split(self, item: CellTask) -> tuple[pa.Table, pa.Table]:
+        """Rows that the cell's file holds now: those that stay, and those that new rows stand for."""
+        if item.replaced is None:
+            return empty_part(), self.before(item)
+        return split_rows(self.before(item), item.replaced.scene_ids, item.replaced.outlines)
+
+
+@dataclass(frozen=True, slots=True)
+class StagedMerge:
+    """The new objects of an output folder, before any of its files is touched.
+
+    It lives as long as the block that made it: its rows are put aside for so long.
+    """
+
+    step: CellStep
+    """Works out and writes cells."""
     zoom: int
-    """Zoom of its cells."""
+    """Zoom of the cells."""
     questions: tuple[StagedQuestion, ...]
     """One per question that locates."""
+    drive: Drive
+    """What drives the step."""
 
-    def cells(self, question: StagedQuestion) -> list[str]:
-        """Cells of a question that will be written or deleted, sorted; all others stay as they are."""
-        new = {key[: self.zoom] for part in question.parts for key in part.cells}
-        return sorted(new | set(self._old_cells(question)))
-
-    def before(self, question: StagedQuestion, cell: str) -> pa.Table:
-        """Rows that the cell's file holds now, none where there is no file."""
-        if not self.store.exists(object_name(question.query_id, cell)):
-            return empty_part()
-        return read_cell(self.store, question.query_id, cell)
-
-    def after(self, question: StagedQuestion, cell: str) -> pa.Table:
-        """Rows that the cell's file will hold, in no order; none where it will be deleted."""
-        touched = [part for part in question.parts if any(key.startswith(cell) for key in part.cells)]
-        new = [cell_rows(pq.read_table(part.path), cell) for part in touched]
-        return pa.concat_tables([self.split(question, cell)[0], *new])
+    def tasks(self, question: StagedQuestion) -> list[CellTask]:
+        """The cells of a question that will be written or deleted, sorted; all others stay as they are."""
+        names: dict[str, list[str]] = {}
+        for part in question.parts:
+            for cell in {key[: self.zoom] for key in part.cells}:
+                names.setdefault(cell, []).append(part.name)
+        cells = sorted(names.keys() | set(self._old_cells(question)))
+        return [self._task(question, cell, tuple(names.get(cell, ()))) for cell in cells]
 
     def write(self) -> None:
         """Write and delete the cells' files, each atomically; doing it again gives the same bytes.
@@ -110,36 +140,31 @@ class StagedMerge:
             self._write(question)
 
     def _write(self, question: StagedQuestion) -> None:
-        cells = self.cells(question)
-        gone = set()
-        for cell in cells:
-            rows = self.after(question, cell)
-            if len(rows):
-                write_cell(self.store, question.query_id, cell, rows)
-            else:
-                gone.add(object_name(question.query_id, cell))
+        store, tasks = self.step.store, self.tasks(question)
+        written = list(self.drive(self.step, tasks))
+        gone = {
+            object_name(item.query_id, item.cell)
+            for item, is_there in zip(tasks, written, strict=True)
+            if not is_there
+        }
         empty = object_name(question.query_id, EMPTY_CELL)
-        if set(object_files(self.store, question.query_id)) - gone - {empty}:
+        if set(object_files(store, question.query_id)) - gone - {empty}:
             gone.add(empty)
         else:
-            write_empty(self.store, question.query_id)
-        self.store.remove(sorted(gone | {item_name(name) for name in gone}))
-
-    def split(self, question: StagedQuestion, cell: str) -> tuple[pa.Table, pa.Table]:
-        """Rows that the cell's file holds now: those that stay, and those that new rows stand for."""
-        before, replaced = self.before(question, cell), question.replaced
-        if replaced is None:
-            return empty_part(), before
-        return split_rows(before, replaced.scene_ids, replaced.outlines)
+            write_empty(store, question.query_id)
+        store.remove(sorted(gone | {item_name(name) for name in gone}))
 
     def _old_cells(self, question: StagedQuestion) -> list[str]:
         """Cells that hold a row to be replaced; only files over the replaced rows' ground are opened."""
-        cells = [cell for cell in object_cells(self.store, question.query_id) if cell != EMPTY_CELL]
+        cells = [cell for cell in object_cells(self.step.store, question.query_id) if cell != EMPTY_CELL]
         if question.replaced is None:
             return cells
         tree = shapely.STRtree(question.replaced.ground)
         near = [cell for cell in cells if len(tree.query(_area(cell), predicate="intersects"))]
-        return [cell for cell in near if len(self.split(question, cell)[1])]
+        return [cell for cell in near if len(self.step.split(self._task(question, cell, ()))[1])]
+
+    def _task(self, question: StagedQuestion, cell: str, names: tuple[str, ...]) -> CellTask:
+        return CellTask(question.query_id, cell, names, question.replaced)
 
 
 def total(parts: Sequence[Part]) -> Counter[str]:

@@ -166,6 +166,16 @@ class Store:
             found = {str(name).removeprefix(base): _written(info) for name, info in listed.items()}
         return {name: at for name, at in found.items() if TMP_MARK not in name}
 
+    def sizes(self, folder: str) -> dict[str, int]:
+        """Bytes of each finished file below a folder; from one listing."""
+        if self.is_local:
+            found = {name: os.stat(self.path(name)).st_size for name in self._all_names(folder)}
+        else:
+            base = f"{filesystem(self.path(''))[1]}/"
+            listed = self._ask(folder, lambda fs, path: fs.find(path, detail=True))
+            found = {str(name).removeprefix(base): int(info["size"]) for name, info in listed.items()}
+        return {name: size for name, size in found.items() if TMP_MARK not in name}
+
     def remove(self, names: Sequence[str]) -> None:
         """Delete files; a file that is not there is no error."""
         for name in names:

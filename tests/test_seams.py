@@ -18,8 +18,8 @@ from pipelines.run_job import RunReport, run_job
 from pipelines.scoring import score_objects
 from tests.score import Score, score
 from tests.worlds import CRS, LONLAT, NORTH_UP, SHARED, World, objects_of, to_lonlat, write_truth
-from tiling.fragment import Fragment
-from tiling.merging import Merged
+from tiling.deciding import Evidence
+from tiling.ragged import Runs, singles
 from tiling.scene import Transform
 from tiling.writing import write_cog
 from training.kinds import KINDS
@@ -194,15 +194,15 @@ def test_a_turned_scene_has_no_seams_either(tmp_path: Path) -> None:
 def test_the_same_job_without_the_merge_is_far_from_exact(
     hard_world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(merge_step, "merge", one_thing_per_fragment)
+    monkeypatch.setattr(merge_step, "decide", one_thing_per_sighting)
     _, found = found_in(hard_world, tmp_path / "out", (TILE, OVERLAP, 4096))
     results = scores(hard_world, found, ["corner", "twin", "strip", "ring"])
     assert not any(each.is_exact for each in results.values())
     assert all(each.found > each.true for each in results.values())
 
 
-def one_thing_per_fragment(fragments: Sequence[Fragment], **_: object) -> list[Merged]:
-    return [Merged(each.geometry, each.box, (each,), each) for each in fragments]
+def one_thing_per_sighting(evidence: Evidence) -> Runs:
+    return singles(len(evidence))
 
 
 def test_the_scorer_sees_every_kind_of_error() -> None:

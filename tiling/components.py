@@ -2,6 +2,8 @@
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 Pairs = tuple[NDArray[np.int64], NDArray[np.int64]]
 """Indexes of the first and the second of each pair, (m,) each."""
@@ -14,28 +16,9 @@ def components(count: int, pairs: Pairs) -> NDArray[np.int64]:
         count: Number of nodes.
         pairs: Nodes that hang together.
     """
-    labels = np.arange(count)
-    a, b = pairs
-    while True:
-        low = np.minimum(labels[a], labels[b])
-        before = labels.copy()
-        # Hang both ends, and the nodes that stand for them, on the lower label, then shorten the chains.
-        for end in (a, b):
-            np.minimum.at(labels, before[end], low)
-            np.minimum.at(labels, end, low)
-        labels = labels[labels]
-        if (labels == before).all():
-            return labels
-
-
-def groups(labels: NDArray[np.int64], wanted: NDArray[np.bool_]) -> list[NDArray[np.int64]]:
-    """Members of every component, ascending, by label.
-
-    Args:
-        labels: (n,) label of every node.
-        wanted: (n,) which nodes count.
-    """
-    members = np.flatnonzero(wanted)
-    order = members[np.argsort(labels[members], kind="stable")]
-    cuts = np.flatnonzero(np.diff(labels[order])) + 1
-    return np.split(order, cuts) if len(order) else []
+    if not count:
+        return np.empty(0, dtype=np.int64)
+    graph = coo_array((np.ones(len(pairs[0]), dtype=bool), pairs), shape=(count, count))
+    _, labels = connected_components(graph, directed=False)
+    _, lowest = np.unique(labels, return_index=True)
+    return np.asarray(lowest[labels], dtype=np.int64)

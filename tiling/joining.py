@@ -4,44 +4,80 @@ What a scene's planned tiles see together is to it what a tile is to the merge. 
 share of the ground both scenes see, a cut one gives way to a whole one, what is left and matches is united.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from tiling.components import Pairs, components, groups
+from tiling.components import components
+from tiling.deciding import standing
 from tiling.frames import moved_between
-from tiling.merging import MIN_CORE_SHARE, Merged
+from tiling.merging import MIN_CORE_SHARE, TAU
 from tiling.placing import to_pixels, to_world
 from tiling.polygons import usable
+from tiling.ragged import Runs, runs_of
 from tiling.scene_links import Beside, Links, Pool, ScenePart, find_links, pool_of
-from tiling.uniting import snapped, united, valid
+from tiling.things import Things, unite
+
+
+@dataclass(frozen=True, slots=True)
+class Led:
+    """Things of one or several scenes that the same scene comes first in, (n,) each."""
+
+    lead: int
+    """The scene that comes first."""
+    things: Things
+    """The things, world coordinates of the lead's CRS."""
+    scenes: tuple[tuple[int, ...], ...]
+    """All scenes that stand in each, ascending."""
+    at_edge: NDArray[np.bool_]
+    """Which touch an edge past which nothing is seen."""
 
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """One thing of one or several scenes."""
+    """What things at seams come to, before outlines are united."""
 
-    merged: Merged
-    """The thing, world coordinates of its lead's CRS."""
-    lead: int
-    """The scene that comes first among those that stand in it."""
-    scenes: tuple[int, ...]
-    """All scenes that stand in it, ascending."""
-    at_edge: bool
-    """It touches an edge past which nothing is seen."""
-    sightings: frozenset[tuple[int, int]]
-    """All that hangs together with it, also what gave way: scene and number in the scene's part."""
+    pool: Pool
+    """All sightings: things as single scenes show them."""
+    together: NDArray[np.int64]
+    """Label (n,) of what each hangs together with, also of what gave way."""
+    groups: Runs
+    """Numbers of the sightings of every thing, ascending; things by their first."""
 
-    @property
-    def linked(self) -> frozenset[int]:
-        """All scenes with a say in it."""
-        return frozenset(scene for scene, _ in self.sightings)
+    def of(self, scenes: Collection[int]) -> "Joined":
+        """The things that some scenes have a say in, those in which all they say gave way too."""
+        said = self.together[np.isin(self.pool.scene, sorted(scenes))]
+        labels = self.together[self.groups.values[self.groups.starts[:-1]]]
+        return replace(self, groups=self.groups.take(np.flatnonzero(np.isin(labels, said))))
+
+    def linked(self, touched: NDArray[np.bool_] | None = None) -> set[int]:
+        """All scenes with a say in the things, or in those that hang together with touched sightings (n,)."""
+        labels = self.together[self.groups.values]
+        if touched is not None:
+            labels = labels[np.isin(labels, self.together[touched])]
+        return set(self.pool.scene[np.isin(self.together, labels)].tolist())
+
+    def united(self) -> Iterator[Led]:
+        """The things, lead by lead, that of the scene that comes first of all first."""
+        leads = self.pool.scene[self.groups.values[self.groups.starts[:-1]]]
+        ranks = np.array([self.pool.parts[lead].rank for lead in leads.tolist()], dtype=np.int64)
+        for numbers in runs_of(ranks):
+            yield self._led(int(leads[numbers[0]]), self.groups.take(numbers))
+
+    def _led(self, lead: int, groups: Runs) -> Led:
+        places = np.unique(groups.values)
+        things = _seen_by(self.pool, places, lead)
+        at_edge = np.logical_or.reduceat(self.pool.shared.at_edge[groups.values], groups.starts[:-1])
+        members = Runs(np.searchsorted(places, groups.values), groups.starts)
+        transform = self.pool.parts[lead].view.frame.transform
+        scenes = (tuple(np.unique(self.pool.scene[group]).tolist()) for group in groups)
+        return Led(lead, unite(things, members, transform), tuple(scenes), at_edge)
 
 
-def join(parts: Mapping[int, ScenePart], beside: Beside, *, tau: float = 0.5) -> list[Joined]:
+def join(parts: Mapping[int, ScenePart], beside: Beside, *, tau: float = TAU) -> Joined | None:
     """Join what overlapping scenes saw of the same things.
 
     Two things of overlapping scenes match if what they share is at least `tau` of the lesser of their parts
@@ -56,28 +92,24 @@ def join(parts: Mapping[int, ScenePart], beside: Beside, *, tau: float = 0.5) ->
         tau: Share, 0 to 1.
 
     Returns:
-        The things, by lead and then in the order of its part.
+        What stands; None where there is nothing at any seam.
 
     Raises:
         SceneError: A coordinate of one scene has no place in the CRS of one that overlaps it.
     """
+    if not any(len(part.shared) for part in parts.values()):
+        return None
     pool = pool_of(parts)
-    if not pool.things:
-        return []
     links = find_links(pool, beside, tau=tau)
     gone = _absorbed(pool, links) | _unconfirmed(pool, links, beside)
-    first, second = links.pairs
-    alive = ~(gone[first] | gone[second])
-    labels = components(len(gone), (first[alive], second[alive]))
-    matched = set(zip(first.tolist(), second.tolist(), strict=True))
-    standing = [each for group in groups(labels, ~gone) for each in _standing(pool, group, matched)]
-    together = _hanging_together(pool, links.pairs)
-    return [_joined(pool, group, together) for group in sorted(standing, key=lambda group: int(group[0]))]
+    rank = np.zeros(len(gone))  # things stand in the order of their scenes already
+    groups = standing(gone, links.pairs, cut=pool.shared.cut, far=rank)
+    return Joined(pool, components(len(gone), links.pairs), groups)
 
 
 def _absorbed(pool: Pool, links: Links) -> NDArray[np.bool_]:
     """Which cut things match a whole one and lie on the ground its scene sees."""
-    cut = pool.cut
+    cut = pool.shared.cut
     gone = np.zeros(len(cut), dtype=bool)
     first, second = links.pairs
     gone[first[links.first_inside & cut[first] & ~cut[second]]] = True
@@ -87,7 +119,7 @@ def _absorbed(pool: Pool, links: Links) -> NDArray[np.bool_]:
 
 def _unconfirmed(pool: Pool, links: Links, beside: Beside) -> NDArray[np.bool_]:
     """Which things match nothing and lie mostly on ground of scenes that spoke there, and before."""
-    lonely = np.array([thing.foreign_share > 1 - MIN_CORE_SHARE for thing in pool.things])
+    lonely = pool.shared.foreign_share > 1 - MIN_CORE_SHARE
     lonely[np.concatenate(links.pairs)] = False
     for scene in np.unique(pool.scene[lonely]).tolist():
         numbers = np.flatnonzero(lonely & (pool.scene == scene))
@@ -105,57 +137,19 @@ def _silent_before(pool: Pool, scene: int, beside: Beside) -> Iterator[shapely.G
             yield usable(moved_between([part.silent], part.view.frame, own.view.frame)[0])
 
 
-def _standing(pool: Pool, group: NDArray[np.int64], matched: set[tuple[int, int]]) -> list[NDArray[np.int64]]:
-    """What of a component stands for a thing: all of it together, or whole things of the first scene."""
-    if len(group) == 1 or pool.cut[group].any():
-        return [group]
-    kept: list[int] = []
-    for number in group.tolist():
-        if not any((before, number) in matched for before in kept):
-            kept.append(number)
-    return [np.array([number]) for number in kept]
-
-
-def _hanging_together(pool: Pool, pairs: Pairs) -> list[frozenset[tuple[int, int]]]:
-    """Per thing, all sightings of the component it hangs in."""
-    labels = components(len(pool.things), pairs).tolist()
-    found: dict[int, set[tuple[int, int]]] = {}
-    for label, scene, number in zip(labels, pool.scene.tolist(), pool.numbers, strict=True):
-        found.setdefault(label, set()).add((scene, number))
-    frozen = {label: frozenset(each) for label, each in found.items()}
-    return [frozen[label] for label in labels]
-
-
-def _joined(pool: Pool, group: NDArray[np.int64], together: Sequence[frozenset[tuple[int, int]]]) -> Joined:
-    things = [pool.things[number] for number in group.tolist()]
-    lead = int(pool.scene[group[0]])
-    return Joined(
-        merged=things[0].merged if len(things) == 1 else _united(pool, group, lead),
-        lead=lead,
-        scenes=tuple(sorted(set(pool.scene[group].tolist()))),
-        at_edge=any(thing.at_edge for thing in things),
-        sightings=together[int(group[0])],
-    )
-
-
-def _united(pool: Pool, group: NDArray[np.int64], lead: int) -> Merged:
-    """One thing of all, on the pixel grid of its lead."""
+def _seen_by(pool: Pool, numbers: NDArray[np.int64], lead: int) -> Things:
+    """Sightings of several scenes in the world of one; of those of others, their size in its pixels too."""
     frame = pool.parts[lead].view.frame
-    by_scene = np.split(group, np.flatnonzero(np.diff(pool.scene[group])) + 1)
-    outlines = snapped(np.concatenate([pool.seen_from(numbers, lead) for numbers in by_scene]))
-    things = [pool.things[number].merged for number in group.tolist()]
-    regions = [_regions(pool, numbers, lead) for numbers in by_scene]
-    region = shapely.box(*shapely.total_bounds(np.concatenate(regions)))
-    members = sorted((member for thing in things for member in thing.members), key=lambda each: each.tile_id)
-    return Merged(
-        geometry=valid(to_world([united(outlines)], frame.transform)[0]),
-        region=to_world([region], frame.transform)[0],
-        members=tuple(members),
-        representative=things[int(np.argmax(shapely.area(outlines)))].representative,
-    )
-
-
-def _regions(pool: Pool, numbers: NDArray[np.int64], lead: int) -> NDArray[np.object_]:
-    own = pool.parts[int(pool.scene[numbers[0]])].view.frame
-    regions = [pool.things[number].merged.region for number in numbers.tolist()]
-    return moved_between(to_pixels(regions, own.transform), own, pool.parts[lead].view.frame)
+    things = pool.shared.things.take(numbers)
+    geometry, region, largest = (getattr(things, name).copy() for name in ("geometry", "region", "largest"))
+    largest[:] = shapely.area(pool.outlines[numbers])
+    for own in runs_of(pool.scene[numbers]):
+        scene = int(pool.scene[numbers[own[0]]])
+        if scene == lead:
+            continue
+        outlines = pool.seen_from(numbers[own], lead)
+        origin = pool.parts[scene].view.frame
+        boxes = moved_between(to_pixels(region[own], origin.transform), origin, frame)
+        geometry[own], region[own] = (to_world(each, frame.transform) for each in (outlines, boxes))
+        largest[own] = shapely.area(outlines)
+    return replace(things, geometry=geometry, region=region, largest=largest)

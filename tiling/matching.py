@@ -1,81 +1,226 @@
-"""Which fragments of neighbouring tiles show the same thing. Knows pixel geometry only."""
+"""Which outlines of neighbouring tiles show the same thing. Knows pixel geometry only."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 
 from tiling.components import Pairs
+from tiling.placing import to_pixels
+from tiling.scene import Transform
+from tiling.sightings import Extents, extents_of
 
 BATCH = 100_000
 """Pairs worked on at a time: their shared polygons are held in memory."""
 
+INSIDE_PX = 0.5
+"""An outline lies inside a tile if it passes its edges by no more than this."""
 
-def matching_pairs(geometry: NDArray[np.object_], tiles: NDArray[np.float64], *, tau: float) -> Pairs:
-    """Pairs of geometries of different tiles that share enough of the strip both tiles see.
+
+@dataclass(frozen=True, slots=True)
+class Outlines:
+    """Outlines and the tiles they were seen in, (n,) each."""
+
+    geometry: NDArray[np.object_]
+    """Valid polygons, world coordinates."""
+    transform: Transform
+    """Pixel to world."""
+    extents: Extents
+    """How far they reach."""
+    tiles: NDArray[np.int64]
+    """(n, 4) x0, y0, x1, y1 of the tile each was seen in, work pixels."""
+
+    def __len__(self) -> int:
+        return len(self.geometry)
+
+    def take(self, index: NDArray[np.int64]) -> "Outlines":
+        """Some of them, in a given order."""
+        return Outlines(self.geometry[index], self.transform, self.extents.take(index), self.tiles[index])
+
+    def shapes(self, index: NDArray[np.int64]) -> NDArray[np.object_]:
+        """Some of them in work pixels."""
+        return to_pixels(self.geometry[index], self.transform)
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """Pairs that show the same thing, sorted; (m,) each."""
+
+    first: NDArray[np.int64]
+    """Index of the first of each pair."""
+    second: NDArray[np.int64]
+    """Index of the second."""
+    first_inside: NDArray[np.bool_]
+    """The first lies inside the second's tile."""
+    second_inside: NDArray[np.bool_]
+    """The second lies inside the first's tile."""
+
+    @property
+    def pairs(self) -> Pairs:
+        """First and second indexes."""
+        return self.first, self.second
+
+    def take(self, index: NDArray[np.int64] | NDArray[np.bool_]) -> "Matches":
+        """Some of them."""
+        return Matches(
+            self.first[index], self.second[index], self.first_inside[index], self.second_inside[index]
+        )
+
+
+def all_matches(parts: Sequence[Matches]) -> Matches:
+    """Pairs of several parts behind one another; one part at least."""
+    return Matches(
+        *(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Matches))
+    )
+
+
+def outlines_of(geometry: NDArray[np.object_], tiles: NDArray[np.int64], transform: Transform) -> Outlines:
+    """Outlines with how far they reach.
+
+    Args:
+        geometry: (n,) valid polygons, world coordinates.
+        tiles: (n, 4) x0, y0, x1, y1 of the tile each was seen in, work pixels.
+        transform: Pixel to world.
+    """
+    return Outlines(geometry, transform, extents_of(geometry, transform), tiles)
+
+
+def matches_within(outlines: Outlines, *, tau: float) -> Matches:
+    """Pairs of outlines of different tiles that share enough of the strip both tiles see.
 
     They match if the area they share is at least `tau` of the lesser of their areas in the strip. Tiles
     that only abut share a line instead of a strip; there the lengths on that line are compared.
 
     Args:
-        geometry: (n,) valid polygons, pixels.
-        tiles: (n, 4) x0, y0, x1, y1 of the tile each was seen in, pixels.
+        outlines: All outlines.
         tau: Share, 0 to 1.
 
     Returns:
-        First and second indexes (m,) of the pairs, first < second, sorted.
+        The pairs, the first index the lesser one.
     """
-    first, second = _near_pairs(geometry, tiles)
-    match = np.zeros(len(first), dtype=bool)
-    for start in range(0, len(first), BATCH):
-        part = np.s_[start : start + BATCH]
-        match[part] = _match(geometry, tiles, (first[part], second[part]), tau)
-    first, second = first[match], second[match]
-    order = np.lexsort((second, first))
-    return first[order], second[order]
+    boxes = _boxes(outlines)
+    a, b = shapely.STRtree(boxes).query(boxes)
+    kept = (a < b) & (outlines.tiles[a] != outlines.tiles[b]).any(axis=1)
+    return _matches(outlines, outlines, (a[kept], b[kept]), tau)
 
 
-def _match(
-    geometry: NDArray[np.object_], tiles: NDArray[np.float64], pairs: Pairs, tau: float
-) -> NDArray[np.bool_]:
-    first, second = pairs
-    strips = _strips(tiles, first, second)
-    lined = (strips[:, 0] == strips[:, 2]) | (strips[:, 1] == strips[:, 3])
-    shared = shapely.intersection(geometry[first], geometry[second])
+def matches_between(one: Outlines, other: Outlines, *, tau: float) -> Matches:
+    """Pairs of an outline of one part of a scene and one of another, which has no tile of the first.
+
+    Args:
+        one: Outlines of the first part.
+        other: Those of the second, of the same grid.
+        tau: Share, 0 to 1.
+    """
+    a, b = shapely.STRtree(_boxes(other)).query(_boxes(one))
+    return _matches(one, other, (a, b), tau)
+
+
+def _boxes(outlines: Outlines) -> NDArray[np.object_]:
+    return np.asarray(shapely.box(*outlines.extents.bounds.T), dtype=object)
+
+
+def _matches(one: Outlines, other: Outlines, near: Pairs, tau: float) -> Matches:
+    a, b = near
+    found = np.concatenate(
+        [np.empty(0, dtype=bool)]
+        + [
+            _match(one.take(a[part]), other.take(b[part]), tau)
+            for part in (np.s_[start : start + BATCH] for start in range(0, len(a), BATCH))
+        ]
+    )
+    a, b = a[found], b[found]
+    order = np.lexsort((b, a))
+    a, b = a[order], b[order]
+    return Matches(
+        a,
+        b,
+        _inside(one.extents.bounds[a], other.tiles[b]),
+        _inside(other.extents.bounds[b], one.tiles[a]),
+    )
+
+
+def _inside(bounds: NDArray[np.float64], tiles: NDArray[np.int64]) -> NDArray[np.bool_]:
+    low = (bounds[:, :2] >= tiles[:, :2] - INSIDE_PX).all(axis=1)
+    return np.asarray(low & (bounds[:, 2:] <= tiles[:, 2:] + INSIDE_PX).all(axis=1), dtype=bool)
+
+
+def _match(one: Outlines, other: Outlines, tau: float) -> NDArray[np.bool_]:
+    """Which of (m,) pairs match. Outlines are cut out of one another only where their extents leave doubt."""
+    strips = _strips(one.tiles, other.tiles)
+    lined = np.asarray((strips[:, 0] == strips[:, 2]) | (strips[:, 1] == strips[:, 3]))
+    within = [_bounded(each.extents, strips) for each in (one, other)]
+    least, most = (np.minimum(*ends) for ends in zip(*within, strict=True))
+    match = (_shared_at_least(one.extents, other.extents) >= tau * most) & (most > 0) & ~lined
+    never = (_shared_at_most(one.extents, other.extents) < tau * least) & ~lined
+    doubt = np.flatnonzero(~match & ~never)
+    shapes = one.shapes(doubt), other.shapes(doubt)
+    strips, lined = strips[doubt], lined[doubt]
+    shared = shapely.intersection(*shapes)
     together = np.where(lined, shapely.length(shared), shapely.area(shared))
-    one, other = (_within(geometry, index, strips, lined) for index in pairs)
-    return np.asarray((together > 0) & (together >= tau * np.minimum(one, other)))
+    least = np.minimum(*(_within(each, strips, lined) for each in shapes))
+    match[doubt] = (together > 0) & (together >= tau * least)
+    return np.asarray(match, dtype=bool)
 
 
-def _near_pairs(geometry: NDArray[np.object_], tiles: NDArray[np.float64]) -> Pairs:
-    """Pairs of different tiles that touch, each once."""
-    a, b = shapely.STRtree(geometry).query(geometry, predicate="intersects")
-    kept = (a < b) & (tiles[a] != tiles[b]).any(axis=1)
-    return a[kept], b[kept]
+def _bounded(
+    extents: Extents, strips: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Least and greatest area (m,) that outlines can have in their strips, by their extents."""
+    low = np.maximum(extents.bounds[:, :2], strips[:, :2])
+    high = np.minimum(extents.bounds[:, 2:], strips[:, 2:])
+    inside = np.clip(high - low, 0.0, None).prod(axis=1)
+    box = (extents.bounds[:, 2:] - extents.bounds[:, :2]).prod(axis=1)
+    return np.clip(extents.area - (box - inside), 0.0, None), np.minimum(extents.area, inside)
 
 
-def _strips(
-    tiles: NDArray[np.float64], first: NDArray[np.int64], second: NDArray[np.int64]
-) -> NDArray[np.float64]:
+def _shared_at_least(one: Extents, other: Extents) -> NDArray[np.float64]:
+    """Least area (m,) that pairs share: both lie in an octagon; the sum of their areas less the octagon's."""
+    x0, y0, u0, v0 = (np.minimum(*ends) for ends in _columns(one, other, slice(0, 2)))
+    x1, y1, u1, v1 = (np.maximum(*ends) for ends in _columns(one, other, slice(2, 4)))
+    legs = x1 + y1 - u1, u0 - x0 - y0, x1 - y0 - v1, v0 - x0 + y1
+    octagon = (x1 - x0) * (y1 - y0) - sum(leg**2 for leg in legs) / 2
+    return np.asarray(one.area + other.area - octagon, dtype=np.float64)
+
+
+def _shared_at_most(one: Extents, other: Extents) -> NDArray[np.float64]:
+    """Greatest area (m,) that pairs can share: that of what their bounding boxes share."""
+    low = np.maximum(one.bounds[:, :2], other.bounds[:, :2])
+    high = np.minimum(one.bounds[:, 2:], other.bounds[:, 2:])
+    return np.asarray(np.clip(high - low, 0.0, None).prod(axis=1), dtype=np.float64)
+
+
+def _columns(
+    one: Extents, other: Extents, ends: slice
+) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Least or greatest x, y, x + y and x - y of both of each pair."""
+    ours, theirs = (np.hstack((each.bounds[:, ends], each.slants[:, ends])) for each in (one, other))
+    return list(zip(ours.T, theirs.T, strict=True))
+
+
+def _held(bounds: NDArray[np.float64], strips: NDArray[np.float64]) -> NDArray[np.bool_]:
+    low = (bounds[:, :2] >= strips[:, :2]).all(axis=1)
+    return np.asarray(low & (bounds[:, 2:] <= strips[:, 2:]).all(axis=1), dtype=bool)
+
+
+def _strips(one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.float64]:
     """(m, 4) what the tiles of each pair both see."""
-    low = np.maximum(tiles[first, :2], tiles[second, :2])
-    high = np.minimum(tiles[first, 2:], tiles[second, 2:])
-    return np.hstack((low, np.maximum(low, high)))
+    low = np.maximum(one[:, :2], other[:, :2])
+    high = np.minimum(one[:, 2:], other[:, 2:])
+    return np.hstack((low, np.maximum(low, high))).astype(np.float64)
 
 
 def _within(
-    geometry: NDArray[np.object_],
-    index: NDArray[np.int64],
-    strips: NDArray[np.float64],
-    lined: NDArray[np.bool_],
+    shapes: NDArray[np.object_], strips: NDArray[np.float64], lined: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """Area of each geometry in its strip, length where the strip is a line, (m,)."""
-    chosen = geometry[index]
-    bounds = shapely.bounds(chosen)
-    measure = np.asarray(shapely.area(chosen), dtype=np.float64)
-    cut = ((bounds[:, :2] < strips[:, :2]) | (bounds[:, 2:] > strips[:, 2:])).any(axis=1)
+    """Area of each shape in its strip, length where the strip is a line, (m,)."""
+    measure = np.asarray(shapely.area(shapes), dtype=np.float64)
+    cut = ~_held(shapely.bounds(shapes).reshape(-1, 4), strips)
     low, high = strips[cut, :2], strips[cut, 2:]
     ground = np.asarray(shapely.box(*low.T, *high.T), dtype=object)
     ground[lined[cut]] = shapely.linestrings(np.stack((low, high), axis=1)[lined[cut]])
-    inside = shapely.intersection(chosen[cut], ground)
+    inside = shapely.intersection(shapes[cut], ground)
     measure[cut] = np.where(lined[cut], shapely.length(inside), shapely.area(inside))
     return measure

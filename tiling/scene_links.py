@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from tiling.components import Pairs
 from tiling.frames import moved_between
-from tiling.merging import INSIDE_PX
+from tiling.matching import INSIDE_PX
 from tiling.placing import to_pixels
 from tiling.polygons import usable
-from tiling.seams import Thing, View
+from tiling.seams import Shared, View, all_shared
 from tiling.uniting import snapped
 
 MIN_SHARED_PX2 = 0.5
@@ -30,7 +30,7 @@ class ScenePart:
     """Its place among all scenes: the lesser owns what two share."""
     view: View
     """What it sees."""
-    things: tuple[Thing, ...]
+    shared: Shared
     """Its things on ground another scene sees too."""
     silent: shapely.Geometry
     """Windows of its tiles that gave no answer, work pixels."""
@@ -43,24 +43,9 @@ class Pool:
     parts: Mapping[int, ScenePart]
     scene: NDArray[np.int64]
     """The scene of each."""
-    things: tuple[Thing, ...]
+    shared: Shared
     outlines: NDArray[np.object_]
     """In the work pixels of their own scenes."""
-
-    @property
-    def numbers(self) -> list[int]:
-        """Number of each among the things of its scene, from 0."""
-        if not len(self.scene):
-            return []
-        starts = np.flatnonzero(np.diff(self.scene, prepend=self.scene[0] - 1))
-        first = np.repeat(starts, np.diff(np.append(starts, len(self.scene))))
-        numbers: list[int] = (np.arange(len(self.scene)) - first).tolist()
-        return numbers
-
-    @property
-    def cut(self) -> NDArray[np.bool_]:
-        """Which are cut."""
-        return np.array([thing.cut for thing in self.things], dtype=bool)
 
     def of(self, scene: int) -> NDArray[np.int64]:
         """Numbers of a scene's things."""
@@ -86,20 +71,17 @@ class Links:
 
 
 def pool_of(parts: Mapping[int, ScenePart]) -> Pool:
-    """All things of some scenes, those of the scene that comes first first."""
+    """All things of some scenes, those of the scene that comes first first; one scene at least."""
     order = sorted(parts, key=lambda scene: parts[scene].rank)
     outlines = [
-        snapped(
-            to_pixels([t.merged.geometry for t in parts[scene].things], parts[scene].view.frame.transform)
-        )
+        snapped(to_pixels(parts[scene].shared.things.geometry, parts[scene].view.frame.transform))
         for scene in order
     ]
-    counts = [len(parts[scene].things) for scene in order]
     return Pool(
         parts=parts,
-        scene=np.repeat(np.array(order, dtype=np.int64), counts),
-        things=tuple(thing for scene in order for thing in parts[scene].things),
-        outlines=np.concatenate([np.empty(0, dtype=object), *outlines]),
+        scene=np.repeat(np.array(order, dtype=np.int64), [len(parts[scene].shared) for scene in order]),
+        shared=all_shared([parts[scene].shared for scene in order]),
+        outlines=np.concatenate(outlines),
     )
 
 

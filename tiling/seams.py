@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from tiling.data_ground import maybe_data
 from tiling.frames import Frame, moved_between
-from tiling.merging import Merged
 from tiling.ownership import THIN_PX
 from tiling.placing import to_pixels
 from tiling.polygons import usable
 from tiling.sighting import TOUCH_PX
+from tiling.things import Things, all_things
 from tiling.uniting import snapped
 
 BEYOND_PX = 1.0
@@ -56,29 +56,47 @@ class Seam:
 
 
 @dataclass(frozen=True, slots=True)
-class Thing:
-    """One thing as one scene shows it, where another scene looks too."""
+class Shared:
+    """Things as one scene shows them, where another scene looks too; (n,) each."""
 
-    merged: Merged
-    """The thing, world coordinates of the scene's CRS."""
-    cut: bool
+    things: Things
+    """The things, world coordinates of the scene's CRS."""
+    cut: NDArray[np.bool_]
     """It touches an edge, or a gap in the data, that another scene sees past."""
-    at_edge: bool
+    at_edge: NDArray[np.bool_]
     """It touches an edge past which nothing is seen."""
-    foreign_share: float
+    foreign_share: NDArray[np.float64]
     """Share of its area on ground that a scene before it owns and sees, 0 to 1."""
+
+    def __len__(self) -> int:
+        return len(self.things)
 
 
 @dataclass(frozen=True, slots=True)
 class Sorted:
     """A scene's things by whether another scene has a say in them; both in their order."""
 
-    settled: tuple[Merged, ...]
+    settled: Things
     """Those on ground no other scene sees."""
-    settled_at_edge: tuple[bool, ...]
+    settled_at_edge: NDArray[np.bool_]
     """Which of these touch an edge past which nothing is seen."""
-    shared: tuple[Thing, ...]
-    """Those on ground another scene sees too."""
+    shared: Shared
+    """All others."""
+    alone: NDArray[np.int64]
+    """Which of the things were settled."""
+    others: NDArray[np.int64]
+    """Which were not."""
+
+
+def all_shared(parts: Sequence[Shared]) -> Shared:
+    """Things at seams of several parts of a scene behind one another; one part at least."""
+    return Shared(
+        all_things([part.things for part in parts]),
+        *(
+            np.concatenate([getattr(part, name) for part in parts])
+            for name in ("cut", "at_edge", "foreign_share")
+        ),
+    )
 
 
 def seam_of(own: View, before: Sequence[View], after: Sequence[View]) -> Seam:
@@ -111,27 +129,27 @@ def seam_of(own: View, before: Sequence[View], after: Sequence[View]) -> Seam:
     )
 
 
-def sort_out(merged: Sequence[Merged], own: View, seam: Seam) -> Sorted:
+def sort_out(things: Things, own: View, seam: Seam) -> Sorted:
     """Tell the things that only their scene sees from those that another may see too.
 
     Args:
-        merged: Things of one scene and one question.
+        things: Things of one scene and one question.
         own: The scene.
         seam: How it borders on others.
     """
-    outlines = snapped(to_pixels([thing.geometry for thing in merged], own.frame.transform))
+    outlines = snapped(to_pixels(things.geometry, own.frame.transform))
     at_edge = _near(outlines, seam.outer, TOUCH_PX)
     cut = _near(outlines, seam.passed, TOUCH_PX)
     shared = _near(outlines, seam.shared, 0.0) | cut
-    foreign = _shares(outlines, seam.foreign)
-    alone = np.flatnonzero(~shared).tolist()
+    alone, others = np.flatnonzero(~shared), np.flatnonzero(shared)
     return Sorted(
-        settled=tuple(merged[i] for i in alone),
-        settled_at_edge=tuple(bool(at_edge[i]) for i in alone),
-        shared=tuple(
-            Thing(merged[i], bool(cut[i]), bool(at_edge[i]), float(foreign[i]))
-            for i in np.flatnonzero(shared).tolist()
+        settled=things.take(alone),
+        settled_at_edge=at_edge[alone],
+        shared=Shared(
+            things.take(others), cut[others], at_edge[others], _shares(outlines[others], seam.foreign)
         ),
+        alone=alone,
+        others=others,
     )
 
 

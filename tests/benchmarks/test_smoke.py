@@ -54,6 +54,17 @@ def test_memory_and_overhead_have_all_rows(tmp_path: Path) -> None:
 
 
 @pytest.mark.ray
+def test_merge_has_all_rows_and_is_exact(tmp_path: Path) -> None:
+    rows = {str(row["what"]): row for row in results(tmp_path, "merge")["merge"]}
+    exact = [row for what, row in rows.items() if what.endswith(": ours")]
+    assert [row["ratio"] for row in exact] == [1.0] * 2
+    assert all("cut 0, doubled 0, glued 0, missing 0" in str(row["detail"]) for row in exact)
+    assert any(what.startswith("time of geopandas over ours") for what in rows)
+    assert sum("time a fragment" in what for what in rows) == 1
+    assert any("peak memory" in what and row["aim"] == "<= 1" for what, row in rows.items())
+
+
+@pytest.mark.ray
 @pytest.mark.slow
 def test_training_has_all_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

@@ -7,7 +7,8 @@ import pyarrow as pa
 import shapely
 
 from pipelines.cells import cell_bounds
-from pipelines.dataset import GEOMETRIES, PART_SCHEMA, write_cell
+from pipelines.dataset import GEOMETRIES, OBJECT_SCHEMA, as_part, write_cell
+from pipelines.geoparquet import boxes_of
 from pipelines.storage import Store
 
 CELLS = ["1202200", "1202201", "1202202"]
@@ -27,14 +28,15 @@ def part(cell: str, *, version: int) -> pa.Table:
         "label": [cell] * count,
         "thinking": [str(version)] * count,
         "area_m2": [version + 1.0] * count,
-        "cell": [cell] * count,
+        "bbox": boxes_of(shapes),
+        "region_bbox": boxes_of(shapes),
         **{name: shapely.to_wkb(shapes) for name in GEOMETRIES},
     }
     columns = [
         pa.array(record[field.name], field.type) if field.name in record else pa.nulls(count, field.type)
-        for field in PART_SCHEMA
+        for field in OBJECT_SCHEMA
     ]
-    return pa.Table.from_arrays(columns, schema=PART_SCHEMA)
+    return as_part(pa.Table.from_arrays(columns, schema=OBJECT_SCHEMA))
 
 
 def main(root: str) -> None:

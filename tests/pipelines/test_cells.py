@@ -2,11 +2,23 @@
 
 from pathlib import Path
 
+import mercantile
+import numpy as np
+import pytest
 import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.cells import MAX_OBJECTS, MAX_ZOOM, MIN_ZOOM, cell_bounds, choose_zoom, frozen_zoom, quadkeys
+from pipelines.cells import (
+    MAX_OBJECTS,
+    MAX_ZOOM,
+    MIN_ZOOM,
+    cell_bounds,
+    choose_zoom,
+    frozen_zoom,
+    places_of,
+    quadkeys,
+)
 from pipelines.storage import Store
 
 places = st.tuples(st.floats(-180, 180), st.floats(-84.9, 84.9))
@@ -14,7 +26,7 @@ places = st.tuples(st.floats(-180, 180), st.floats(-84.9, 84.9))
 
 @given(places, st.integers(MIN_ZOOM, MAX_ZOOM))
 def test_a_place_lies_in_its_cell_at_every_zoom(place: tuple[float, float], zoom: int) -> None:
-    (key,) = quadkeys([shapely.Point(place)])
+    (key,) = quadkeys(np.array([place]))
     west, south, east, north = cell_bounds(key[:zoom])
     assert len(key) == MAX_ZOOM
     assert west - 1e-9 <= place[0] <= east + 1e-9
@@ -22,7 +34,22 @@ def test_a_place_lies_in_its_cell_at_every_zoom(place: tuple[float, float], zoom
 
 
 def test_the_poles_have_a_cell() -> None:
-    assert len(quadkeys([shapely.Point(0, 90), shapely.Point(0, -90)])) == 2
+    assert len(set(quadkeys(np.array([(0.0, 90.0), (0.0, -90.0)])))) == 2
+
+
+@given(places)
+def test_cells_are_those_of_the_common_scheme(place: tuple[float, float]) -> None:
+    west, _, east, _ = mercantile.bounds(tile := mercantile.tile(*place, MAX_ZOOM))
+    if min(abs(place[0] - west), abs(place[0] - east)) > 1e-9:
+        assert quadkeys(np.array([place]))[0][:10] == mercantile.quadkey(tile)[:10]
+
+
+def test_the_point_of_a_hollow_shape_lies_inside_it() -> None:
+    ring = shapely.Point(5, 50).buffer(1).difference(shapely.Point(5, 50).buffer(0.9))
+    disc = shapely.Point(6, 50).buffer(0.1)
+    places = places_of(np.array([ring, disc], dtype=object))
+    assert shapely.contains_xy(ring, *places.points[0])
+    assert places.points[1].tolist() == pytest.approx([6, 50])
 
 
 def test_crowded_cells_are_split_until_they_hold_few_enough() -> None:

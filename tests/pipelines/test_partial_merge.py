@@ -98,10 +98,10 @@ def test_what_was_and_what_will_be_can_be_compared_before_anything_is_written(
             {
                 (row["id"], row["scene_ids"][0])
                 for question in staged.questions
-                for cell in staged.cells(question)
-                for row in rows(question, cell).to_pylist()
+                for item in staged.tasks(question)
+                for row in rows(item).to_pylist()
             }
-            for rows in (staged.before, staged.after)
+            for rows in (staged.step.before, staged.step.after)
         )
     assert {scene for _, scene in was - will} == {"scene-0000"}
     assert {scene for _, scene in will - was} == {"scene-0002"}

@@ -1,7 +1,7 @@
 """Claim: where scenes overlap too, merging what changed gives the bytes of a merge of everything."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,8 @@ import pytest
 from pipelines import merge_job
 from pipelines.changed import changed_between
 from pipelines.config import JobConfig
-from pipelines.merge_step import MergeItem, MergeStep, SceneMerge, one_by_one
+from pipelines.driving import I, O, in_turn
+from pipelines.merge_step import BlockTask
 from pipelines.plan_files import read_plan
 from pipelines.run_job import run_job
 from pipelines.storage import Store
@@ -105,13 +106,13 @@ def test_only_scenes_that_hang_together_with_the_change_are_merged(loose_row: Ro
     new = answered(store, loose_row.config(tmp_path / "out", range(6)))
     merged: list[str] = []
 
-    def noting(step: MergeStep, items: Sequence[MergeItem]) -> Iterator[SceneMerge]:
-        merged.extend(step.plan.scenes[scene].scene.scene_id for scene, _ in items)
-        return one_by_one(step, items)
+    def noting(step: Callable[[I], O], items: Sequence[I]) -> Iterator[O]:
+        merged.extend(item.task.planned.scene.scene_id for item in items if isinstance(item, BlockTask))
+        return in_turn(step, items)
 
     changed = changed_between(old, new)
     assert changed.scene_ids <= {"s4", "s5"}
-    merge_job.merge_job(store, new, only=changed, merge_parts=noting)
+    merge_job.merge_job(store, new, only=changed, drive=noting)
     assert set(merged) <= {"s2", "s3", "s4", "s5"}
     assert len(merged) == len(set(merged))
     assert len({name for names in objects_of(tmp_path / "out")["scene_ids"] for name in names}) == 6

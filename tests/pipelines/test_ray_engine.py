@@ -1,5 +1,6 @@
 """Ray gives the same bytes as the plain loop, from many chunks, and survives the loss of a model worker."""
 
+import math
 import os
 import signal
 import time
@@ -10,14 +11,17 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipelines import ray_cluster, ray_engine
+from pipelines import blocks, ray_cluster, ray_engine, ray_spread
+from pipelines.dataset import object_files
+from pipelines.driving import in_turn
 from pipelines.errors import RequestError
 from pipelines.ledger import Status
-from pipelines.merge_step import merge_step, one_by_one
+from pipelines.merge_job import merge_job
 from pipelines.needs import Cluster
 from pipelines.plan_files import read_plan
 from pipelines.planning import job_limits, make_plan
 from pipelines.progress import Event
+from pipelines.ray_spread import Spread
 from pipelines.run_job import model_recipe, run_job
 from pipelines.steps import CommitStep, ReadStep
 from pipelines.storage import Store
@@ -112,12 +116,26 @@ def test_a_step_that_raises_is_raised_here_as_itself(make_config: MakeConfig, ra
 
 
 @pytest.mark.ray
-def test_ray_merges_to_the_same_tables_in_the_same_order(whole: Path, ray_here: None) -> None:
-    store = Store(str(whole))
-    plan = read_plan(store)
-    items = [(scene, query) for query in plan.queries for scene in (0, 1)] * 3
-    step = merge_step(store, plan)
-    assert list(ray_engine.merge_parts(step, items)) == list(one_by_one(step, items))
+def test_items_spread_over_ray_come_back_in_their_order_and_errors_as_themselves(ray_here: None) -> None:
+    spread = Spread(None)
+    assert list(spread(math.sqrt, [4.0, 9.0])) == [2.0, 3.0]
+    numbers = [float(number) for number in range(50)]
+    assert list(spread(math.sqrt, numbers)) == list(in_turn(math.sqrt, numbers))
+    with pytest.raises(ValueError, match="domain"):
+        list(spread(math.sqrt, [1.0, 2.0, -1.0, 3.0, 4.0]))
+
+
+@pytest.mark.ray
+def test_ray_merges_blocks_and_cells_to_the_bytes_of_the_loop(
+    whole_copy: Path, ray_here: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = file_bytes(whole_copy / "objects")
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 1)
+    monkeypatch.setattr(ray_spread, "FEW", 1)
+    store = Store(str(whole_copy))
+    store.remove(object_files(store))
+    merge_job(store, read_plan(store), drive=Spread(None))
+    assert file_bytes(whole_copy / "objects") == expected
 
 
 def model_worker() -> int:

@@ -1,7 +1,7 @@
 """Claim: of what overlapping scenes saw each thing comes once; order is nothing; silence is no denial."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -11,15 +11,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from shapely import affinity, box
 
-from tests.tiling.truth import apart, seen
+from tests.tiling.truth import apart, merged_things, seen
 from tiling.frames import Frame, moved_between
 from tiling.grid import Grid
-from tiling.joining import Joined, join
-from tiling.merging import merge
+from tiling.joining import join
 from tiling.placing import to_pixels
 from tiling.scene import Transform
 from tiling.scene_links import ScenePart
-from tiling.seams import Sorted, View, seam_of, sort_out
+from tiling.seams import Shared, Sorted, View, seam_of, sort_out
 
 CRS = "EPSG:32631"
 SIDE, TILE, OVERLAP = 400, 128, 32
@@ -49,7 +48,7 @@ def sorted_things(
         local = shapely.intersection(moved_between(truth, GROUND, own), own.area)
         pieces = shapely.get_parts(local[~shapely.is_empty(local)])
         fragments = seen(pieces, grid, own.transform, sloppy=sloppy, seed=index)
-        merged = merge(fragments, transform=own.transform)
+        merged = merged_things(fragments, own.transform)
         found.append(sort_out(merged, views[index], seam_of(views[index], views[:index], views[index + 1 :])))
     return found
 
@@ -62,14 +61,45 @@ def parts_of_scenes(frames: Sequence[Frame], found: Sequence[Sorted]) -> dict[in
     }
 
 
-def everyone(parts: Mapping[int, ScenePart]) -> list[Joined]:
-    return join(parts, lambda scene: [other for other in parts if other != scene])
+@dataclass(frozen=True)
+class Item:
+    """One joined thing."""
+
+    geometry: shapely.Geometry
+    lead: int
+    scenes: tuple[int, ...]
+    at_edge: bool
+    linked: set[int]
 
 
-def on_ground(found: Sequence[Sorted], joined: Sequence[Joined]) -> NDArray[np.object_]:
+def everyone(parts: Mapping[int, ScenePart]) -> list[Item]:
+    joined = join(parts, lambda scene: [other for other in parts if other != scene])
+    if joined is None:
+        return []
+    found = []
+    for each in joined.united():
+        first = joined.groups.values[joined.groups.starts[:-1]]
+        labels = joined.together[first[joined.pool.scene[first] == each.lead]]
+        linked = [set(joined.pool.scene[joined.together == label].tolist()) for label in labels]
+        columns = (each.things.geometry, each.scenes, each.at_edge.tolist(), linked)
+        for geometry, scenes, at_edge, others in zip(*columns, strict=True):
+            found.append(Item(geometry, each.lead, scenes, at_edge, others))
+    return found
+
+
+def unseen(found: Sorted) -> Sorted:
+    """The same scene, having seen nothing at its seams."""
+    nothing = np.empty(0, dtype=np.int64)
+    shared = Shared(
+        found.shared.things.take(nothing), *(np.empty(0, dtype=kind) for kind in (bool, bool, float))
+    )
+    return replace(found, shared=shared)
+
+
+def on_ground(found: Sequence[Sorted], joined: Sequence[Item]) -> NDArray[np.object_]:
     """All things in pixels of the ground."""
-    settled = [thing.geometry for each in found for thing in each.settled]
-    return to_pixels([*settled, *(item.merged.geometry for item in joined)], GROUND.transform)
+    settled = [shape for each in found for shape in each.settled.geometry]
+    return to_pixels([*settled, *(item.geometry for item in joined)], GROUND.transform)
 
 
 def things(seed: int) -> NDArray[np.object_]:
@@ -122,8 +152,8 @@ def test_the_order_and_the_numbers_of_scenes_do_not_matter(order: list[int], see
     parts = parts_of_scenes(frames, found)
     renamed = {order[index] + 7: parts[index] for index in order}
     plain, other = everyone(parts), everyone(renamed)
-    assert [(item.merged.geometry.wkb, item.lead) for item in plain] == [
-        (item.merged.geometry.wkb, order.index(item.lead - 7)) for item in other
+    assert [(item.geometry.wkb, item.lead) for item in plain] == [
+        (item.geometry.wkb, order.index(item.lead - 7)) for item in other
     ]
 
 
@@ -131,11 +161,11 @@ PAIR = [frame(0, 0), frame(280, 0)]
 """Both see columns 280 to 400 of the ground; the first owns them."""
 
 
-def result(truth: Sequence[shapely.Polygon], *, blind: int | None = None) -> list[Joined]:
+def result(truth: Sequence[shapely.Polygon], *, blind: int | None = None) -> list[Item]:
     """Joined things of the pair, one of the two scenes seeing none of them."""
     found = sorted_things(PAIR, np.array(truth, dtype=object))
     if blind is not None:
-        found[blind] = replace(found[blind], shared=())
+        found[blind] = unseen(found[blind])
     return everyone(parts_of_scenes(PAIR, found))
 
 
@@ -149,14 +179,14 @@ def test_cut_in_one_gives_way_to_whole_in_the_other(x0: int, x1: int, lead: int)
     (item,) = result([box(x0, 100, x1, 130)])
     assert (item.lead, item.scenes) == (lead, (lead,))
     assert item.linked == {0, 1}
-    (shape,) = to_pixels([item.merged.geometry], GROUND.transform)
+    (shape,) = to_pixels([item.geometry], GROUND.transform)
     assert shapely.equals_exact(shape.normalize(), box(x0, 100, x1, 130).normalize(), 0.01)
 
 
 def test_cut_in_both_is_united_and_stands_for_both() -> None:
     (item,) = result([box(200, 100, 500, 112)])
     assert (item.lead, item.scenes) == (0, (0, 1))
-    (shape,) = to_pixels([item.merged.geometry], GROUND.transform)
+    (shape,) = to_pixels([item.geometry], GROUND.transform)
     assert shape.area == pytest.approx(300 * 12, rel=0.001)
     assert shapely.get_num_geometries(shape) == 1
 
@@ -165,7 +195,7 @@ def test_what_only_the_second_saw_on_ground_of_the_first_is_dropped_unless_the_f
     None
 ):
     found = sorted_things(PAIR, np.array([box(320, 100, 350, 130)], dtype=object))
-    alone = parts_of_scenes(PAIR, [replace(found[0], shared=()), found[1]])
+    alone = parts_of_scenes(PAIR, [unseen(found[0]), found[1]])
     assert everyone(alone) == []
     alone[0] = replace(alone[0], silent=box(300, 90, 330, 200))
     (item,) = everyone(alone)
@@ -185,4 +215,4 @@ def test_what_the_second_saw_mostly_on_its_own_ground_stays_without_the_first() 
 
 
 def test_nothing_joined_is_nothing() -> None:
-    assert join({}, lambda _: []) == []
+    assert join({}, lambda _: []) is None

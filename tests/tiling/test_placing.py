@@ -9,7 +9,7 @@ from pyproj import Geod, Transformer
 from shapely.geometry import mapping
 
 from tiling.errors import SceneError
-from tiling.placing import area_m2, footprint, to_lonlat, to_pixels, to_world
+from tiling.placing import areas_m2, footprint, to_lonlat, to_pixels, to_world
 from tiling.scene import Scene
 from tiling.window import Window
 from tiling.work import work_grid
@@ -56,7 +56,7 @@ def test_what_crosses_180_is_cut_there() -> None:
     assert placed.bounds[2] == 180.0
     widths = sorted(part.bounds[2] - part.bounds[0] for part in placed.geoms)
     assert widths[1] < 4
-    assert area_m2(placed) == pytest.approx(300_000 * 10_000, rel=0.01)
+    assert areas_m2(np.array([placed], dtype=object))[0] == pytest.approx(300_000 * 10_000, rel=0.01)
     (shifted,) = to_lonlat([shapely.box(179, 10, 182, 11)], "EPSG:4326")
     assert sorted(round(p.bounds[0], 9) for p in shifted.geoms) == [-180, 179]
     (plain,) = to_lonlat([shapely.box(-180, -90, 180, 90)], "EPSG:4326")
@@ -78,9 +78,11 @@ def test_area_is_geodesic_and_holes_are_subtracted(clockwise: bool) -> None:
     true = abs(geod.geometry_area_perimeter(shell)[0]) - abs(geod.geometry_area_perimeter(hole)[0])
     polygon = shapely.orient_polygons(shell.difference(hole), exterior_cw=clockwise)
     assert mapping(polygon)["type"] == "Polygon"
-    assert area_m2(polygon) == pytest.approx(true, rel=1e-9)
+    assert areas_m2(np.array([polygon], dtype=object))[0] == pytest.approx(true, rel=1e-9)
     both = shapely.MultiPolygon([polygon, shapely.box(14, 50, 14.1, 50.1)])
-    assert area_m2(both) == pytest.approx(true + abs(geod.geometry_area_perimeter(shell)[0]), rel=1e-9)
+    assert areas_m2(np.array([both], dtype=object))[0] == pytest.approx(
+        true + abs(geod.geometry_area_perimeter(shell)[0]), rel=1e-9
+    )
 
 
 def scene(transform: tuple[float, ...], crs: str, width: int = 1003, height: int = 777) -> Scene:
@@ -114,3 +116,14 @@ def test_degrees_and_web_mercator_are_measured_on_the_ground() -> None:
     assert work_grid(mercator, gsd_m=None).gsd == pytest.approx(5, rel=0.01)
     with pytest.raises(SceneError, match="positive"):
         work_grid(mercator, gsd_m=-1.0)
+
+
+@given(st.floats(-85, 85), st.floats(-179, 179), st.floats(0.0005, 0.04), st.integers(0, 1000))
+def test_areas_of_small_outlines_agree_with_geodesics(lat: float, lon: float, size: float, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    angles = np.sort(rng.uniform(0, 2 * np.pi, 7))
+    ring = np.column_stack((np.cos(angles), np.sin(angles))) * rng.uniform(0.3, 0.5, (7, 1)) * size
+    polygon = shapely.Polygon(ring + np.array([lon, lat]))
+    (found,) = areas_m2(np.array([polygon], dtype=object))
+    true = abs(Geod(ellps="WGS84").geometry_area_perimeter(polygon)[0])
+    assert found == pytest.approx(true, rel=5e-7, abs=1e-3)

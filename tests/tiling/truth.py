@@ -1,6 +1,7 @@
 """Things on the ground that we drew, and the fragments an exact observer would report of them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import shapely
@@ -9,8 +10,12 @@ from shapely import affinity, box
 
 from tiling.fragment import Fragment
 from tiling.grid import Grid, Tile
+from tiling.merging import NO_WINDOWS, merge
 from tiling.placing import footprint, to_world
 from tiling.scene import Transform
+from tiling.sightings import sightings_of
+from tiling.things import Things
+from tiling.window import Window
 
 PLACE: Transform = (0.5, 0.1, 500_000.0, 0.1, -0.5, 5_000_000.0)
 """A rotated grid: nothing may rely on the axes of the world."""
@@ -111,3 +116,44 @@ def fragment(
         label="thing",
         valid_fraction=1.0,
     )
+
+
+@dataclass(frozen=True)
+class Thing:
+    """One thing of a merge, as a row."""
+
+    geometry: shapely.Geometry
+    region: shapely.Polygon
+    tile_ids: tuple[str, ...]
+    seen_best: str
+    score: float
+    n_fragments: int
+
+
+def listed(things: Things) -> list[Thing]:
+    starts = things.tile_starts
+    return [
+        Thing(
+            things.geometry[i],
+            things.region[i],
+            tuple(things.tile_ids[starts[i] : starts[i + 1]]),
+            things.seen_best[i],
+            float(things.score[i]),
+            int(things.n_fragments[i]),
+        )
+        for i in range(len(things))
+    ]
+
+
+def merged_things(
+    fragments: Sequence[Fragment], transform: Transform = PLACE, *, unanswered: Sequence[Window] = ()
+) -> Things:
+    windows = [(each.x0, each.y0, each.x1, each.y1) for each in unanswered]
+    silent = np.array(windows, dtype=np.int64) if windows else NO_WINDOWS
+    return merge(sightings_of(fragments, transform), transform=transform, unanswered=silent)
+
+
+def merged_list(
+    fragments: Sequence[Fragment], transform: Transform = PLACE, *, unanswered: Sequence[Window] = ()
+) -> list[Thing]:
+    return listed(merged_things(fragments, transform, unanswered=unanswered))

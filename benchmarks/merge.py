@@ -1,0 +1,114 @@
+"""The merge of many fragments: growth, memory, errors, and what a user would pick instead. Merges nothing.
+
+Fragments are synthetic, with true identities; see `synthetic.py`. Every figure is of a process of its own.
+"""
+
+import json
+import statistics
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
+
+from benchmarks.measure import Aim, Row, divided, interleaved
+from benchmarks.settings import Settings
+from benchmarks.watched import watched
+
+NAME = "merge"
+LIMIT_BYTES = 4e9
+TIMEOUT_S = 1800.0
+FLAT, WITHIN, FASTER, NO_SLOWER = Aim(most=1.15), Aim(most=1.0), Aim(least=3.0), Aim(least=1.0)
+EXACT = Aim(least=1.0, most=1.0)
+ERRORS = ("cut", "doubled", "glued", "missing")
+PEERS = {"geopandas": FASTER, "sahi": NO_SLOWER}
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What one process said, and what it took."""
+
+    facts: Mapping[str, float]
+    """Its figures."""
+    peak_bytes: int
+    """Largest memory of the process and all its descendants together, 0 where nobody looked."""
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of the merge alone."""
+        return self.facts["seconds"]
+
+
+def measure(settings: Settings) -> list[Row]:
+    """Growth, memory and errors of ours at every size, and times and errors beside the others."""
+    rows: list[Row] = []
+    ours: dict[int, list[Told]] = {}
+    for size in sorted({*settings.merge_sizes, *settings.merge_peers}):
+        _child("make", settings, size)
+        ways = ("ours", *_there()) if size in settings.merge_peers else ("ours",)
+        found = interleaved({way: partial(_child, way, settings, size) for way in ways}, settings)
+        ours[size] = found["ours"]
+        rows += [_verdict(settings, size), *_beside(size, found)]
+    return [*rows, *_growth(settings, ours), _memory(settings)]
+
+
+def _there() -> list[str]:
+    return [name for name in PEERS if find_spec(name)]
+
+
+def _verdict(settings: Settings, size: int) -> Row:
+    facts = _child("verdict", settings, size).facts
+    share = facts["objects"] / facts["things"]
+    return Row(NAME, f"objects over true things, {_count(size)}: ours", (share,), _said(facts), EXACT)
+
+
+def _beside(size: int, found: Mapping[str, list[Told]]) -> list[Row]:
+    """Each other way over ours, and its errors."""
+    rows = []
+    for way in [name for name in found if name != "ours"]:
+        ours, other = ([told.seconds for told in found[name]] for name in ("ours", way))
+        detail = (
+            f"{statistics.median(other):.2f} s, ours with reading and writing {statistics.median(ours):.2f} s"
+        )
+        aim = PEERS[way] if size >= 100_000 or way == "sahi" else None
+        rows.append(Row(NAME, f"time of {way} over ours, {_count(size)}", divided(other, ours), detail, aim))
+        facts = found[way][0].facts
+        share = facts["objects"] / facts["things"]
+        rows.append(Row(NAME, f"objects over true things, {_count(size)}: {way}", (share,), _said(facts)))
+    return rows
+
+
+def _said(facts: Mapping[str, float]) -> str:
+    errors = ", ".join(f"{name} {facts[name]:.0f}" for name in ERRORS if name in facts)
+    return f"{facts['objects']:.0f} for {facts['things']:.0f} things: {errors}"
+
+
+def _growth(settings: Settings, ours: Mapping[int, list[Told]]) -> list[Row]:
+    rows = []
+    for less, more in zip(settings.merge_sizes, settings.merge_sizes[1:], strict=False):
+        a, b = ([told.seconds / size * 1e6 for told in ours[size]] for size in (less, more))
+        detail = f"{statistics.median(a):.2f} and {statistics.median(b):.2f} µs a fragment"
+        ratio = statistics.median(b) / statistics.median(a)
+        aim = FLAT if more == settings.merge_sizes[-1] else None
+        rows.append(Row(NAME, f"time a fragment, {_count(more)} over {_count(less)}", (ratio,), detail, aim))
+    return rows
+
+
+def _memory(settings: Settings) -> Row:
+    size = settings.merge_sizes[-1]
+    peak = _child("ours", settings, size, watch=True).peak_bytes
+    detail = f"{peak / 1e9:.2f} of {LIMIT_BYTES / 1e9:g} GB"
+    what = f"peak memory of all processes, {_count(size)}: over the limit"
+    return Row(NAME, what, (peak / LIMIT_BYTES,), detail, WITHIN)
+
+
+def _child(way: str, settings: Settings, size: int, *, watch: bool = False) -> Told:
+    """Let one process do one thing."""
+    folder = settings.out / NAME
+    command = [sys.executable, "-m", "benchmarks.merge_child", way, str(folder), str(size)]
+    ended = watched(command, folder / f"{way}-{size}.log", watch=watch, timeout_s=TIMEOUT_S)
+    return Told(json.loads(ended.said.splitlines()[-1]), ended.peak_bytes)
+
+
+def _count(fragments: int) -> str:
+    return f"{fragments // 1_000_000}M" if fragments >= 1_000_000 else f"{fragments // 1000}k"

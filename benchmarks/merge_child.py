@@ -1,0 +1,153 @@
+"""One way to merge the fragments of a synthetic run, or the verdict on ours, in a process of its own.
+
+`python -m benchmarks.merge_child WAY FOLDER FRAGMENTS` prints one JSON object. Imports and, for ours, the
+start of Ray are not in the seconds: they are told apart. The others begin with their fragments in memory and
+end there; ours begins with the ledger's files and ends with the dataset's.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from benchmarks.synthetic_run import QUERY, SyntheticRun, synthetic_run
+from pipelines.dataset import object_files
+from pipelines.ledger import ledger_name
+from pipelines.ledger_columns import read_answers
+from pipelines.merge_job import merge_job
+from tiling.sightings import Sightings
+
+WHOLE = 0.8
+"""A row that shows so much of its thing's area shows all of it; sightings are a little off."""
+TWICE = 1.5
+"""A row so many times as large as its thing holds something else too."""
+
+
+def make(run: SyntheticRun) -> dict[str, float]:
+    """Say how many fragments and things there are; the run is made."""
+    names = run.store.names("answers")
+    lists = (_lists(Path(run.store.path(name))) for name in names)
+    return {"fragments": sum(len(each.flatten()) for each in lists), "chunks": len(names)}
+
+
+def ours(run: SyntheticRun) -> dict[str, float]:
+    """Merge on Ray, as a run does."""
+    from pipelines.ray_spread import Spread
+
+    run.store.remove_folder("objects")
+    spread = Spread(None)
+    began = time.perf_counter()
+    list(spread(_imported, list(range(8))))
+    ready = time.perf_counter()
+    merge_job(run.store, run.plan, drive=spread)
+    return {"seconds": time.perf_counter() - ready, "start_s": ready - began}
+
+
+def verdict(run: SyntheticRun) -> dict[str, float]:
+    """Count what is wrong with the merged objects."""
+    tables = [
+        pq.read_table(run.store.path(name), columns=["label", "area_m2"], partitioning=None)
+        for name in object_files(run.store)
+    ]
+    found = pa.concat_tables(tables)
+    names, areas = run.world.truth()
+    order = np.argsort(names)
+    names, areas = names[order], areas[order] * run.plan.scenes[0].work.gsd ** 2
+    labels = found.column("label").to_numpy()
+    which = np.searchsorted(names, labels)
+    share = found.column("area_m2").to_numpy() / areas[which]
+    counts = np.bincount(which, minlength=len(names))
+    partial = np.bincount(which[share < WHOLE], minlength=len(names))
+    return {
+        "objects": len(labels),
+        "things": len(names),
+        "cut": int((partial > 0).sum()),
+        "doubled": int((counts - partial > 1).sum()),
+        "glued": int((share > TWICE).sum()),
+        "missing": int((counts == 0).sum()),
+    }
+
+
+def geopandas(run: SyntheticRun) -> dict[str, float]:
+    """A spatial join with itself, connected components, and a dissolve."""
+    import geopandas as gpd
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    seen = _fragments(run)
+    frame = gpd.GeoDataFrame(geometry=seen.geometry, crs=run.plan.scenes[0].scene.crs)
+    began = time.perf_counter()
+    pairs = gpd.sjoin(frame, frame, predicate="intersects")
+    ends = pairs.index.to_numpy(), pairs["index_right"].to_numpy()
+    graph = coo_matrix((np.ones(len(pairs)), ends), shape=(len(frame), len(frame)))
+    groups = connected_components(graph)[1]
+    merged = frame.assign(group=groups).dissolve("group")
+    seconds = time.perf_counter() - began
+    return {"seconds": seconds, "objects": len(merged), **_errors(seen, groups)}
+
+
+def sahi(run: SyntheticRun) -> dict[str, float]:
+    """SAHI's greedy merging of boxes by the share of the lesser one, as index lists; no outline is made."""
+    import shapely
+    from sahi.postprocess.combine import greedy_nmm
+
+    seen = _fragments(run)
+    columns = (shapely.bounds(seen.geometry), seen.score[:, None], np.zeros((len(seen), 1)))
+    boxes = np.hstack(columns)
+    greedy_nmm(boxes[:2], "IOS", 0.5)  # looks for torch on its first call
+    began = time.perf_counter()
+    kept = greedy_nmm(boxes, "IOS", 0.5)
+    seconds = time.perf_counter() - began
+    groups = np.arange(len(seen))
+    for keep, merged in kept.items():
+        groups[merged] = keep
+    return {"seconds": seconds, "objects": len(kept), **_errors(seen, groups)}
+
+
+def _imported(number: int) -> int:
+    """Let a worker import what steps need."""
+    import pipelines.merge_step
+
+    return number + len(pipelines.merge_step.__name__)
+
+
+def _fragments(run: SyntheticRun) -> Sightings:
+    names = [ledger_name(QUERY.id, ref.chunk_id) for ref in run.plan.chunks]
+    return read_answers(run.store, names).sightings
+
+
+def _errors(seen: Sightings, groups: NDArray[np.int64]) -> dict[str, float]:
+    """Things whose fragments lie in several groups, and groups with several things.
+
+    A thing is doubled where several groups hold a whole sighting of it, and cut otherwise.
+    """
+    _, thing = np.unique(seen.label.astype(np.str_), return_inverse=True)
+    places = np.unique(np.column_stack((thing, groups)), axis=0)
+    whole = np.unique(np.column_stack((thing, groups))[~seen.truncated], axis=0)
+    in_groups, as_whole = (np.bincount(each[:, 0], minlength=thing.max() + 1) for each in (places, whole))
+    things_of = np.unique(places[:, 1], return_counts=True)[1]
+    return {
+        "things": int(thing.max() + 1),
+        "cut": int(((in_groups > 1) & (as_whole <= 1)).sum()),
+        "doubled": int(((in_groups > 1) & (as_whole > 1)).sum()),
+        "glued": int((things_of > 1).sum()),
+    }
+
+
+def _lists(path: Path) -> pa.ListArray:
+    return pq.read_table(path, columns=["fragments"], partitioning=None).column("fragments").combine_chunks()
+
+
+WAYS: dict[str, Callable[[SyntheticRun], dict[str, float]]] = {
+    each.__name__: each for each in (make, ours, verdict, geopandas, sahi)
+}
+
+if __name__ == "__main__":
+    way, folder, fragments = sys.argv[1:]
+    print(json.dumps(WAYS[way](synthetic_run(Path(folder), int(fragments)))))

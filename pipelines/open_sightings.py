@@ -1,0 +1,131 @@
+"""Sightings whose fate other blocks share, put aside in files. Knows no rule and no cell."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import shapely
+from numpy.typing import NDArray
+
+from pipelines.scratch import get, put
+from pipelines.storage import Store
+from tiling.matching import Outlines, outlines_of
+from tiling.scene import Transform
+from tiling.things import Things, all_things
+
+_PLAIN = {
+    "score": pa.float64(),
+    "label": pa.string(),
+    "seen_best": pa.string(),
+    "largest": pa.float64(),
+    "n_fragments": pa.int64(),
+    "touches_scene_edge": pa.bool_(),
+    "valid_fraction": pa.float64(),
+}
+_SHAPES = ("geometry", "region")
+_BORDER = "border"
+_SIDES = ("x0", "y0", "x1", "y1")
+_THINKING = "thinking"
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Things with what the reasoner thought where each was seen best."""
+
+    things: Things
+    """The things."""
+    thinking: NDArray[np.object_]
+    """(n,) the reasoner's thinking."""
+
+
+def put_open(
+    scratch: Store, name: str, told: Told, *, windows: NDArray[np.int64], border: NDArray[np.bool_]
+) -> None:
+    """Put sightings aside for other steps.
+
+    Args:
+        scratch: where to.
+        name: of the file.
+        told: the sightings as things of their own.
+        windows: (n, 4) x0, y0, x1, y1 of the tile each was seen in, work pixels.
+        border: (n,) which a tile of another block may see too.
+
+    Raises:
+        OSError: the storage refuses.
+    """
+    sides = {side: pa.array(column) for side, column in zip(_SIDES, windows.T, strict=True)}
+    put(scratch, name, pa.table({**_columns(told), _BORDER: pa.array(border), **sides}))
+
+
+def put_told(scratch: Store, name: str, told: Told) -> None:
+    """Put things aside for other steps.
+
+    Raises:
+        OSError: the storage refuses.
+    """
+    put(scratch, name, pa.table(_columns(told)))
+
+
+def _columns(told: Told) -> dict[str, pa.Array]:
+    things = told.things
+    starts, names = pa.array(things.tile_starts, pa.int32()), pa.array(things.tile_ids, pa.string())
+    return {
+        **{shape: pa.array(shapely.to_wkb(getattr(things, shape)), pa.binary()) for shape in _SHAPES},
+        **{field: pa.array(getattr(things, field), kind) for field, kind in _PLAIN.items()},
+        "tile_ids": pa.ListArray.from_arrays(starts, names),
+        _THINKING: pa.array(told.thinking, pa.string()),
+    }
+
+
+def get_told(scratch: Store, name: str, rows: NDArray[np.int64]) -> Told:
+    """Some of the things that were put aside, in a given order.
+
+    Raises:
+        OSError: the storage refuses.
+    """
+    table = get(scratch, name).take(pa.array(rows))
+    lists = table.column("tile_ids").combine_chunks()
+    lengths = lists.value_lengths().to_numpy(zero_copy_only=False)
+    columns: dict[str, Any] = {
+        **{shape: _shapes(table, shape) for shape in _SHAPES},
+        **{field: table.column(field).to_numpy() for field in _PLAIN},
+    }
+    things = Things(
+        tile_ids=lists.flatten().to_numpy(zero_copy_only=False),
+        tile_starts=np.concatenate(([0], np.cumsum(lengths))),
+        **columns,
+    )
+    return Told(things, table.column(_THINKING).to_numpy())
+
+
+def all_told(parts: Sequence[Told]) -> Told:
+    """Things of several parts behind one another; one part at least."""
+    return Told(
+        all_things([part.things for part in parts]), np.concatenate([part.thinking for part in parts])
+    )
+
+
+def get_border(scratch: Store, name: str, transform: Transform) -> tuple[NDArray[np.int64], Outlines]:
+    """The things of a file that other blocks' tiles may see: their rows and outlines.
+
+    Raises:
+        OSError: the storage refuses.
+    """
+    table = get(scratch, name, ["geometry", _BORDER, *_SIDES])
+    rows = np.flatnonzero(table.column(_BORDER).to_numpy())
+    table = table.take(pa.array(rows))
+    windows = np.column_stack([table.column(side).to_numpy() for side in _SIDES])
+    return rows, outlines_of(_shapes(table, "geometry"), windows, transform)
+
+
+def _shapes(table: pa.Table, name: str) -> NDArray[np.object_]:
+    return np.asarray(shapely.from_wkb(table.column(name).to_numpy()), dtype=object)
+
+
+def thoughts(thinking: Mapping[str, str], tile_ids: NDArray[np.object_]) -> NDArray[np.object_]:
+    """What the reasoner thought at each of some tiles, (n,)."""
+    found = np.empty(len(tile_ids), dtype=object)
+    found[:] = [thinking[name] for name in tile_ids.tolist()]
+    return found

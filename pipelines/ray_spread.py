@@ -1,0 +1,69 @@
+"""Steps over many items as Ray tasks, a bounded number under way. Knows no step's work."""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import ray
+from ray.exceptions import RayTaskError
+
+from pipelines.driving import in_turn
+from pipelines.lending import Lending
+from pipelines.ray_cluster import connect, room
+from tiling.buckets import lend
+
+I = TypeVar("I")  # noqa: E741 - item
+O = TypeVar("O")  # noqa: E741 - outcome
+
+FEW = 4
+"""Fewer items than this are done here: sooner than tasks start."""
+AHEAD = 2
+"""Items under way for each core."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Drives a step over a cluster, or over the cores of this machine."""
+
+    address: str | None
+    """The cluster, None for this machine."""
+
+    def __call__(self, step: Callable[[I], O], items: Sequence[I]) -> Iterator[O]:
+        """Do the items as Ray tasks; what comes of them, in their order.
+
+        Raises:
+            RequestError: no such cluster.
+            ray.exceptions.RayError: the cluster fails.
+        """
+        return in_turn(step, items) if len(items) < FEW else self._spread(step, items)
+
+    def _spread(self, step: Callable[[I], O], items: Sequence[I]) -> Iterator[O]:
+        connect(self.address)
+        shared: ray.ObjectRef[Any] = ray.put(Lending(step, lent_to(self.address)))
+        waiting = deque[ray.ObjectRef[O]]()
+        at_once = AHEAD * max(1, int(room().cpus))
+        for item in items:
+            if len(waiting) >= at_once:
+                yield _outcome(waiting.popleft())
+            waiting.append(_do.remote(shared, item))  # type: ignore[arg-type]
+        while waiting:
+            yield _outcome(waiting.popleft())
+
+
+def lent_to(address: str | None) -> Mapping[str, str]:
+    """Access to object storage for the workers of a cluster; those of this process share its environment."""
+    return lend() if address else {}
+
+
+def _outcome(ref: "ray.ObjectRef[O]") -> O:
+    """What came of an item; what its task raised is raised here as itself."""
+    try:
+        return ray.get(ref)
+    except RayTaskError as error:
+        raise error.cause from error
+
+
+@ray.remote(num_cpus=1)
+def _do(step: Callable[[I], O], item: I) -> O:
+    return step(item)

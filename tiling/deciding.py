@@ -1,0 +1,147 @@
+"""The merge's rule on a graph: which sightings stand for a thing together. Knows no geometry."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tiling.components import Pairs, components
+from tiling.matching import Matches, all_matches
+from tiling.ragged import Runs, runs_of
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What is known of sightings in the order of the ground, by which ties break; (n,) each."""
+
+    truncated: NDArray[np.bool_]
+    """Cut by its tile."""
+    edge_distance: NDArray[np.float64]
+    """Distance to its tile's inner edges, tile pixels."""
+    deniable: NDArray[np.bool_]
+    """Mostly on the ground of other tiles, all of which spoke: it counts only if it matches another."""
+    matches: Matches
+    """Pairs that match; all that any of the sightings is in."""
+
+    def __len__(self) -> int:
+        return len(self.truncated)
+
+    def take(self, index: NDArray[np.int64]) -> "Evidence":
+        """What is known of some, in a given order; pairs with others are left out."""
+        place = np.full(len(self), -1)
+        place[index] = np.arange(len(index))
+        first, second = (place[each] for each in self.matches.pairs)
+        kept = (first >= 0) & (second >= 0)
+        found = replace(self.matches, first=first, second=second).take(kept)
+        return Evidence(self.truncated[index], self.edge_distance[index], self.deniable[index], found)
+
+    @property
+    def together(self) -> NDArray[np.int64]:
+        """Label (n,) of what hangs together by matches: what one has a say in the fate of another."""
+        return components(len(self), self.matches.pairs)
+
+
+def all_evidence(parts: Sequence[Evidence], between: Sequence[Matches]) -> Evidence:
+    """What is known of several parts behind one another; one part at least.
+
+    Args:
+        parts: What is known within each part, indexes from 0.
+        between: Pairs of sightings of different parts, indexes over all.
+    """
+    counts = [0, *np.cumsum([len(part) for part in parts]).tolist()]
+    inner = [
+        replace(part.matches, first=part.matches.first + at, second=part.matches.second + at)
+        for part, at in zip(parts, counts, strict=False)
+    ]
+    return Evidence(
+        np.concatenate([part.truncated for part in parts]),
+        np.concatenate([part.edge_distance for part in parts]),
+        np.concatenate([part.deniable for part in parts]),
+        all_matches([*inner, *between]),
+    )
+
+
+def decide(evidence: Evidence) -> Runs:
+    """Which sightings stand for a thing together.
+
+    A cut sighting inside the tile of a whole one it matches is absorbed. A deniable one that matches nothing,
+    or only what was absorbed, goes. Of what is left, matching whole sightings are one thing: the one farthest
+    from its tile's edge stands for it, and what does not match that one is a thing of its own. All else that
+    matches is united.
+
+    Returns:
+        The sightings of every thing, ascending; things by their first sighting.
+    """
+    gone = _absorbed(evidence)
+    gone |= _denied(evidence, gone)
+    return standing(gone, evidence.matches.pairs, cut=evidence.truncated, far=evidence.edge_distance)
+
+
+def standing(
+    gone: NDArray[np.bool_], pairs: Pairs, *, cut: NDArray[np.bool_], far: NDArray[np.float64]
+) -> Runs:
+    """Which sightings stand for a thing together, of those that did not give way.
+
+    Args:
+        gone: (n,) which gave way.
+        pairs: Sightings that match.
+        cut: (n,) which are cut: with all they match, they are united.
+        far: (n,) of whole sightings that match the one with the most of this stands.
+
+    Returns:
+        The sightings of every thing, ascending; things by their first sighting.
+    """
+    first, second = pairs
+    alive = ~(gone[first] | gone[second])
+    pairs = first[alive], second[alive]
+    labels, left = components(len(gone), pairs), np.flatnonzero(~gone)
+    groups = runs_of(labels[left])
+    groups = Runs(left[groups.values], groups.starts)
+    if not len(groups):
+        return groups
+    begins = groups.starts[:-1]
+    together = np.logical_or.reduceat(cut[groups.values], begins) | (groups.lengths == 1)
+    members = groups.take(np.flatnonzero(~together)).values
+    united = groups.take(np.flatnonzero(together))
+    alone = _best(members[np.lexsort((members, -far[members], labels[members]))], pairs, len(gone))
+    values = np.concatenate((united.values, alone))
+    starts = np.concatenate((united.starts, united.starts[-1] + 1 + np.arange(len(alone))))
+    order = np.argsort(values[starts[:-1]], kind="stable")
+    return Runs(values, starts).take(order)
+
+
+def _absorbed(evidence: Evidence) -> NDArray[np.bool_]:
+    gone, cut, found = np.zeros(len(evidence), dtype=bool), evidence.truncated, evidence.matches
+    first, second = found.pairs
+    gone[first[found.first_inside & cut[first] & ~cut[second]]] = True
+    gone[second[found.second_inside & cut[second] & ~cut[first]]] = True
+    return gone
+
+
+def _denied(evidence: Evidence, gone: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which deniable sightings match nothing that did not give way."""
+    first, second = evidence.matches.pairs
+    alive = ~(gone[first] | gone[second])
+    lonely = evidence.deniable & ~gone
+    for index in (first, second):
+        lonely[index[alive]] = False
+    return lonely
+
+
+def _best(order: NDArray[np.int64], pairs: Pairs, count: int) -> NDArray[np.int64]:
+    """Of whole sightings, best first, those that match none before them that stands.
+
+    So a careless mask over two things that another tile tells apart does not swallow one of them.
+    """
+    place = np.full(count, -1)
+    place[order] = np.arange(len(order))
+    one, other = (place[index] for index in pairs)
+    inside = (one >= 0) & (other >= 0)
+    before, after = np.minimum(one, other)[inside], np.maximum(one, other)[inside]
+    stands = [True] * len(order)
+    turn = np.lexsort((after, before))
+    for better, worse in zip(before[turn].tolist(), after[turn].tolist(), strict=True):
+        if stands[better]:
+            stands[worse] = False
+    return np.asarray(order[np.array(stands, dtype=bool)], dtype=np.int64)

@@ -1,0 +1,174 @@
+"""All fragments of one scene and one question as columns. Knows no rule by which they are joined."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from tiling.fragment import Fragment
+from tiling.placing import inverse, moved, to_pixels
+from tiling.scene import Transform
+
+_OF_TILES = ("windows", "tile_ids")
+
+
+@dataclass(frozen=True, slots=True)
+class Sightings:
+    """What tiles of one scene show, (n,) each, as the fields of a fragment."""
+
+    geometry: NDArray[np.object_]
+    """Outlines, world coordinates."""
+    box: NDArray[np.object_]
+    """The reasoner's boxes as polygons, world coordinates."""
+    score: NDArray[np.float64]
+    """The segmenter's estimate of the mask's quality, 0 to 1."""
+    truncated: NDArray[np.bool_]
+    """Cut by the tile."""
+    touches_scene_edge: NDArray[np.bool_]
+    """At an edge of the scene."""
+    edge_distance: NDArray[np.float64]
+    """Distance to the tile's inner edges, tile pixels."""
+    core_share: NDArray[np.float64]
+    """Share of the area in the tile's core, 0 to 1."""
+    label: NDArray[np.object_]
+    """What the reasoner called it."""
+    valid_fraction: NDArray[np.float64]
+    """Share of the tile's pixels that hold data, 0 to 1."""
+    tile: NDArray[np.int64]
+    """Which of the tiles each was seen in."""
+    windows: NDArray[np.int64]
+    """(t, 4) x0, y0, x1, y1 of the tiles, work pixels."""
+    tile_ids: NDArray[np.object_]
+    """(t,) their ids."""
+
+    def __len__(self) -> int:
+        return len(self.geometry)
+
+    def take(self, index: NDArray[np.int64]) -> "Sightings":
+        """Some of them, in a given order."""
+        kept = {name: getattr(self, name) for name in _OF_TILES}
+        return Sightings(**kept, **{name: getattr(self, name)[index] for name in _COLUMNS})
+
+    @property
+    def seen_in(self) -> NDArray[np.int64]:
+        """(n, 4) x0, y0, x1, y1 of the tile of each, work pixels."""
+        return self.windows[self.tile]
+
+
+_COLUMNS = tuple(field.name for field in fields(Sightings) if field.name not in _OF_TILES)
+
+
+def sightings_of(fragments: Sequence[Fragment], transform: Transform) -> Sightings:
+    """Fragments as columns, in their order.
+
+    Args:
+        fragments: Of one scene and one question.
+        transform: Pixel to world of the work grid they were seen on.
+    """
+    tiles = {fragment.tile_id: fragment.tile for fragment in fragments}
+    numbers = {name: number for number, name in enumerate(tiles)}
+    bounds = shapely.bounds(to_pixels(list(tiles.values()), transform)).reshape(-1, 4)
+    return Sightings(
+        geometry=_objects([each.geometry for each in fragments]),
+        box=_objects([each.box for each in fragments]),
+        score=np.array([each.score for each in fragments], dtype=np.float64),
+        truncated=np.array([each.truncated for each in fragments], dtype=bool),
+        touches_scene_edge=np.array([each.touches_scene_edge for each in fragments], dtype=bool),
+        edge_distance=np.array([each.edge_distance for each in fragments], dtype=np.float64),
+        core_share=np.array([each.core_share for each in fragments], dtype=np.float64),
+        label=_objects([each.label for each in fragments]),
+        valid_fraction=np.array([each.valid_fraction for each in fragments], dtype=np.float64),
+        tile=np.array([numbers[each.tile_id] for each in fragments], dtype=np.int64),
+        windows=bounds.round().astype(np.int64),
+        tile_ids=_objects(list(tiles)),
+    )
+
+
+def _objects(values: Sequence[object]) -> NDArray[np.object_]:
+    column = np.empty(len(values), dtype=object)
+    column[:] = values
+    return column
+
+
+@dataclass(frozen=True, slots=True)
+class Extents:
+    """How far outlines reach, work pixels; (n,) each."""
+
+    bounds: NDArray[np.float64]
+    """(n, 4) least x, least y, greatest x, greatest y."""
+    slants: NDArray[np.float64]
+    """(n, 4) least x + y, least x - y, greatest x + y, greatest x - y."""
+    area: NDArray[np.float64]
+    """Area, square pixels."""
+
+    def take(self, index: NDArray[np.int64]) -> "Extents":
+        """Some of them, in a given order."""
+        return Extents(self.bounds[index], self.slants[index], self.area[index])
+
+
+def extents_of(geometry: NDArray[np.object_], transform: Transform) -> Extents:
+    """How far outlines reach.
+
+    Args:
+        geometry: (n,) polygons or multipolygons that are not empty, world coordinates.
+        transform: Pixel to world.
+    """
+    if not len(geometry):
+        return Extents(np.empty((0, 4)), np.empty((0, 4)), np.empty(0))
+    points, owner = shapely.get_coordinates(geometry, return_index=True)
+    x, y = moved(points, inverse(transform)).T
+    first = np.flatnonzero(np.diff(owner, prepend=-1))
+    a, b, _, d, e, _ = transform
+    return Extents(
+        _ends(x, y, first), _ends(x + y, x - y, first), shapely.area(geometry) / abs(a * e - b * d)
+    )
+
+
+def _ends(
+    one: NDArray[np.float64], other: NDArray[np.float64], first: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """(n, 4) least and greatest values of two coordinates of the points of every geometry."""
+    least, greatest = np.minimum.reduceat, np.maximum.reduceat
+    return np.column_stack(
+        (least(one, first), least(other, first), greatest(one, first), greatest(other, first))
+    )
+
+
+def in_order(seen: Sightings, extents: Extents) -> NDArray[np.int64]:
+    """Sightings by tile and place, the same outline of the same tile only once: its best.
+
+    The order is that of the ground, whatever the order of the input: ties of the merge break by it.
+
+    Args:
+        seen: The sightings.
+        extents: How far each reaches.
+
+    Returns:
+        Indexes (m,) of the sightings that stay.
+    """
+    tiles, bounds = seen.seen_in, extents.bounds
+    keys = (-seen.score, *bounds.T[::-1], tiles[:, 0], tiles[:, 1])
+    order = np.lexsort(keys)
+    places = np.column_stack((tiles, bounds))[order]
+    same = (places[1:] == places[:-1]).all(axis=1)
+    if not same.any():
+        return order
+    runs = np.split(order, np.flatnonzero(~same) + 1)
+    return np.array([index for run in runs for index in _distinct(seen, run)], dtype=np.int64)
+
+
+def _distinct(seen: Sightings, run: NDArray[np.int64]) -> list[int]:
+    """Of sightings of one tile and the same extent, one per outline, by outline."""
+    if len(run) == 1:
+        return [int(run[0])]
+    outlines, boxes = (shapely.to_wkb(column[run]) for column in (seen.geometry, seen.box))
+    keys = [
+        (outline, -float(seen.score[index]), str(seen.label[index]), box, int(index))
+        for index, outline, box in zip(run, outlines, boxes, strict=True)
+    ]
+    kept: dict[bytes, int] = {}
+    for outline, *_, index in sorted(keys):
+        kept.setdefault(outline, index)
+    return list(kept.values())
