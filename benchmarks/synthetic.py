@@ -184,8 +184,9 @@ def _uniform(seed: int, columns: NDArray[np.int64], row: int, count: int) -> Poi
     with np.errstate(over="ignore"):
         place = columns.astype(np.uint64) << np.uint64(32)
         state = (place + np.uint64(row) + np.uint64(seed) * np.uint64(7919))[:, None] * np.uint64(count)
-        mixed = (state + np.arange(1, count + 1, dtype=np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
+        steps = np.arange(1, count + 1, dtype=np.uint64)
+        mixed = np.asarray(state + steps, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
         mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         mixed ^= mixed >> np.uint64(31)
-    return np.asarray(mixed >> np.uint64(11), dtype=np.float64) / float(1 << 53)
+    return np.asarray((mixed >> np.uint64(11)).astype(np.float64) / float(1 << 53), dtype=np.float64)

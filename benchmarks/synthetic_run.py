@@ -140,7 +140,7 @@ def _fragments(
     cores: NDArray[np.int64],
     grid: Grid,
 ) -> pa.StructArray:
-    """Fragments with the true identity as their label; the share of the box in the core is that of the whole."""
+    """Fragments with the true identity as their label; the share in the core is that of the box."""
     bounds = shapely.bounds(shapes)
     scene = np.array([0, 0, grid.width, grid.height])
     gaps = np.hstack((bounds[:, :2] - windows[:, :2], windows[:, 2:] - bounds[:, 2:]))

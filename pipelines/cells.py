@@ -14,6 +14,7 @@ from pyproj import CRS, Transformer
 
 from pipelines.geoparquet import LONLAT, Bounds
 from pipelines.storage import Store
+from tiling.rings import Rings, bounds_of, contain
 
 MIN_ZOOM = 6
 MAX_ZOOM = 12
@@ -36,18 +37,20 @@ class Places:
     """(n,) quadkey at the deepest zoom of that point; its prefixes are the coarser cells."""
 
 
-def places_of(geometries: NDArray[np.object_]) -> Places:
-    """A point inside each polygon, and the deepest cell it lies in.
+def places_of(rings: Rings) -> Places:
+    """A point inside each shape, and the deepest cell it lies in.
 
-    The point is the middle of the polygon's bounding box where it lies inside, else one that is looked for.
+    The point is the middle of the shape's bounding box where it lies inside, else one that is looked for.
 
     Args:
-        geometries: (n,) polygons and multipolygons, longitude and latitude, degrees.
+        rings: polygons and multipolygons, longitude and latitude, degrees.
     """
-    bounds = shapely.bounds(geometries).reshape(-1, 4)
+    bounds = bounds_of(rings)
     points = (bounds[:, :2] + bounds[:, 2:]) / 2
-    outside = ~np.asarray(shapely.contains_xy(geometries, *points.T), dtype=bool)
-    points[outside] = shapely.get_coordinates(shapely.point_on_surface(geometries[outside]))
+    outside = np.flatnonzero(~contain(rings, points))
+    if len(outside):
+        found = shapely.point_on_surface(rings.take(outside).shapes())
+        points[outside] = shapely.get_coordinates(found)
     return Places(points, quadkeys(points))
 
 

@@ -10,7 +10,6 @@ from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import shapely
 from numpy.typing import NDArray
@@ -29,6 +28,8 @@ from pipelines.stac_cells import NAME as ITEM
 from pipelines.stac_cells import item_bytes
 from pipelines.storage import Store
 from reasoner.query import Query
+from tiling.ragged import runs_of
+from tiling.rings import rings_of
 from tiling.storage import look_into
 
 OBJECTS = "objects"
@@ -146,7 +147,7 @@ def read_cell(store: Store, query_id: str, cell: str) -> pa.Table:
 
 def as_part(rows: pa.Table) -> pa.Table:
     """Rows of objects with the columns by which they are filed and ordered."""
-    places = places_of(shapely.from_wkb(rows.column("geometry").to_numpy()))
+    places = places_of(rings_of(shapely.from_wkb(rows.column("geometry").to_numpy())))
     rows = rows.append_column(CELL, pa.array(places.cells, pa.string()))
     for side, column in zip(POINT, places.points.T, strict=True):
         rows = rows.append_column(side, pa.array(column))
@@ -174,14 +175,18 @@ def write_cell(store: Store, query_id: str, cell: str, part: pa.Table) -> str:
 def _order(part: pa.Table, cell: str) -> NDArray[np.int64]:
     """Along a Hilbert curve over the cell; ties stand by id, scenes and outline."""
     points = np.column_stack([part.column(side).to_numpy() for side in POINT])
-    keys = {
-        "along": pa.array(hilbert_distances(points, cell_bounds(cell))),
-        "id": part.column("id"),
-        "scenes": pc.binary_join(part.column("scene_ids"), "|"),
-        "geometry": part.column("geometry"),
-    }
-    order = pc.sort_indices(pa.table(keys), sort_keys=[(name, "ascending") for name in keys])
-    return np.asarray(order, dtype=np.int64)
+    along = hilbert_distances(points, cell_bounds(cell))
+    groups, columns = runs_of(along), part.select(["id", "scene_ids", "geometry"])
+    order = groups.values.copy()
+    for tie in np.flatnonzero(groups.lengths > 1).tolist():
+        order[groups.starts[tie] : groups.starts[tie + 1]] = _by_values(columns, groups[tie])
+    return order
+
+
+def _by_values(columns: pa.Table, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Some rows in the order of their values, column by column."""
+    values = [tuple(row.values()) for row in columns.take(pa.array(rows)).to_pylist()]
+    return rows[sorted(range(len(rows)), key=values.__getitem__)]
 
 
 def _distinct(rows: pa.Table) -> pa.Table:

@@ -9,10 +9,12 @@ import shapely
 from numpy.typing import NDArray
 
 from pipelines.cells import places_of
-from pipelines.dataset import CELL, GEOMETRIES, PART_SCHEMA, POINT, Origin, instant
-from pipelines.geoparquet import boxes_of
+from pipelines.dataset import CELL, PART_SCHEMA, POINT, Origin, instant
+from pipelines.geoparquet import box_column
 from pipelines.open_sightings import Told
 from pipelines.plan import PlannedScene
+from pipelines.wkb_columns import line_column, polygon_column
+from tiling.rings import bounds_of
 from tiling.scene_object import SceneObjects, scene_objects
 
 
@@ -57,18 +59,19 @@ def object_rows(
     if aoi is None:
         return rows
     shapely.prepare(aoi)
-    return rows.filter(pa.array(shapely.intersects(aoi, objects.geometry)))
+    return rows.filter(pa.array(shapely.intersects(aoi, objects.geometry.shapes())))
 
 
 def _shown(objects: SceneObjects) -> dict[str, pa.Array]:
     """Columns of what is on the ground."""
-    shapes = {name: getattr(objects, name) for name in GEOMETRIES}
     places = places_of(objects.geometry)
     return {
         "id": pa.array(objects.id, pa.string()),
-        **{name: pa.array(shapely.to_wkb(each), pa.binary()) for name, each in shapes.items()},
-        "bbox": boxes_of(objects.geometry),
-        "region_bbox": boxes_of(objects.region),
+        "geometry": polygon_column(objects.geometry),
+        "region": polygon_column(objects.region),
+        "contour": line_column(objects.geometry),
+        "bbox": box_column(bounds_of(objects.geometry)),
+        "region_bbox": box_column(bounds_of(objects.region)),
         "area_m2": pa.array(objects.area_m2),
         CELL: pa.array(places.cells, pa.string()),
         **{side: pa.array(column) for side, column in zip(POINT, places.points.T, strict=True)},

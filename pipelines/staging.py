@@ -89,8 +89,9 @@ class CellStep:
 
     def after(self, item: CellTask) -> pa.Table:
         """Rows that the cell's file will hold, in no order; none where it will be deleted."""
+        stays = empty_part() if item.replaced is None else self.split(item)[0]
         new = [cell_rows(get(self.scratch, name), item.cell) for name in item.names]
-        return pa.concat_tables([self.split(item)[0], *new])
+        return pa.concat_tables([stays, *new])
 
     def before(self, item: CellTask) -> pa.Table:
         """Rows that the cell's file holds now, none where there is no file."""

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from tiling.components import Pairs
 from tiling.placing import to_pixels
+from tiling.rings import areas_in_boxes, rings_of
 from tiling.scene import Transform
 from tiling.sightings import Extents, extents_of
 
@@ -39,9 +40,9 @@ class Outlines:
         """Some of them, in a given order."""
         return Outlines(self.geometry[index], self.transform, self.extents.take(index), self.tiles[index])
 
-    def shapes(self, index: NDArray[np.int64]) -> NDArray[np.object_]:
-        """Some of them in work pixels."""
-        return to_pixels(self.geometry[index], self.transform)
+    def shapes(self) -> NDArray[np.object_]:
+        """The outlines in work pixels."""
+        return to_pixels(self.geometry, self.transform)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +101,7 @@ def matches_within(outlines: Outlines, *, tau: float) -> Matches:
     Returns:
         The pairs, the first index the lesser one.
     """
-    boxes = _boxes(outlines)
-    a, b = shapely.STRtree(boxes).query(boxes)
+    a, b = shapely.STRtree(outlines.geometry).query(outlines.geometry)
     kept = (a < b) & (outlines.tiles[a] != outlines.tiles[b]).any(axis=1)
     return _matches(outlines, outlines, (a[kept], b[kept]), tau)
 
@@ -114,12 +114,8 @@ def matches_between(one: Outlines, other: Outlines, *, tau: float) -> Matches:
         other: Those of the second, of the same grid.
         tau: Share, 0 to 1.
     """
-    a, b = shapely.STRtree(_boxes(other)).query(_boxes(one))
+    a, b = shapely.STRtree(other.geometry).query(one.geometry)
     return _matches(one, other, (a, b), tau)
-
-
-def _boxes(outlines: Outlines) -> NDArray[np.object_]:
-    return np.asarray(shapely.box(*outlines.extents.bounds.T), dtype=object)
 
 
 def _matches(one: Outlines, other: Outlines, near: Pairs, tau: float) -> Matches:
@@ -156,22 +152,48 @@ def _match(one: Outlines, other: Outlines, tau: float) -> NDArray[np.bool_]:
     match = (_shared_at_least(one.extents, other.extents) >= tau * most) & (most > 0) & ~lined
     never = (_shared_at_most(one.extents, other.extents) < tau * least) & ~lined
     doubt = np.flatnonzero(~match & ~never)
-    shapes = one.shapes(doubt), other.shapes(doubt)
-    strips, lined = strips[doubt], lined[doubt]
-    shared = shapely.intersection(*shapes)
-    together = np.where(lined, shapely.length(shared), shapely.area(shared))
-    least = np.minimum(*(_within(each, strips, lined) for each in shapes))
-    match[doubt] = (together > 0) & (together >= tau * least)
+    match[doubt] = _match_closely(one.take(doubt), other.take(doubt), strips[doubt], lined[doubt], tau)
     return np.asarray(match, dtype=bool)
+
+
+def _match_closely(
+    one: Outlines, other: Outlines, strips: NDArray[np.float64], lined: NDArray[np.bool_], tau: float
+) -> NDArray[np.bool_]:
+    """Which pairs match, by their areas in the strips and in the box their extents share."""
+    if not len(one):
+        return np.zeros(0, dtype=bool)
+    rings = [rings_of(each.shapes()) for each in (one, other)]
+    least = np.minimum(*(areas_in_boxes(each, strips) for each in rings))
+    common = _common(one.extents.bounds, other.extents.bounds)
+    first, second = (areas_in_boxes(each, common) for each in rings)
+    match = (
+        (first + second - (common[:, 2:] - common[:, :2]).prod(axis=1) >= tau * least) & (least > 0) & ~lined
+    )
+    never = (np.minimum(first, second) < tau * least) & ~lined
+    areal, linear = np.flatnonzero(~match & ~never & ~lined), np.flatnonzero(lined)
+    shapes = [each.take(areal).shapes() for each in rings]
+    shared = shapely.area(shapely.intersection(shapes[0], shapes[1]))
+    match[areal] = (shared > 0) & (shared >= tau * least[areal])
+    match[linear] = _match_along(*(each.take(linear).shapes() for each in rings), strips[linear], tau)
+    return np.asarray(match, dtype=bool)
+
+
+def _match_along(
+    one: NDArray[np.object_], other: NDArray[np.object_], strips: NDArray[np.float64], tau: float
+) -> NDArray[np.bool_]:
+    """Which pairs share enough of the lesser length along strips that are lines."""
+    lines = np.asarray(shapely.linestrings(strips.reshape(-1, 2, 2)), dtype=object)
+    least = np.minimum(*(shapely.length(shapely.intersection(each, lines)) for each in (one, other)))
+    together = shapely.length(shapely.intersection(one, other))
+    return np.asarray((together > 0) & (together >= tau * least), dtype=bool)
 
 
 def _bounded(
     extents: Extents, strips: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Least and greatest area (m,) that outlines can have in their strips, by their extents."""
-    low = np.maximum(extents.bounds[:, :2], strips[:, :2])
-    high = np.minimum(extents.bounds[:, 2:], strips[:, 2:])
-    inside = np.clip(high - low, 0.0, None).prod(axis=1)
+    common = _common(extents.bounds, strips)
+    inside = (common[:, 2:] - common[:, :2]).prod(axis=1)
     box = (extents.bounds[:, 2:] - extents.bounds[:, :2]).prod(axis=1)
     return np.clip(extents.area - (box - inside), 0.0, None), np.minimum(extents.area, inside)
 
@@ -187,9 +209,8 @@ def _shared_at_least(one: Extents, other: Extents) -> NDArray[np.float64]:
 
 def _shared_at_most(one: Extents, other: Extents) -> NDArray[np.float64]:
     """Greatest area (m,) that pairs can share: that of what their bounding boxes share."""
-    low = np.maximum(one.bounds[:, :2], other.bounds[:, :2])
-    high = np.minimum(one.bounds[:, 2:], other.bounds[:, 2:])
-    return np.asarray(np.clip(high - low, 0.0, None).prod(axis=1), dtype=np.float64)
+    common = _common(one.bounds, other.bounds)
+    return np.asarray((common[:, 2:] - common[:, :2]).prod(axis=1), dtype=np.float64)
 
 
 def _columns(
@@ -200,27 +221,12 @@ def _columns(
     return list(zip(ours.T, theirs.T, strict=True))
 
 
-def _held(bounds: NDArray[np.float64], strips: NDArray[np.float64]) -> NDArray[np.bool_]:
-    low = (bounds[:, :2] >= strips[:, :2]).all(axis=1)
-    return np.asarray(low & (bounds[:, 2:] <= strips[:, 2:]).all(axis=1), dtype=bool)
-
-
 def _strips(one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.float64]:
     """(m, 4) what the tiles of each pair both see."""
-    low = np.maximum(one[:, :2], other[:, :2])
-    high = np.minimum(one[:, 2:], other[:, 2:])
-    return np.hstack((low, np.maximum(low, high))).astype(np.float64)
+    return _common(one.astype(np.float64), other.astype(np.float64))
 
 
-def _within(
-    shapes: NDArray[np.object_], strips: NDArray[np.float64], lined: NDArray[np.bool_]
-) -> NDArray[np.float64]:
-    """Area of each shape in its strip, length where the strip is a line, (m,)."""
-    measure = np.asarray(shapely.area(shapes), dtype=np.float64)
-    cut = ~_held(shapely.bounds(shapes).reshape(-1, 4), strips)
-    low, high = strips[cut, :2], strips[cut, 2:]
-    ground = np.asarray(shapely.box(*low.T, *high.T), dtype=object)
-    ground[lined[cut]] = shapely.linestrings(np.stack((low, high), axis=1)[lined[cut]])
-    inside = shapely.intersection(shapes[cut], ground)
-    measure[cut] = np.where(lined[cut], shapely.length(inside), shapely.area(inside))
-    return measure
+def _common(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(m, 4) boxes that pairs of boxes share; without size where they share none."""
+    low, high = np.maximum(one[:, :2], other[:, :2]), np.minimum(one[:, 2:], other[:, 2:])
+    return np.hstack((low, np.maximum(low, high)))

@@ -12,6 +12,7 @@ from pyproj.exceptions import ProjError
 from shapely.affinity import affine_transform
 
 from tiling.errors import SceneError
+from tiling.rings import Rings, bounds_of, oriented, over_rings, over_shapes, rings_of, with_shapes
 from tiling.scene import Transform
 from tiling.window import Window
 
@@ -179,7 +180,30 @@ def _cut_180(geometry: shapely.Geometry) -> shapely.Geometry:
     return shapely.union_all(parts)
 
 
-def areas_m2(geometries: NDArray[np.object_]) -> NDArray[np.float64]:
+def placed_rings(geometries: NDArray[np.object_], crs: str) -> Rings:
+    """Rings of polygons in OGC:CRS84; what crosses ±180° is split there.
+
+    Args:
+        geometries: (n,) polygons and multipolygons in that CRS, x before y.
+        crs: Authority code or WKT.
+
+    Raises:
+        SceneError: A coordinate has no longitude and latitude.
+    """
+    rings = rings_of(geometries)
+    placed = rings.moved(lonlat_points(rings.points, crs))
+    step, bounds, lonlat = _step(crs), bounds_of(rings), bounds_of(placed)
+    careful = (lonlat[:, 0] < -180.0) | (lonlat[:, 2] > 180.0)
+    if step is not None:
+        careful |= np.hypot(*(bounds[:, 2:] - bounds[:, :2]).T) > step
+        careful |= lonlat[:, 2] - lonlat[:, 0] > 180.0
+    if not careful.any():
+        return placed
+    others = rings_of(to_lonlat(geometries[careful], crs))
+    return with_shapes(placed, np.flatnonzero(careful), others)
+
+
+def areas_m2(rings: Rings) -> NDArray[np.float64]:
     """Areas (n,) on the WGS 84 ellipsoid, square metres, holes subtracted.
 
     The points are put on the sphere of the ellipsoid's area by PROJ's equal-area cylinder; there, edges are
@@ -187,38 +211,30 @@ def areas_m2(geometries: NDArray[np.object_]) -> NDArray[np.float64]:
     kilometre long. Where an edge is longer than `LONG_DEGREES`, pyproj's geodesics are asked one by one.
 
     Args:
-        geometries: (n,) valid polygons and multipolygons, longitude and latitude in degrees.
+        rings: Valid polygons and multipolygons, longitude and latitude in degrees.
     """
-    polygons, owner = shapely.get_parts(geometries, return_index=True)
-    rings, of = shapely.get_rings(polygons, return_index=True)
     if not len(rings):
-        return np.zeros(len(geometries))
-    points, ring = shapely.get_coordinates(rings, return_index=True)
-    first = np.flatnonzero(np.diff(ring, prepend=-1))
-    sign = np.where(np.diff(of, prepend=-1) != 0, 1.0, -1.0)  # a polygon's first ring is its shell
-    areas = np.zeros(len(geometries))
-    np.add.at(areas, owner[of], sign * _enclosed_m2(points, first))
-    edges = np.abs(np.diff(points, axis=0)).max(axis=1, initial=0.0)
-    edges[first[1:] - 1] = 0.0
-    for index in np.unique(owner[of[ring[:-1][edges > LONG_DEGREES]]]):
-        oriented = shapely.orient_polygons(geometries[index], exterior_cw=False)
-        areas[index] = abs(GEOD.geometry_area_perimeter(oriented)[0])
+        return np.zeros(0)
+    areas = over_shapes(rings, over_rings(rings, _excess(rings.points)) * _equal_area()[1])
+    edges = np.abs(np.diff(rings.points, axis=0)).max(axis=1)
+    long = np.flatnonzero(np.add.reduceat(over_rings(rings, edges > LONG_DEGREES), rings.shape_starts[:-1]))
+    for index, shape in zip(long, oriented(rings.take(long)).shapes(), strict=True):
+        areas[index] = abs(GEOD.geometry_area_perimeter(shape)[0])
     return areas
 
 
-def _enclosed_m2(points: NDArray[np.float64], first: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Areas that rings of points enclose: what lies between each edge and the equator, added up.
+def _excess(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Area (k - 1,) between every edge and the equator on a sphere of radius 1.
 
     Source: the spherical excess of a quadrilateral with two corners on the equator, I. Todhunter,
     Spherical Trigonometry (1886), section 103.
     """
-    flat, radius_m2, top = _equal_area()
+    flat, _, top = _equal_area()
     share = flat.transform(points[:, 0], points[:, 1])[1] / top  # sine of the latitude on the sphere
     half = share / (1.0 + np.sqrt(np.clip(1.0 - share**2, 0.0, None)))  # tangent of half that latitude
     turn = np.tan(np.radians(np.diff(points[:, 0])) / 2)
     excess = 2 * np.arctan2(turn * (half[1:] + half[:-1]), 1.0 + half[1:] * half[:-1])
-    excess[first[1:] - 1] = 0.0  # from ring to ring there is no edge
-    return np.asarray(np.abs(np.add.reduceat(np.append(excess, 0.0), first)) * radius_m2)
+    return np.asarray(excess, dtype=np.float64)
 
 
 @lru_cache(maxsize=1)
