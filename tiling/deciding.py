@@ -66,9 +66,9 @@ def decide(evidence: Evidence) -> Runs:
     """Which sightings stand for a thing together.
 
     A cut sighting inside the tile of a whole one it matches is absorbed. A deniable one that matches nothing,
-    or only what was absorbed, goes. Of what is left, matching whole sightings are one thing: the one farthest
-    from its tile's edge stands for it, and what does not match that one is a thing of its own. All else that
-    matches is united.
+    or is cut and matches only what was absorbed, goes. Of what is left, matching whole sightings are one
+    thing: the one farthest from its tile's edge stands for it, and what does not match that one is a thing of
+    its own. All else that matches is united.
 
     Returns:
         The sightings of every thing, ascending; things by their first sighting.
@@ -120,13 +120,13 @@ def _absorbed(evidence: Evidence) -> NDArray[np.bool_]:
 
 
 def _denied(evidence: Evidence, gone: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Which deniable sightings match nothing that did not give way."""
+    """Which deniable sightings match nothing, or are cut and match only what gave way to a whole one."""
     first, second = evidence.matches.pairs
+    matched, confirmed = np.zeros(len(gone), dtype=bool), np.zeros(len(gone), dtype=bool)
     alive = ~(gone[first] | gone[second])
-    lonely = evidence.deniable & ~gone
     for index in (first, second):
-        lonely[index[alive]] = False
-    return lonely
+        matched[index], confirmed[index[alive]] = True, True
+    return evidence.deniable & ~gone & ~np.where(evidence.truncated, confirmed, matched)
 
 
 def _best(order: NDArray[np.int64], pairs: Pairs, count: int) -> NDArray[np.int64]:

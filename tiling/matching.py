@@ -16,6 +16,9 @@ from tiling.sightings import Extents, extents_of
 BATCH = 100_000
 """Pairs worked on at a time: their shared polygons are held in memory."""
 
+SURE_PX2 = 1e-6
+"""Bounds of areas decide only where they are clear of the line by so much, far more than rounding."""
+
 INSIDE_PX = 0.5
 """An outline lies inside a tile if it passes its edges by no more than this."""
 
@@ -149,8 +152,8 @@ def _match(one: Outlines, other: Outlines, tau: float) -> NDArray[np.bool_]:
     lined = np.asarray((strips[:, 0] == strips[:, 2]) | (strips[:, 1] == strips[:, 3]))
     within = [_bounded(each.extents, strips) for each in (one, other)]
     least, most = (np.minimum(*ends) for ends in zip(*within, strict=True))
-    match = (_shared_at_least(one.extents, other.extents) >= tau * most) & (most > 0) & ~lined
-    never = (_shared_at_most(one.extents, other.extents) < tau * least) & ~lined
+    match = (_shared_at_least(one.extents, other.extents) >= tau * most + SURE_PX2) & ~lined
+    never = (_shared_at_most(one.extents, other.extents) < tau * least - SURE_PX2) & ~lined
     doubt = np.flatnonzero(~match & ~never)
     match[doubt] = _match_closely(one.take(doubt), other.take(doubt), strips[doubt], lined[doubt], tau)
     return np.asarray(match, dtype=bool)
@@ -166,15 +169,15 @@ def _match_closely(
     least = np.minimum(*(areas_in_boxes(each, strips) for each in rings))
     common = _common(one.extents.bounds, other.extents.bounds)
     first, second = (areas_in_boxes(each, common) for each in rings)
-    match = (
-        (first + second - (common[:, 2:] - common[:, :2]).prod(axis=1) >= tau * least) & (least > 0) & ~lined
-    )
-    never = (np.minimum(first, second) < tau * least) & ~lined
+    shared = first + second - _shared_at_most(one.extents, other.extents)
+    match = (shared >= tau * least + SURE_PX2) & ~lined
+    never = (np.minimum(first, second) < tau * least - SURE_PX2) & ~lined
     areal, linear = np.flatnonzero(~match & ~never & ~lined), np.flatnonzero(lined)
     shapes = [each.take(areal).shapes() for each in rings]
     shared = shapely.area(shapely.intersection(shapes[0], shapes[1]))
     match[areal] = (shared > 0) & (shared >= tau * least[areal])
-    match[linear] = _match_along(*(each.take(linear).shapes() for each in rings), strips[linear], tau)
+    shapes = [each.take(linear).shapes() for each in rings]
+    match[linear] = _match_along(shapes[0], shapes[1], strips[linear], tau)
     return np.asarray(match, dtype=bool)
 
 
