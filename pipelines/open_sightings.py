@@ -24,8 +24,7 @@ _PLAIN = {
     "touches_scene_edge": pa.bool_(),
     "valid_fraction": pa.float64(),
 }
-_SHAPES = ("geometry", "region")
-_BORDER = "border"
+_GEOMETRY, _REGION, _BORDER = "geometry", "region", "border"
 _SIDES = ("x0", "y0", "x1", "y1")
 _THINKING = "thinking"
 
@@ -72,7 +71,8 @@ def _columns(told: Told) -> dict[str, pa.Array]:
     things = told.things
     starts, names = pa.array(things.tile_starts, pa.int32()), pa.array(things.tile_ids, pa.string())
     return {
-        **{shape: pa.array(shapely.to_wkb(getattr(things, shape)), pa.binary()) for shape in _SHAPES},
+        _GEOMETRY: pa.array(shapely.to_wkb(things.geometry), pa.binary()),
+        _REGION: pa.FixedSizeListArray.from_arrays(pa.array(things.region.reshape(-1)), 10),
         **{field: pa.array(getattr(things, field), kind) for field, kind in _PLAIN.items()},
         "tile_ids": pa.ListArray.from_arrays(starts, names),
         _THINKING: pa.array(told.thinking, pa.string()),
@@ -89,7 +89,8 @@ def get_told(scratch: Store, name: str, rows: NDArray[np.int64]) -> Told:
     lists = table.column("tile_ids").combine_chunks()
     lengths = lists.value_lengths().to_numpy(zero_copy_only=False)
     columns: dict[str, Any] = {
-        **{shape: _shapes(table, shape) for shape in _SHAPES},
+        "geometry": _shapes(table),
+        "region": table.column(_REGION).combine_chunks().flatten().to_numpy().reshape(-1, 5, 2),
         **{field: table.column(field).to_numpy() for field in _PLAIN},
     }
     things = Things(
@@ -113,15 +114,15 @@ def get_border(scratch: Store, name: str, transform: Transform) -> tuple[NDArray
     Raises:
         OSError: the storage refuses.
     """
-    table = get(scratch, name, ["geometry", _BORDER, *_SIDES])
+    table = get(scratch, name, [_GEOMETRY, _BORDER, *_SIDES])
     rows = np.flatnonzero(table.column(_BORDER).to_numpy())
     table = table.take(pa.array(rows))
     windows = np.column_stack([table.column(side).to_numpy() for side in _SIDES])
-    return rows, outlines_of(_shapes(table, "geometry"), windows, transform)
+    return rows, outlines_of(_shapes(table), windows, transform)
 
 
-def _shapes(table: pa.Table, name: str) -> NDArray[np.object_]:
-    return np.asarray(shapely.from_wkb(table.column(name).to_numpy()), dtype=object)
+def _shapes(table: pa.Table) -> NDArray[np.object_]:
+    return np.asarray(shapely.from_wkb(table.column(_GEOMETRY).to_numpy()), dtype=object)
 
 
 def thoughts(thinking: Mapping[str, str], tile_ids: NDArray[np.object_]) -> NDArray[np.object_]:

@@ -19,7 +19,7 @@ from tiling.placing import to_pixels, to_world
 from tiling.polygons import usable
 from tiling.ragged import Runs, runs_of
 from tiling.scene_links import Beside, Links, Pool, ScenePart, find_links, pool_of
-from tiling.things import Things, unite
+from tiling.things import Things, corners, unite
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +149,8 @@ def _seen_by(pool: Pool, numbers: NDArray[np.int64], lead: int) -> Things:
             continue
         outlines = pool.seen_from(numbers[own], lead)
         origin = pool.parts[scene].view.frame
-        boxes = moved_between(to_pixels(region[own], origin.transform), origin, frame)
-        geometry[own], region[own] = (to_world(each, frame.transform) for each in (outlines, boxes))
+        boxes = to_pixels(np.asarray(shapely.polygons(region[own]), dtype=object), origin.transform)
+        geometry[own] = to_world(outlines, frame.transform)
+        region[own] = corners(shapely.bounds(moved_between(boxes, origin, frame)), frame.transform)
         largest[own] = shapely.area(outlines)
     return replace(things, geometry=geometry, region=region, largest=largest)

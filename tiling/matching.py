@@ -8,8 +8,8 @@ import shapely
 from numpy.typing import NDArray
 
 from tiling.components import Pairs
-from tiling.placing import to_pixels
-from tiling.rings import areas_in_boxes, rings_of
+from tiling.placing import inverse, moved
+from tiling.rings import Rings, areas_in_boxes, rings_of
 from tiling.scene import Transform
 from tiling.sightings import Extents, extents_of
 
@@ -43,9 +43,10 @@ class Outlines:
         """Some of them, in a given order."""
         return Outlines(self.geometry[index], self.transform, self.extents.take(index), self.tiles[index])
 
-    def shapes(self) -> NDArray[np.object_]:
+    def rings(self) -> Rings:
         """The outlines in work pixels."""
-        return to_pixels(self.geometry, self.transform)
+        rings = rings_of(self.geometry)
+        return rings.moved(moved(rings.points, inverse(self.transform)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,11 +166,11 @@ def _match_closely(
     """Which pairs match, by their areas in the strips and in the box their extents share."""
     if not len(one):
         return np.zeros(0, dtype=bool)
-    rings = [rings_of(each.shapes()) for each in (one, other)]
+    rings = [each.rings() for each in (one, other)]
     least = np.minimum(*(areas_in_boxes(each, strips) for each in rings))
     common = _common(one.extents.bounds, other.extents.bounds)
     first, second = (areas_in_boxes(each, common) for each in rings)
-    shared = first + second - _shared_at_most(one.extents, other.extents)
+    shared = first + second - _octagons(one.extents, other.extents, common)
     match = (shared >= tau * least + SURE_PX2) & ~lined
     never = (np.minimum(first, second) < tau * least - SURE_PX2) & ~lined
     areal, linear = np.flatnonzero(~match & ~never & ~lined), np.flatnonzero(lined)
@@ -202,26 +203,27 @@ def _bounded(
 
 
 def _shared_at_least(one: Extents, other: Extents) -> NDArray[np.float64]:
-    """Least area (m,) that pairs share: both lie in an octagon; the sum of their areas less the octagon's."""
-    x0, y0, u0, v0 = (np.minimum(*ends) for ends in _columns(one, other, slice(0, 2)))
-    x1, y1, u1, v1 = (np.maximum(*ends) for ends in _columns(one, other, slice(2, 4)))
-    legs = x1 + y1 - u1, u0 - x0 - y0, x1 - y0 - v1, v0 - x0 + y1
-    octagon = (x1 - x0) * (y1 - y0) - sum(leg**2 for leg in legs) / 2
-    return np.asarray(one.area + other.area - octagon, dtype=np.float64)
+    """Least area (m,) that pairs share: the sum of their areas less that of an octagon around both."""
+    low = np.minimum(one.bounds[:, :2], other.bounds[:, :2])
+    high = np.maximum(one.bounds[:, 2:], other.bounds[:, 2:])
+    around = np.hstack((low, high))
+    return np.asarray(one.area + other.area - _octagons(one, other, around), dtype=np.float64)
+
+
+def _octagons(one: Extents, other: Extents, boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Area (m,) of what of (m, 4) boxes the slanting sides around both of each pair leave, or more."""
+    x0, y0, x1, y1 = boxes.T
+    u0, v0 = np.minimum(one.slants[:, :2], other.slants[:, :2]).T
+    u1, v1 = np.maximum(one.slants[:, 2:], other.slants[:, 2:]).T
+    most = np.minimum(x1 - x0, y1 - y0) / 2  # corners cut so far do not meet
+    legs = (np.clip(leg, 0.0, most) for leg in (x1 + y1 - u1, u0 - x0 - y0, x1 - y0 - v1, v0 - x0 + y1))
+    return np.asarray((x1 - x0) * (y1 - y0) - sum(leg**2 for leg in legs) / 2, dtype=np.float64)
 
 
 def _shared_at_most(one: Extents, other: Extents) -> NDArray[np.float64]:
     """Greatest area (m,) that pairs can share: that of what their bounding boxes share."""
     common = _common(one.bounds, other.bounds)
     return np.asarray((common[:, 2:] - common[:, :2]).prod(axis=1), dtype=np.float64)
-
-
-def _columns(
-    one: Extents, other: Extents, ends: slice
-) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """Least or greatest x, y, x + y and x - y of both of each pair."""
-    ours, theirs = (np.hstack((each.bounds[:, ends], each.slants[:, ends])) for each in (one, other))
-    return list(zip(ours.T, theirs.T, strict=True))
 
 
 def _strips(one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.float64]:

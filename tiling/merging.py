@@ -78,5 +78,5 @@ def touching(outlines: Outlines, index: NDArray[np.int64], windows: NDArray[np.i
     if not len(windows) or not len(index):
         return index[:0]
     tree = shapely.STRtree(np.asarray(shapely.box(*windows.T.astype(np.float64)), dtype=object))
-    hit, _ = tree.query(outlines.take(index).shapes(), predicate="intersects")
+    hit, _ = tree.query(outlines.take(index).rings().shapes(), predicate="intersects")
     return np.asarray(np.unique(index[hit]), dtype=np.int64)

@@ -180,17 +180,16 @@ def _cut_180(geometry: shapely.Geometry) -> shapely.Geometry:
     return shapely.union_all(parts)
 
 
-def placed_rings(geometries: NDArray[np.object_], crs: str) -> Rings:
+def placed_rings(rings: Rings, crs: str) -> Rings:
     """Rings of polygons in OGC:CRS84; what crosses ±180° is split there.
 
     Args:
-        geometries: (n,) polygons and multipolygons in that CRS, x before y.
+        rings: Polygons and multipolygons in that CRS, x before y.
         crs: Authority code or WKT.
 
     Raises:
         SceneError: A coordinate has no longitude and latitude.
     """
-    rings = rings_of(geometries)
     placed = rings.moved(lonlat_points(rings.points, crs))
     step, bounds, lonlat = _step(crs), bounds_of(rings), bounds_of(placed)
     careful = (lonlat[:, 0] < -180.0) | (lonlat[:, 2] > 180.0)
@@ -199,8 +198,8 @@ def placed_rings(geometries: NDArray[np.object_], crs: str) -> Rings:
         careful |= lonlat[:, 2] - lonlat[:, 0] > 180.0
     if not careful.any():
         return placed
-    others = rings_of(to_lonlat(geometries[careful], crs))
-    return with_shapes(placed, np.flatnonzero(careful), others)
+    places = np.flatnonzero(careful)
+    return with_shapes(placed, places, rings_of(to_lonlat(rings.take(places).shapes(), crs)))
 
 
 def areas_m2(rings: Rings) -> NDArray[np.float64]:

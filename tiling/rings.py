@@ -89,6 +89,14 @@ def rings_of(shapes: NDArray[np.object_]) -> Rings:
     return both._rings(np.argsort(both.shape, kind="stable"))
 
 
+def rings_of_boxes(corners: NDArray[np.float64]) -> Rings:
+    """The rings of boxes given by (n, 5, 2) corners, the first one again at the end."""
+    count = len(corners)
+    return Rings(
+        corners.reshape(-1, 2), np.arange(count + 1) * 5, np.arange(count), np.ones(count, dtype=bool)
+    )
+
+
 def _of_rings(
     shapes: NDArray[np.object_], numbers: NDArray[np.int64], shell: NDArray[np.bool_] | None
 ) -> Rings:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tiling.placing import areas_m2, placed_rings
-from tiling.rings import Rings, centroids, oriented
+from tiling.rings import Rings, centroids, oriented, rings_of, rings_of_boxes
 from tiling.scene import Scene
 from tiling.things import Things
 
@@ -45,9 +45,8 @@ def scene_objects(things: Things, scene: Scene, *, query_id: str) -> SceneObject
     Raises:
         SceneError: A coordinate has no longitude and latitude.
     """
-    geometry, region = (
-        oriented(placed_rings(shapes, scene.crs)) for shapes in (things.geometry, things.region)
-    )
+    outlines, boxes = rings_of(things.geometry), rings_of_boxes(things.region)
+    geometry, region = (oriented(placed_rings(each, scene.crs)) for each in (outlines, boxes))
     areas = areas_m2(geometry)
     return SceneObjects(_ids(geometry, areas, query_id), geometry, region, areas, things)
 

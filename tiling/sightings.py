@@ -20,8 +20,8 @@ class Sightings:
 
     geometry: NDArray[np.object_]
     """Outlines, world coordinates."""
-    box: NDArray[np.object_]
-    """The reasoner's boxes as polygons, world coordinates."""
+    box: NDArray[np.float64]
+    """(n, 5, 2) the reasoner's boxes: corners, the first one again at the end, world coordinates."""
     score: NDArray[np.float64]
     """The segmenter's estimate of the mask's quality, 0 to 1."""
     truncated: NDArray[np.bool_]
@@ -72,7 +72,7 @@ def sightings_of(fragments: Sequence[Fragment], transform: Transform) -> Sightin
     bounds = shapely.bounds(to_pixels(list(tiles.values()), transform)).reshape(-1, 4)
     return Sightings(
         geometry=_objects([each.geometry for each in fragments]),
-        box=_objects([each.box for each in fragments]),
+        box=shapely.get_coordinates([each.box for each in fragments]).reshape(-1, 5, 2),
         score=np.array([each.score for each in fragments], dtype=np.float64),
         truncated=np.array([each.truncated for each in fragments], dtype=bool),
         touches_scene_edge=np.array([each.touches_scene_edge for each in fragments], dtype=bool),
@@ -163,10 +163,10 @@ def _distinct(seen: Sightings, run: NDArray[np.int64]) -> list[int]:
     """Of sightings of one tile and the same extent, one per outline, by outline."""
     if len(run) == 1:
         return [int(run[0])]
-    outlines, boxes = (shapely.to_wkb(column[run]) for column in (seen.geometry, seen.box))
+    outlines = shapely.to_wkb(seen.geometry[run])
     keys = [
-        (outline, -float(seen.score[index]), str(seen.label[index]), box, int(index))
-        for index, outline, box in zip(run, outlines, boxes, strict=True)
+        (outline, -float(seen.score[index]), str(seen.label[index]), seen.box[index].tolist(), int(index))
+        for index, outline in zip(run, outlines, strict=True)
     ]
     kept: dict[bytes, int] = {}
     for outline, *_, index in sorted(keys):

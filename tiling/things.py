@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
-import shapely
 from numpy.typing import NDArray
 
-from tiling.placing import to_pixels, to_world
+from tiling.placing import inverse, moved, to_pixels, to_world
 from tiling.ragged import Runs, end_to_end, picked
 from tiling.scene import Transform
 from tiling.sightings import Sightings
@@ -26,8 +25,9 @@ class Things:
 
     geometry: NDArray[np.object_]
     """Outlines with holes, world coordinates of the scene's CRS: polygons or multipolygons."""
-    region: NDArray[np.object_]
-    """Hulls of the sightings' boxes along the pixel axes of the work grid, world coordinates."""
+    region: NDArray[np.float64]
+    """(n, 5, 2) hulls of the sightings' boxes along the pixel axes of the work grid: corners, the first one
+    again at the end, world coordinates."""
     score: NDArray[np.float64]
     """The segmenter's estimate of the mask's quality, of the largest sighting, 0 to 1."""
     label: NDArray[np.object_]
@@ -158,9 +158,15 @@ def _united(things: Things, groups: Runs, transform: Transform) -> Things:
 
 
 def _hulls(
-    regions: NDArray[np.object_], begins: NDArray[np.int64], transform: Transform
-) -> NDArray[np.object_]:
-    bounds = shapely.bounds(to_pixels(regions, transform))
-    low = np.minimum.reduceat(bounds[:, :2], begins)
-    high = np.maximum.reduceat(bounds[:, 2:], begins)
-    return to_world(np.asarray(shapely.box(*low.T, *high.T), dtype=object), transform)
+    regions: NDArray[np.float64], begins: NDArray[np.int64], transform: Transform
+) -> NDArray[np.float64]:
+    pixels = moved(regions.reshape(-1, 2), inverse(transform)).reshape(regions.shape)
+    low = np.minimum.reduceat(pixels.min(axis=1), begins)
+    high = np.maximum.reduceat(pixels.max(axis=1), begins)
+    return corners(np.hstack((low, high)), transform)
+
+
+def corners(bounds: NDArray[np.float64], transform: Transform) -> NDArray[np.float64]:
+    """(n, 5, 2) corners of boxes (n, 4) in work pixels, the first one again at the end, world coordinates."""
+    x, y = bounds[:, [2, 2, 0, 0, 2]], bounds[:, [1, 3, 3, 1, 1]]
+    return moved(np.stack((x, y), axis=-1).reshape(-1, 2), transform).reshape(-1, 5, 2)

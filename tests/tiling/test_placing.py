@@ -10,6 +10,7 @@ from shapely.geometry import mapping
 
 from tiling.errors import SceneError
 from tiling.placing import areas_m2, footprint, to_lonlat, to_pixels, to_world
+from tiling.rings import rings_of
 from tiling.scene import Scene
 from tiling.window import Window
 from tiling.work import work_grid
@@ -56,7 +57,9 @@ def test_what_crosses_180_is_cut_there() -> None:
     assert placed.bounds[2] == 180.0
     widths = sorted(part.bounds[2] - part.bounds[0] for part in placed.geoms)
     assert widths[1] < 4
-    assert areas_m2(np.array([placed], dtype=object))[0] == pytest.approx(300_000 * 10_000, rel=0.01)
+    assert areas_m2(rings_of(np.array([placed], dtype=object)))[0] == pytest.approx(
+        300_000 * 10_000, rel=0.01
+    )
     (shifted,) = to_lonlat([shapely.box(179, 10, 182, 11)], "EPSG:4326")
     assert sorted(round(p.bounds[0], 9) for p in shifted.geoms) == [-180, 179]
     (plain,) = to_lonlat([shapely.box(-180, -90, 180, 90)], "EPSG:4326")
@@ -78,9 +81,9 @@ def test_area_is_geodesic_and_holes_are_subtracted(clockwise: bool) -> None:
     true = abs(geod.geometry_area_perimeter(shell)[0]) - abs(geod.geometry_area_perimeter(hole)[0])
     polygon = shapely.orient_polygons(shell.difference(hole), exterior_cw=clockwise)
     assert mapping(polygon)["type"] == "Polygon"
-    assert areas_m2(np.array([polygon], dtype=object))[0] == pytest.approx(true, rel=1e-9)
+    assert areas_m2(rings_of(np.array([polygon], dtype=object)))[0] == pytest.approx(true, rel=1e-9)
     both = shapely.MultiPolygon([polygon, shapely.box(14, 50, 14.1, 50.1)])
-    assert areas_m2(np.array([both], dtype=object))[0] == pytest.approx(
+    assert areas_m2(rings_of(np.array([both], dtype=object)))[0] == pytest.approx(
         true + abs(geod.geometry_area_perimeter(shell)[0]), rel=1e-9
     )
 
@@ -124,6 +127,6 @@ def test_areas_of_small_outlines_agree_with_geodesics(lat: float, lon: float, si
     angles = np.sort(rng.uniform(0, 2 * np.pi, 7))
     ring = np.column_stack((np.cos(angles), np.sin(angles))) * rng.uniform(0.3, 0.5, (7, 1)) * size
     polygon = shapely.Polygon(ring + np.array([lon, lat]))
-    (found,) = areas_m2(np.array([polygon], dtype=object))
+    (found,) = areas_m2(rings_of(np.array([polygon], dtype=object)))
     true = abs(Geod(ellps="WGS84").geometry_area_perimeter(polygon)[0])
     assert found == pytest.approx(true, rel=5e-7, abs=1e-3)

@@ -135,7 +135,7 @@ def listed(things: Things) -> list[Thing]:
     return [
         Thing(
             things.geometry[i],
-            things.region[i],
+            shapely.Polygon(things.region[i]),
             tuple(things.tile_ids[starts[i] : starts[i + 1]]),
             things.seen_best[i],
             float(things.score[i]),
