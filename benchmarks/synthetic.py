@@ -71,7 +71,7 @@ class World:
         columns = columns[(columns >= 2) & (columns < self.side - 2)]
         if row % (RIVER_ROWS // 2) in (0, 1, RIVER_ROWS // 2 - 1) or not len(columns):
             return Pieces(np.empty(0, object), np.empty(0, object))
-        draw = _uniform(self.seed, columns, row, 4 + CORNERS)
+        draw = _uniform(self.seed, columns, row, 5 + CORNERS)
         middle = (np.column_stack((columns, np.full(len(columns), row))) + 0.5) * PITCH
         middle += (draw[:, :2] - 0.5) * 16
         paired = draw[:, 2] < TERRACES
@@ -158,8 +158,7 @@ def _shaken(shapes: NDArray[np.object_], draw: np.random.Generator) -> NDArray[n
 def _octagons(middle: Points, draw: Points) -> Points:
     """Rings (n, corners, 2) around places."""
     angle = np.linspace(0, 2 * np.pi, CORNERS, endpoint=False) + draw[:, :1]
-    radius = 12 + 14 * draw[:, 1:]
-    radius = np.hstack((radius, radius[:, :1]))[:, :CORNERS]
+    radius = (12 + 12 * draw[:, 1:2]) * (0.85 + 0.3 * draw[:, 2 : 2 + CORNERS])
     return np.stack((np.cos(angle), np.sin(angle)), axis=-1) * radius[:, :, None] + middle[:, None, :]
 
 

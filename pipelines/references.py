@@ -37,7 +37,7 @@ class References:
         )
 
 
-PIECES = 8
+PIECES = 1
 """Pieces of long things that one task unites."""
 
 

@@ -1,7 +1,7 @@
 """The merge's rule on a graph: which sightings stand for a thing together. Knows no geometry."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +9,10 @@ from numpy.typing import NDArray
 from tiling.components import Pairs, components
 from tiling.matching import Matches, all_matches
 from tiling.ragged import Runs, runs_of
+
+MIN_OWN_SHARE = 0.5
+"""A sighting that nothing confirms counts only if so much of it is its own tile's ground: the tile whose
+ground it is saw more of it, and saw nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +24,11 @@ class Evidence:
     edge_distance: NDArray[np.float64]
     """Distance to its tile's inner edges, tile pixels."""
     deniable: NDArray[np.bool_]
-    """Mostly on the ground of other tiles, all of which spoke: it counts only if it matches another."""
+    """Mostly on the ground of other tiles, all of which spoke: it counts only if something confirms it."""
+    area: NDArray[np.float64]
+    """Area, square work pixels."""
+    own_area: NDArray[np.float64]
+    """Area on the ground that is its own tile's, square work pixels."""
     matches: Matches
     """Pairs that match; all that any of the sightings is in."""
 
@@ -34,12 +42,15 @@ class Evidence:
         first, second = (place[each] for each in self.matches.pairs)
         kept = (first >= 0) & (second >= 0)
         found = replace(self.matches, first=first, second=second).take(kept)
-        return Evidence(self.truncated[index], self.edge_distance[index], self.deniable[index], found)
+        return Evidence(matches=found, **{name: getattr(self, name)[index] for name in _COLUMNS})
 
     @property
     def together(self) -> NDArray[np.int64]:
         """Label (n,) of what hangs together by matches: what one has a say in the fate of another."""
         return components(len(self), self.matches.pairs)
+
+
+_COLUMNS = tuple(field.name for field in fields(Evidence) if field.name != "matches")
 
 
 def all_evidence(parts: Sequence[Evidence], between: Sequence[Matches]) -> Evidence:
@@ -54,21 +65,18 @@ def all_evidence(parts: Sequence[Evidence], between: Sequence[Matches]) -> Evide
         replace(part.matches, first=part.matches.first + at, second=part.matches.second + at)
         for part, at in zip(parts, counts, strict=False)
     ]
-    return Evidence(
-        np.concatenate([part.truncated for part in parts]),
-        np.concatenate([part.edge_distance for part in parts]),
-        np.concatenate([part.deniable for part in parts]),
-        all_matches([*inner, *between]),
-    )
+    columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _COLUMNS}
+    return Evidence(matches=all_matches([*inner, *between]), **columns)
 
 
 def decide(evidence: Evidence) -> Runs:
     """Which sightings stand for a thing together.
 
-    A cut sighting inside the tile of a whole one it matches is absorbed. A deniable one that matches nothing,
-    or is cut and matches only what was absorbed, goes. Of what is left, matching whole sightings are one
-    thing: the one farthest from its tile's edge stands for it, and what does not match that one is a thing of
-    its own. All else that matches is united.
+    A cut sighting inside the tile of a whole one it matches is absorbed. What nothing confirms goes: a
+    deniable whole sighting that matches none, and deniable cut ones of which, all that match together, the
+    tiles whose ground they lie on saw less than half. Of what is left, matching whole sightings are one thing:
+    the one farthest from its tile's edge stands for it, and what does not match that one is a thing of its
+    own. All else that matches is united.
 
     Returns:
         The sightings of every thing, ascending; things by their first sighting.
@@ -120,13 +128,17 @@ def _absorbed(evidence: Evidence) -> NDArray[np.bool_]:
 
 
 def _denied(evidence: Evidence, gone: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Which deniable sightings match nothing, or are cut and match only what gave way to a whole one."""
+    """Which sightings nothing confirms, of those that did not give way."""
     first, second = evidence.matches.pairs
-    matched, confirmed = np.zeros(len(gone), dtype=bool), np.zeros(len(gone), dtype=bool)
+    lonely = evidence.deniable & ~evidence.truncated
+    lonely[np.concatenate((first, second))] = False
     alive = ~(gone[first] | gone[second])
-    for index in (first, second):
-        matched[index], confirmed[index[alive]] = True, True
-    return evidence.deniable & ~gone & ~np.where(evidence.truncated, confirmed, matched)
+    labels = components(len(evidence), (first[alive], second[alive]))
+    own, most = np.bincount(labels, evidence.own_area), np.zeros(labels.max(initial=0) + 1)
+    np.maximum.at(most, labels, evidence.area)
+    doubted = own < MIN_OWN_SHARE * most
+    doubted[labels[~(evidence.deniable & evidence.truncated)]] = False
+    return (lonely | doubted[labels]) & ~gone
 
 
 def _best(order: NDArray[np.int64], pairs: Pairs, count: int) -> NDArray[np.int64]:

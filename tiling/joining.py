@@ -12,9 +12,9 @@ import shapely
 from numpy.typing import NDArray
 
 from tiling.components import components
-from tiling.deciding import standing
+from tiling.deciding import MIN_OWN_SHARE, standing
 from tiling.frames import moved_between
-from tiling.merging import MIN_CORE_SHARE, TAU
+from tiling.merging import TAU
 from tiling.placing import to_pixels, to_world
 from tiling.polygons import usable
 from tiling.ragged import Runs, runs_of
@@ -119,7 +119,7 @@ def _absorbed(pool: Pool, links: Links) -> NDArray[np.bool_]:
 
 def _unconfirmed(pool: Pool, links: Links, beside: Beside) -> NDArray[np.bool_]:
     """Which things match nothing and lie mostly on ground of scenes that spoke there, and before."""
-    lonely = pool.shared.foreign_share > 1 - MIN_CORE_SHARE
+    lonely = pool.shared.foreign_share > 1 - MIN_OWN_SHARE
     lonely[np.concatenate(links.pairs)] = False
     for scene in np.unique(pool.scene[lonely]).tolist():
         numbers = np.flatnonzero(lonely & (pool.scene == scene))

@@ -4,15 +4,11 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from tiling.deciding import Evidence, decide
+from tiling.deciding import MIN_OWN_SHARE, Evidence, decide
 from tiling.matching import Outlines, matches_within
 from tiling.scene import Transform
 from tiling.sightings import Sightings, extents_of, in_order
 from tiling.things import Things, things_of, unite
-
-MIN_CORE_SHARE = 0.5
-"""A sighting that nothing confirms counts only if so much of it is its own tile's ground: the tile whose
-ground it is saw more of it, and saw nothing."""
 
 TAU = 0.5
 """Share of the lesser part in the strip both tiles see from which two outlines show the same thing."""
@@ -68,9 +64,17 @@ def evidence_of(
         tau: Share, 0 to 1.
         unanswered: (k, 4) windows of tiles that gave no answer or were not asked, work pixels.
     """
-    foreign = seen.core_share < MIN_CORE_SHARE
+    foreign = seen.core_share < MIN_OWN_SHARE
     foreign[touching(outlines, np.flatnonzero(foreign), unanswered)] = False
-    return Evidence(seen.truncated, seen.edge_distance, foreign, matches_within(outlines, tau=tau))
+    area = outlines.extents.area
+    return Evidence(
+        truncated=seen.truncated,
+        edge_distance=seen.edge_distance,
+        deniable=foreign,
+        area=area,
+        own_area=area * seen.core_share,
+        matches=matches_within(outlines, tau=tau),
+    )
 
 
 def touching(outlines: Outlines, index: NDArray[np.int64], windows: NDArray[np.int64]) -> NDArray[np.int64]:
