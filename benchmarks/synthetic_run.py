@@ -48,13 +48,16 @@ class SyntheticRun:
         window, tiles = ref.window, self.plan.chunk(ref).tiles
         reach = window.x0 - TILE_PX, window.x1 + TILE_PX, window.y0 - TILE_PX, window.y1 + TILE_PX
         things, river = self.world.near(*reach), self.world.river(*reach)
-        draw = np.random.default_rng((self.world.seed, ref.row, ref.col))
-        seen = [seen_in(tile, things, river, draw) for tile in tiles]
-        table = _table(ref, tiles, seen, self.world.grid)
+        seen = [seen_in(tile, things, river, self._draw(tile)) for tile in tiles]
+        table = _table(ref, tiles, seen, self.plan.scenes[0])
         sink = pa.BufferOutputStream()
         pq.write_table(table, sink, compression="zstd")
         self.store.write(ledger_name(QUERY.id, ref.chunk_id), sink.getvalue().to_pybytes())
         return sum(len(each.names) for each in seen)
+
+    def _draw(self, tile: Tile) -> np.random.Generator:
+        """What shakes the sightings of a tile, whatever the chunk it is in."""
+        return np.random.default_rng((self.world.seed, tile.window.x0, tile.window.y0))
 
 
 def synthetic_run(folder: Path, fragments: int, *, chunk_px: int = CHUNK_PX) -> SyntheticRun:
@@ -75,14 +78,16 @@ def side_of(fragments: int) -> int:
     return int(np.sqrt(fragments / A_CELL) * PITCH)
 
 
-def planned(folder: Path, side_px: int, *, chunk_px: int) -> SyntheticRun:
+def planned(
+    folder: Path, side_px: int, *, chunk_px: int, place: Transform = PLACE, overlap_px: int = OVERLAP_PX
+) -> SyntheticRun:
     """The plan of a scene of that size, given as values; its folder may be empty."""
-    grid = Grid("synthetic", side_px, side_px, TILE_PX, OVERLAP_PX, chunk_px)
+    grid = Grid("synthetic", side_px, side_px, TILE_PX, overlap_px, chunk_px)
     scene = Scene(
-        "synthetic.tif", "synthetic", "made", side_px, side_px, PLACE, CRS, "uint8", (), None,
+        "synthetic.tif", "synthetic", "made", side_px, side_px, place, CRS, "uint8", (), None,
         "2026-01-01T00:00:00Z",
     )  # fmt: skip
-    work = WorkGrid(side_px, side_px, PLACE, 1.0, abs(PLACE[0]))
+    work = WorkGrid(side_px, side_px, place, 1.0, abs(place[0]))
     config = JobConfig(
         scenes=(scene.uri,), ask=(Question(text=QUERY.text),), out=str(folder),
         reasoner="null", segmenter="null", engine=Engine.RAY,
@@ -101,7 +106,7 @@ def _chunks(grid: Grid) -> tuple[ChunkRef, ...]:
     )
 
 
-def _table(ref: ChunkRef, tiles: tuple[Tile, ...], seen: list[Pieces], grid: Grid) -> pa.Table:
+def _table(ref: ChunkRef, tiles: tuple[Tile, ...], seen: list[Pieces], planned: PlannedScene) -> pa.Table:
     """The rows of a chunk as the ledger holds them."""
     counts = [len(each.names) for each in seen]
     windows = np.array([(t.window.x0, t.window.y0, t.window.x1, t.window.y1) for t in tiles])
@@ -109,9 +114,9 @@ def _table(ref: ChunkRef, tiles: tuple[Tile, ...], seen: list[Pieces], grid: Gri
     owner = np.repeat(np.arange(len(tiles)), counts)
     shapes = np.concatenate([each.shapes for each in seen])
     names = np.concatenate([each.names for each in seen])
-    fragments = _fragments(shapes, names, windows[owner], cores[owner], grid)
+    fragments = _fragments(Pieces(shapes, names), windows[owner], cores[owner], planned)
     starts = pa.array(np.concatenate(([0], np.cumsum(counts))), pa.int32())
-    ground = shapely.to_wkb(to_world(np.asarray(shapely.box(*windows.T), dtype=object), PLACE))
+    ground = shapely.to_wkb(to_world(np.asarray(shapely.box(*windows.T), object), planned.work.transform))
     text = pa.array([""] * len(tiles))
     columns = {
         "chunk_id": pa.array([ref.chunk_id] * len(tiles)),
@@ -134,15 +139,12 @@ def _table(ref: ChunkRef, tiles: tuple[Tile, ...], seen: list[Pieces], grid: Gri
 
 
 def _fragments(
-    shapes: NDArray[np.object_],
-    names: NDArray[np.object_],
-    windows: NDArray[np.int64],
-    cores: NDArray[np.int64],
-    grid: Grid,
+    seen: Pieces, windows: NDArray[np.int64], cores: NDArray[np.int64], planned: PlannedScene
 ) -> pa.StructArray:
     """Fragments with the true identity as their label; the share in the core is that of the box."""
+    shapes, work = seen.shapes, planned.work
     bounds = shapely.bounds(shapes)
-    scene = np.array([0, 0, grid.width, grid.height])
+    scene = np.array([0, 0, work.width, work.height])
     gaps = np.hstack((bounds[:, :2] - windows[:, :2], windows[:, 2:] - bounds[:, 2:]))
     inner = np.hstack((windows[:, :2] > scene[:2], windows[:, 2:] < scene[2:]))
     distance = np.where(inner, gaps, float(TILE_PX)).min(axis=1)
@@ -153,14 +155,14 @@ def _fragments(
     boxes = np.asarray(shapely.box(*bounds.T), dtype=object)
     kind = SCHEMA.field("fragments").type.value_type
     values = {
-        "geometry": shapely.to_wkb(to_world(shapes, PLACE)),
-        "box": shapely.to_wkb(to_world(boxes, PLACE)),
+        "geometry": shapely.to_wkb(to_world(shapes, work.transform)),
+        "box": shapely.to_wkb(to_world(boxes, work.transform)),
         "score": np.full(len(shapes), 0.9),
         "truncated": truncated,
         "touches_scene_edge": at_edge,
         "edge_distance": np.where(truncated, 0.0, np.clip(distance, 0.0, None)),
         "core_share": share,
-        "label": names,
+        "label": seen.names,
         "valid_fraction": np.ones(len(shapes)),
     }
     return pa.StructArray.from_arrays(

@@ -1,5 +1,6 @@
 """What drives a step over many items: here, or on Ray. The steps are plain callables either way."""
 
+import gc
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol, TypeVar
 
@@ -17,4 +18,18 @@ class Drive(Protocol):
 
 def in_turn(step: Callable[[I], O], items: Sequence[I]) -> Iterator[O]:
     """Do the items in this process, one after another."""
-    return (step(item) for item in items)
+    return (do(step, item) for item in items)
+
+
+def do(step: Callable[[I], O], item: I) -> O:
+    """Do one item without the collector of reference cycles, of which the steps make none.
+
+    They make very many small objects; looking through these again and again took a tenth of the merge's time.
+    """
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        return step(item)
+    finally:
+        if collects:
+            gc.enable()

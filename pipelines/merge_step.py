@@ -15,6 +15,7 @@ from tiling.matching import Outlines
 from tiling.merging import TAU, evidence_of, on_ground
 from tiling.sightings import Sightings
 from tiling.things import Things, things_of, unite
+from tiling.uniting import SNAP_PX
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,8 @@ def _look(answers: Answers, item: BlockTask) -> _Seen:
     evidence = evidence_of(sightings, outlines, tau=TAU, unanswered=unasked)
     x0, y0, x1, y1 = item.block.alone
     bounds = outlines.extents.bounds
-    border = (bounds <= (x0, y0, -np.inf, -np.inf)) | (bounds >= (np.inf, np.inf, x1, y1))
+    low, high = np.array([x0, y0]) + SNAP_PX, np.array([x1, y1]) - SNAP_PX
+    border = np.hstack((bounds[:, :2] <= low, bounds[:, 2:] >= high))
     return _Seen(sightings, outlines, evidence, np.asarray(border.any(axis=1), dtype=bool))
 
 

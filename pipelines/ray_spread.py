@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import ray
 from ray.exceptions import RayTaskError
 
-from pipelines.driving import in_turn
+from pipelines.driving import do, in_turn
 from pipelines.lending import Lending
 from pipelines.ray_cluster import connect, room
 from tiling.buckets import lend
@@ -66,4 +66,4 @@ def _outcome(ref: "ray.ObjectRef[O]") -> O:
 
 @ray.remote(num_cpus=1)
 def _do(step: Callable[[I], O], item: I) -> O:
-    return step(item)
+    return do(step, item)

@@ -74,9 +74,9 @@ def decide(evidence: Evidence) -> Runs:
 
     A cut sighting inside the tile of a whole one it matches is absorbed. What nothing confirms goes: a
     deniable whole sighting that matches none, and deniable cut ones of which, all that match together, the
-    tiles whose ground they lie on saw less than half. Of what is left, matching whole sightings are one thing:
-    the one farthest from its tile's edge stands for it, and what does not match that one is a thing of its
-    own. All else that matches is united.
+    tiles whose ground they lie on saw less than half. Of what is left, matching whole sightings are one
+    thing: the one farthest from its tile's edge stands for it, and what does not match that one is a thing of
+    its own. All else that matches is united.
 
     Returns:
         The sightings of every thing, ascending; things by their first sighting.

@@ -12,6 +12,7 @@ from tiling.placing import inverse, moved
 from tiling.rings import Rings, areas_in_boxes, rings_of
 from tiling.scene import Transform
 from tiling.sightings import Extents, extents_of
+from tiling.uniting import SNAP_PX, snapped
 
 BATCH = 100_000
 """Pairs worked on at a time: their shared polygons are held in memory."""
@@ -105,7 +106,7 @@ def matches_within(outlines: Outlines, *, tau: float) -> Matches:
     Returns:
         The pairs, the first index the lesser one.
     """
-    a, b = shapely.STRtree(outlines.geometry).query(outlines.geometry)
+    a, b = _near(outlines, outlines)
     kept = (a < b) & (outlines.tiles[a] != outlines.tiles[b]).any(axis=1)
     return _matches(outlines, outlines, (a[kept], b[kept]), tau)
 
@@ -118,8 +119,27 @@ def matches_between(one: Outlines, other: Outlines, *, tau: float) -> Matches:
         other: Those of the second, of the same grid.
         tau: Share, 0 to 1.
     """
-    a, b = shapely.STRtree(other.geometry).query(one.geometry)
-    return _matches(one, other, (a, b), tau)
+    return _matches(one, other, _near(one, other), tau)
+
+
+def _near(one: Outlines, other: Outlines) -> Pairs:
+    """Pairs whose extents meet; where tiles only abut, outlines meet in lines, which rounding may part."""
+    if not _abut(np.concatenate((one.tiles, other.tiles))):
+        a, b = shapely.STRtree(other.geometry).query(one.geometry)
+        return a, b
+    wide, boxes = (
+        np.asarray(shapely.box(*(each.extents.bounds + np.array([-1, -1, 1, 1]) * SNAP_PX).T), dtype=object)
+        for each in (one, other)
+    )
+    a, b = shapely.STRtree(boxes).query(wide)
+    return a, b
+
+
+def _abut(tiles: NDArray[np.int64]) -> bool:
+    """Some of these tiles lie side by side, or apart, without a strip in common."""
+    sides = np.max(tiles[:, 2:] - tiles[:, :2], axis=0, initial=0)
+    steps = [np.diff(np.unique(starts)) for starts in tiles[:, :2].T]
+    return any(len(step) and step.max() >= side for step, side in zip(steps, sides, strict=True))
 
 
 def _matches(one: Outlines, other: Outlines, near: Pairs, tau: float) -> Matches:
@@ -186,6 +206,7 @@ def _match_along(
     one: NDArray[np.object_], other: NDArray[np.object_], strips: NDArray[np.float64], tau: float
 ) -> NDArray[np.bool_]:
     """Which pairs share enough of the lesser length along strips that are lines."""
+    one, other = snapped(one), snapped(other)
     lines = np.asarray(shapely.linestrings(strips.reshape(-1, 2, 2)), dtype=object)
     least = np.minimum(*(shapely.length(shapely.intersection(each, lines)) for each in (one, other)))
     together = shapely.length(shapely.intersection(one, other))
