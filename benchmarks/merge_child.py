@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from benchmarks.synthetic_run import QUERY, SyntheticRun, synthetic_run
-from pipelines import blocks
+from pipelines import blocks, cells
 from pipelines.dataset import object_files
 from pipelines.ledger import ledger_name
 from pipelines.ledger_columns import read_answers
@@ -47,7 +47,7 @@ def ours(run: SyntheticRun) -> dict[str, float]:
     folder = Path(run.store.root).parent
     small, spread = synthetic_run(folder, WARM_UP), Spread(None)
     began = time.perf_counter()
-    with patch.object(blocks, "BLOCK_BYTES", 1):
+    with patch.object(blocks, "BLOCK_BYTES", 1), patch.object(cells, "MAX_OBJECTS", 500):
         merge_job(small.store, small.plan, drive=spread)
     run.store.remove_folder("objects")
     ready = time.perf_counter()

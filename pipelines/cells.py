@@ -18,12 +18,14 @@ from tiling.rings import Rings, bounds_of, contain
 
 MIN_ZOOM = 6
 MAX_ZOOM = 12
-MAX_OBJECTS = 100_000
+MAX_OBJECTS = 50_000
 """Objects a cell should hold at most when the zoom is chosen."""
 EMPTY_CELL = "0"
 """Cell of the empty file of a question that found nothing."""
 
 _NAME = "objects/_cells.json"
+_SIDE = 2**MAX_ZOOM
+"""Deepest cells from west to east."""
 _MAX_LATITUDE = 85.0
 
 
@@ -56,20 +58,20 @@ def places_of(rings: Rings) -> Places:
 
 def quadkeys(points: NDArray[np.float64]) -> NDArray[np.object_]:
     """Quadkeys (n,) at the deepest zoom of points (n, 2), longitude and latitude, degrees."""
-    tiles, which = np.unique(_tiles(points), axis=0, return_inverse=True)
-    keys = np.empty(len(tiles), dtype=object)
-    keys[:] = [mercantile.quadkey(int(x), int(y), MAX_ZOOM) for x, y in tiles]
-    return keys[which.reshape(-1)]
+    x, y = _tiles(points).T
+    numbers, which = np.unique(y * _SIDE + x, return_inverse=True)
+    keys = np.empty(len(numbers), dtype=object)
+    keys[:] = [mercantile.quadkey(int(number % _SIDE), int(number // _SIDE), MAX_ZOOM) for number in numbers]
+    return keys[which]
 
 
 def _tiles(points: NDArray[np.float64]) -> NDArray[np.int64]:
     """(n, 2) column and row of the deepest cells, from the left and from the top."""
-    side = 2**MAX_ZOOM
     latitude = np.clip(points[:, 1], -_MAX_LATITUDE, _MAX_LATITUDE)
     x, y = _mercator().transform(points[:, 0], latitude)
     half = float(_mercator().transform(180.0, 0.0)[0])
     share = np.column_stack((x + half, half - y)) / (2 * half)
-    return np.asarray(np.clip(np.floor(share * side), 0, side - 1), dtype=np.int64)
+    return np.asarray(np.clip(np.floor(share * _SIDE), 0, _SIDE - 1), dtype=np.int64)
 
 
 @cache

@@ -68,6 +68,10 @@ def export_command(
     geometry: Annotated[
         Shape, typer.Option(help="which of the three geometries a file with room for one carries")
     ] = Shape.GEOMETRY,
+    simplify: Annotated[
+        float | None,
+        typer.Option(help="leave out corners: outlines move by so many metres at most, neighbours together"),
+    ] = None,
     unfinished: Unfinished = False,
     as_json: AsJson = False,
 ) -> None:
@@ -79,7 +83,9 @@ def export_command(
     """
     from pipelines.export import export
 
-    request = ExportRequest(query=query, where=where, format=kind, geometry=geometry, unfinished=unfinished)
+    request = ExportRequest(
+        query=query, where=where, format=kind, geometry=geometry, simplify_m=simplify, unfinished=unfinished
+    )
     say_facts("export", export(Store(out), file, request), as_json=as_json)
 
 

@@ -4,17 +4,15 @@ import json
 from collections.abc import Sequence
 from datetime import datetime
 
-import pyarrow as pa
 import pystac
 import shapely
 
-from pipelines.columns import OBJECT_COLUMNS
 from pipelines.dataset import OBJECT_SCHEMA, OBJECTS, instant, item_name
 from pipelines.geoparquet import LONLAT
 from pipelines.plan import RULES_VERSION, Plan, scene_outline
 from pipelines.plan_files import package_version
 from pipelines.stac_cells import NAME as ITEM
-from pipelines.stac_cells import PARQUET
+from pipelines.stac_cells import PARQUET, table_columns
 from pipelines.storage import Store
 
 NAME = "collection.json"
@@ -85,6 +83,7 @@ def _collection(plan: Plan, files: Sequence[str], *, failed: int, items: Sequenc
         license="other",
         extent=pystac.Extent(pystac.SpatialExtent(_boxes(plan)), _interval(plan)),
         stac_extensions=list(_EXTENSIONS),
+        providers=[_maker(plan)],
         summaries=pystac.Summaries({"proj:code": [LONLAT]}),
         extra_fields=_facts(plan, failed),
     )
@@ -97,22 +96,22 @@ def _collection(plan: Plan, files: Sequence[str], *, failed: int, items: Sequenc
 
 def _facts(plan: Plan, failed: int) -> dict[str, object]:
     return {
-        "table:columns": [
-            {
-                "name": field.name,
-                "type": _type_name(field.type),
-                "description": OBJECT_COLUMNS[field.name].meaning,
-            }
-            for field in OBJECT_SCHEMA
-        ],
+        "table:columns": table_columns(OBJECT_SCHEMA),
         "table:primary_geometry": "geometry",
-        "processing:software": {"remotereasoner": package_version()},
-        "processing:lineage": f"reasoner {plan.reasoner.digest}, segmenter {plan.segmenter.digest}, "
-        f"rules {RULES_VERSION}, {len(plan.scenes)} scenes",
         "remotereasoner:complete": failed == 0,
         "remotereasoner:failed": failed,
         "remotereasoner:run_id": plan.run_id,
     }
+
+
+def _maker(plan: Plan) -> pystac.Provider:
+    """Who made it, and how: a collection names processing with its providers."""
+    lineage = (
+        f"reasoner {plan.reasoner.digest}, segmenter {plan.segmenter.digest}, "
+        f"rules {RULES_VERSION}, {len(plan.scenes)} scenes"
+    )
+    facts = {"processing:software": {"remotereasoner": package_version()}, "processing:lineage": lineage}
+    return pystac.Provider("remotereasoner", roles=[pystac.ProviderRole.PROCESSOR], extra_fields=facts)
 
 
 def _boxes(plan: Plan) -> list[list[float]]:
@@ -128,7 +127,3 @@ def _interval(plan: Plan) -> pystac.TemporalExtent:
 
 def _asset(name: str) -> pystac.Asset:
     return pystac.Asset(f"./{name}", media_type=PARQUET, roles=["data"])
-
-
-def _type_name(kind: pa.DataType) -> str:
-    return str(kind).replace("double", "float64")

@@ -1,6 +1,7 @@
 """The objects of a result as one file for other tools, in batches of rows. Knows no cell."""
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pyogrio
+import shapely
 from pyogrio.errors import DataSourceError
 
 from pipelines.dataset import GEOMETRIES, OBJECTS
@@ -18,6 +20,7 @@ from pipelines.export_request import ExportRequest, Shape
 from pipelines.geoparquet import ROW_GROUP
 from pipelines.query_engine import again, open_dataset, plain_errors, select, view_files
 from pipelines.query_output import in_place, own_file
+from pipelines.simplifying import simplified
 from pipelines.storage import Store
 from reasoner.query import Query
 
@@ -86,6 +89,7 @@ def export(store: Store, file: str, request: ExportRequest) -> dict[str, object]
     """
     path = own_file(store, file)
     kind = _format(path, request.format)
+    _check_simplify(request, kind)
     return again(lambda: _export(store, path, kind, request))
 
 
@@ -112,6 +116,19 @@ def _format(path: Path, named: str | None) -> Format:
             "format", f"{ending or path.name!r} is no format that can be written", f"choose {known}"
         )
     return FORMATS[ending]
+
+
+def _check_simplify(request: ExportRequest, kind: Format) -> None:
+    """Refuse what cannot be simplified."""
+    if request.simplify_m is None:
+        return
+    if not 0 < request.simplify_m < math.inf:
+        raise RequestError("simplify", f"{request.simplify_m} m is no tolerance", "give metres above 0")
+    if kind.driver is None or request.geometry is not Shape.GEOMETRY:
+        raise RequestError(
+            "simplify", "only outlines in files of one geometry are simplified",
+            "choose another format than parquet, and --geometry geometry",
+        )  # fmt: skip
 
 
 def _sql(store: Store, request: ExportRequest, *, native: bool) -> str:
@@ -153,6 +170,8 @@ def _write_layer(rows: duckdb.DuckDBPyRelation, path: Path, request: ExportReque
     with plain_errors():
         reader = rows.to_arrow_reader(BATCH)
     counts: Counter[str] = Counter()
+    if request.simplify_m is not None:
+        reader = _simplified(reader.read_all(), request.simplify_m).to_reader(BATCH)
     batches = pa.RecordBatchReader.from_batches(reader.schema, _counted(reader, counts))
     many = "MultiLineString" if request.geometry is Shape.CONTOUR else "MultiPolygon"
     try:
@@ -163,6 +182,14 @@ def _write_layer(rows: duckdb.DuckDBPyRelation, path: Path, request: ExportReque
     except DataSourceError as error:
         raise _unwritten(kind, counts["objects"], error) from error
     return counts["objects"]
+
+
+def _simplified(table: pa.Table, tolerance_m: float) -> pa.Table:
+    """The table with simpler outlines; all are in memory, because neighbours are simplified together."""
+    place = table.column_names.index("geometry")
+    shapes = shapely.from_wkb(table.column(place).to_numpy())
+    column = pa.array(shapely.to_wkb(simplified(shapes, tolerance_m)), pa.binary())
+    return table.set_column(place, table.field(place).with_type(pa.binary()), column)
 
 
 def _counted(reader: pa.RecordBatchReader, counts: Counter[str]) -> Iterator[pa.RecordBatch]:

@@ -27,5 +27,7 @@ class ExportRequest:
     """A file ending from the list of formats; None for that of the file."""
     geometry: Shape = Shape.GEOMETRY
     """The geometry where there is room for one."""
+    simplify_m: float | None = None
+    """How far outlines may move to lose corners, metres; None keeps every corner."""
     unfinished: bool = False
     """Read what is there of a run that is not published."""

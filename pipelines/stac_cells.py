@@ -12,6 +12,7 @@ from pystac.extensions.file import FileExtension
 from pystac.extensions.projection import ProjectionExtension
 from pystac.extensions.table import TableExtension
 
+from pipelines.columns import OBJECT_COLUMNS
 from pipelines.geoparquet import LONLAT, Bounds
 
 NAME = "_item.json"
@@ -31,7 +32,7 @@ def item_bytes(data: bytes, *, name: str, cell: Bounds, rows: pa.Table, bounds: 
         data: the file's bytes.
         name: id of the item.
         cell: west, south, east and north of the cell, degrees.
-        rows: the objects; of their columns only `datetime` is looked at.
+        rows: the objects; of their columns the names and types, and the values of `datetime`.
         bounds: west, south, east and north of the objects, degrees; a thing may reach out of its cell.
     """
     first, last = _interval(rows)
@@ -49,6 +50,7 @@ def item_bytes(data: bytes, *, name: str, cell: Bounds, rows: pa.Table, bounds: 
     place.apply(code=LONLAT, bbox=list(bounds))
     table = TableExtension.ext(item, add_if_missing=True)
     table.row_count, table.primary_geometry = len(rows), "geometry"
+    item.properties["table:columns"] = table_columns(rows.schema)
     for relation in ("root", "parent"):
         item.add_link(pystac.Link(relation, _COLLECTION, media_type=pystac.MediaType.JSON))
     record = item.to_dict(include_self_link=False, transform_hrefs=False)
@@ -62,3 +64,20 @@ def _interval(rows: pa.Table) -> tuple[datetime, datetime]:
         return _EVER
     ends = pc.min_max(times).as_py()
     return ends["min"], ends["max"]
+
+
+def table_columns(schema: pa.Schema) -> list[dict[str, str]]:
+    """The columns of `objects` that a table has, as the table extension describes them."""
+    return [
+        {
+            "name": field.name,
+            "type": _type_name(field.type),
+            "description": OBJECT_COLUMNS[field.name].meaning,
+        }
+        for field in schema
+        if field.name in OBJECT_COLUMNS
+    ]
+
+
+def _type_name(kind: pa.DataType) -> str:
+    return str(kind).replace("double", "float64")

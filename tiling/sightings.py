@@ -149,9 +149,8 @@ def in_order(seen: Sightings, extents: Extents) -> NDArray[np.int64]:
         Indexes (m,) of the sightings that stay.
     """
     tiles, bounds = seen.seen_in, extents.bounds
-    keys = (-seen.score, *bounds.T[::-1], tiles[:, 0], tiles[:, 1])
-    order = np.lexsort(keys)
-    places = np.column_stack((tiles, bounds))[order]
+    order = np.lexsort((bounds[:, 1], bounds[:, 0], tiles[:, 0], tiles[:, 1]))
+    places = np.column_stack((tiles, bounds[:, :2]))[order]
     same = (places[1:] == places[:-1]).all(axis=1)
     if not same.any():
         return order
@@ -160,7 +159,7 @@ def in_order(seen: Sightings, extents: Extents) -> NDArray[np.int64]:
 
 
 def _distinct(seen: Sightings, run: NDArray[np.int64]) -> list[int]:
-    """Of sightings of one tile and the same extent, one per outline, by outline."""
+    """Of sightings of one tile and the same corner, one per outline, by outline."""
     if len(run) == 1:
         return [int(run[0])]
     outlines = shapely.to_wkb(seen.geometry[run])

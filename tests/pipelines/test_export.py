@@ -50,6 +50,30 @@ def test_a_vector_file_has_every_object_with_its_outline_and_words(
     assert apart.max() < (1e-6 if ending == "geojson" else 1e-12)
 
 
+def test_simpler_outlines_are_exported_where_that_is_asked_for(whole: Path, tmp_path: Path) -> None:
+    truth = objects_of(whole).sort_values("id")
+    exported(whole, tmp_path / "light.gpkg", "--simplify", "1.5")
+    light = geopandas.read_file(tmp_path / "light.gpkg").sort_values("id")
+    assert list(light["id"]) == list(truth["id"])
+    corners = [shapely.get_num_coordinates(frame.geometry.to_numpy()).sum() for frame in (light, truth)]
+    assert corners[0] < 0.8 * corners[1]
+    assert light.geometry.is_valid.all()
+    moved = shapely.hausdorff_distance(light.geometry.to_numpy(), truth.geometry.to_numpy())
+    assert moved.max() < 5 / 60_000  # degrees of longitude at 50° and more
+
+
+@pytest.mark.parametrize(
+    ("file", "flags"), [("a.parquet", ["2"]), ("a.gpkg", ["0"]), ("a.gpkg", ["2", "--geometry", "contour"])]
+)
+def test_what_cannot_be_simplified_is_refused(
+    whole: Path, tmp_path: Path, file: str, flags: list[str]
+) -> None:
+    done = command("export", str(whole), str(tmp_path / file), "--simplify", *flags)
+    assert done.code == 2
+    assert "simplif" in done.err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_geojson_is_as_the_rfc_wants_it(whole: Path, tmp_path: Path) -> None:
     exported(whole, tmp_path / "all.geojson")
     written = json.loads((tmp_path / "all.geojson").read_text())

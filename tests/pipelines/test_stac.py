@@ -1,8 +1,6 @@
-"""The published collection and its items are STAC: by the core's own schemas, and as pystac reads extensions.
+"""The published collection and its items are STAC: by the core's schemas, the extensions' rules, and pystac.
 
-The schemas of the core come with pystac. Those of the extensions are in no package and are not fetched:
-of them, what their texts require of the fields that are used is asked for here, and pystac's own
-readers of the table, projection and file extensions must find the values.
+The schemas of the core come with pystac; what the extensions' texts require stands in tests/stac_rules.py.
 """
 
 import hashlib
@@ -27,6 +25,7 @@ from pipelines.run_job import run_job
 from pipelines.storage import Store
 from tests.pipelines.conftest import MakeConfig
 from tests.pipelines.replacer import part
+from tests.stac_rules import broken_rules
 
 COLUMN_KEYS = {"name", "description", "type"}
 """All that the table extension knows of a column."""
@@ -36,6 +35,7 @@ def validate(record: dict[str, object], kind: pystac.STACObjectType) -> None:
     """Hold a record against the core's schemas, which lie in the package."""
     version = str(record["stac_version"])
     JsonSchemaSTACValidator().validate_core(record, kind, version)
+    assert broken_rules(record) == []
 
 
 def items_of(out: Path) -> list[Path]:
@@ -54,6 +54,20 @@ def test_a_wrong_item_fails_them(whole: Path, field: str, wrong: object) -> None
     record = json.loads(items_of(whole)[0].read_text()) | {field: wrong}
     with pytest.raises(pystac.STACValidationError):
         validate(record, pystac.STACObjectType.ITEM)
+
+
+def test_the_rules_of_the_extensions_find_what_is_wrong(whole: Path) -> None:
+    item = json.loads(items_of(whole)[0].read_text())
+    del item["properties"]["table:columns"]
+    item["assets"]["objects"] |= {"file:checksum": "xyz", "proj:epsg": 4326}
+    broken = broken_rules(
+        item | {"stac_extensions": [*item["stac_extensions"], "https://a.b/odd/v9/schema.json"]}
+    )
+    assert len(broken) == 4
+    collection = json.loads((whole / NAME).read_text())
+    collection["processing:lineage"] = "here"
+    del collection["providers"]
+    assert len(broken_rules(collection)) == 2
 
 
 def test_a_collection_without_a_licence_fails_them(whole: Path) -> None:
@@ -83,6 +97,7 @@ def test_an_item_says_what_its_file_holds(whole: Path) -> None:
         cell = path.parent.name.removeprefix("cell=")
         assert item.bbox == list(cell_bounds(cell))
         assert TableExtension.ext(item).row_count == len(frame) > 0
+        assert [column["name"] for column in item.properties["table:columns"]] == OBJECT_SCHEMA.names
         place = ProjectionExtension.ext(asset)
         assert place.code == "OGC:CRS84"
         assert place.bbox == frame.total_bounds.tolist()
@@ -101,8 +116,11 @@ def test_the_collection_names_columns_software_and_crs_as_the_extensions_want(wh
     assert all(column.keys() <= COLUMN_KEYS and column["description"] for column in record["table:columns"])
     assert record["table:primary_geometry"] == "geometry"
     assert record["summaries"]["proj:code"] == ["OGC:CRS84"]
-    assert set(record["processing:software"]) == {"remotereasoner"}
-    assert isinstance(record["processing:lineage"], str)
+    (maker,) = record["providers"]
+    assert maker["roles"] == ["processor"]
+    assert set(maker["processing:software"]) == {"remotereasoner"}
+    assert isinstance(maker["processing:lineage"], str)
+    assert not [name for name in record if name.startswith("processing:")]
     table = TableExtension.ext(pystac.Collection.from_dict(record))
     assert table.columns[5].name == "geometry"
 
