@@ -41,8 +41,11 @@ def put(scratch: Store, name: str, table: pa.Table) -> None:
     """
     if scratch.is_local:
         Path(scratch.root).mkdir(parents=True, exist_ok=True)
-        with pa.OSFile(scratch.path(name), "wb") as sink:
+        final = Path(scratch.path(name))
+        unfinished = final.with_name(f"{final.name}.new")
+        with pa.OSFile(str(unfinished), "wb") as sink:
             _write(sink, table)
+        unfinished.replace(final)  # the table may be a view of the file it takes the place of
         return
     sink = pa.BufferOutputStream()
     _write(sink, table)
