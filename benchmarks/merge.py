@@ -7,7 +7,7 @@ import json
 import statistics
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
 
@@ -18,6 +18,8 @@ from benchmarks.watched import watched
 NAME = "merge"
 LIMIT_BYTES = 4e9
 TIMEOUT_S = 1800.0
+ROUNDS, PATIENCE = 3, 4
+"""Rounds at most, and how many times the usual budget they may take: a round of the largest takes minutes."""
 FLAT, WITHIN, FASTER, NO_SLOWER = Aim(most=1.15), Aim(most=1.0), Aim(least=3.0), Aim(least=1.0)
 EXACT = Aim(least=1.0, most=1.0)
 ERRORS = ("cut", "doubled", "glued", "missing")
@@ -43,10 +45,11 @@ def measure(settings: Settings) -> list[Row]:
     """Growth, memory and errors of ours at every size, and times and errors beside the others."""
     rows: list[Row] = []
     ours: dict[int, list[Told]] = {}
+    patient = replace(settings, repeats=min(settings.repeats, ROUNDS), budget_s=PATIENCE * settings.budget_s)
     for size in sorted({*settings.merge_sizes, *settings.merge_peers}):
         _child("make", settings, size)
         ways = ("ours", *_there()) if size in settings.merge_peers else ("ours",)
-        found = interleaved({way: partial(_child, way, settings, size) for way in ways}, settings)
+        found = interleaved({way: partial(_child, way, settings, size) for way in ways}, patient)
         ours[size] = found["ours"]
         rows += [_verdict(settings, size), *_beside(size, found)]
     return [*rows, *_growth(settings, ours), _memory(settings)]
@@ -70,6 +73,8 @@ def _beside(size: int, found: Mapping[str, list[Told]]) -> list[Row]:
         detail = (
             f"{statistics.median(other):.2f} s, ours with reading and writing {statistics.median(ours):.2f} s"
         )
+        again = [told.facts["again_s"] for told in found[way] if "again_s" in told.facts]
+        detail += f"; its second call {statistics.median(again):.2f} s" if again else ""
         aim = PEERS[way] if size >= 100_000 or way == "sahi" else None
         rows.append(Row(NAME, f"time of {way} over ours, {_count(size)}", divided(other, ours), detail, aim))
         facts = found[way][0].facts
