@@ -1,6 +1,7 @@
 """Which sightings of neighbouring blocks match. Reads what blocks put aside; joins nothing."""
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +41,8 @@ class Border:
 class BorderStep:
     """Matches what is open in one block with the others; a plain picklable callable."""
 
+    doing: ClassVar[str] = "matching across blocks"
+    """For those who wait."""
     scratch: Store
     """Where the files are."""
 

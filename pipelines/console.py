@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from pipelines.demo import DemoReport
-from pipelines.progress import Event, Listener, MergeStarted, RunStarted
+from pipelines.progress import Event, Listener, MergeMoved, MergeStarted, RunStarted
 from pipelines.status import StatusReport
 from pipelines.tasks import ChunkDone
 
@@ -125,6 +125,8 @@ class _LineListener:
             self._total = event.n_pending_tiles
         elif isinstance(event, MergeStarted) and self._total:
             self._say(f"merging {event.n_scenes} scenes")
+        elif isinstance(event, MergeMoved):
+            self._say(f"{event.doing}: {event.done} of {event.total}")
         elif isinstance(event, ChunkDone):
             self._done += event.n_tiles
             self._say(f"{self._done} of {self._total} tiles")
@@ -152,6 +154,8 @@ class _BarListener:
             self._progress.update(self._bar, advance=event.n_tiles, description=f"tiles ({said})")
         elif isinstance(event, MergeStarted) and self._bar is not None:
             self._progress.update(self._bar, description=f"merging {event.n_scenes} scenes")
+        elif isinstance(event, MergeMoved) and self._bar is not None:
+            self._progress.update(self._bar, description=event.doing, completed=event.done, total=event.total)
 
     def close(self) -> None:
         """Take the bar away, if it was ever drawn; a refused request leaves no empty line."""

@@ -2,7 +2,10 @@
 
 import gc
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
+
+from pipelines.progress import Listener, MergeMoved
 
 I = TypeVar("I")  # noqa: E741 - item
 O = TypeVar("O")  # noqa: E741 - outcome
@@ -14,6 +17,23 @@ class Drive(Protocol):
     def __call__(self, step: Callable[[I], O], items: Sequence[I]) -> Iterator[O]:
         """Drive the step over the items."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """A drive that tells a listener of every item."""
+
+    drive: Drive
+    """What drives the steps."""
+    listener: Listener
+    """Told of progress."""
+
+    def __call__(self, step: Callable[[I], O], items: Sequence[I]) -> Iterator[O]:
+        """Drive the step over the items."""
+        doing = str(getattr(step, "doing", "merging"))
+        for done, outcome in enumerate(self.drive(step, items), start=1):
+            self.listener(MergeMoved(doing, done, len(items)))
+            yield outcome
 
 
 def in_turn(step: Callable[[I], O], items: Sequence[I]) -> Iterator[O]:

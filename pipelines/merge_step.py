@@ -1,6 +1,7 @@
 """One block's answers become things. Reads the ledger and puts tables aside; knows no cell's file."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,6 +80,8 @@ class _Seen:
 class BlockStep:
     """Joins the sightings of one block; a plain picklable callable."""
 
+    doing: ClassVar[str] = "merging blocks of chunks"
+    """For those who wait."""
     settling: Settling
     """Puts things aside."""
 

@@ -126,7 +126,7 @@ class Night:
         """Make the dataset; there is nothing to compare it with."""
         write_plan(self.store, plan)
         answered = self._answer(plan, settled=())
-        merge_job(self.store, plan, drive=merge_driver(plan))
+        merge_job(self.store, plan, drive=merge_driver(plan, self.listener))
         self.store.remove(strangers(self.store, plan))
         self._forget(plan)
         write_changes(self.store, self.date, [])
@@ -175,7 +175,7 @@ class Night:
         n_scenes = len(plan.scenes) if what.new_queries else len(what.changed.scene_ids)
         self.listener(MergeStarted(n_scenes))
         merge = NightMerge(self.store, stage, plan, what)
-        staged = merge(merge_driver(plan))
+        staged = merge(merge_driver(plan, self.listener))
         table = write_changes(stage, self.date, joined(self._earlier_changes(), staged.changes))
         return Orders(self.date, (*staged.writes, table), staged.removes, failed)
 

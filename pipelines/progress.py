@@ -26,7 +26,19 @@ class MergeStarted:
     """Scenes to merge."""
 
 
-Event = RunStarted | ChunkDone | MergeStarted
+@dataclass(frozen=True, slots=True)
+class MergeMoved:
+    """Event: one item of a step of the merge is done."""
+
+    doing: str
+    """What the step does, in words."""
+    done: int
+    """Items done."""
+    total: int
+    """Items of the step."""
+
+
+Event = RunStarted | ChunkDone | MergeStarted | MergeMoved
 Listener = Callable[[Event], None]
 """Takes events as they happen."""
 

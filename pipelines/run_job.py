@@ -11,7 +11,7 @@ from pipelines.changes import FOLDER as CHANGES
 from pipelines.collection import missing_files, publish, published_files, withdraw
 from pipelines.config import Engine, JobConfig
 from pipelines.dataset import TEXTS, count_objects, object_files
-from pipelines.driving import Drive, in_turn
+from pipelines.driving import Drive, Telling, in_turn
 from pipelines.errors import RequestError
 from pipelines.ledger import Status, committed, ledger_name, read_table
 from pipelines.lock import LEASE, Lease, Lock
@@ -135,7 +135,7 @@ def finish(store: Store, plan: Plan, *, failed: int, listener: Listener = ignore
     if published is not None and not missing_files(store, published):
         return
     listener(MergeStarted(len(plan.scenes)))
-    merge_job(store, plan, drive=merge_driver(plan))
+    merge_job(store, plan, drive=merge_driver(plan, listener))
     publish(store, plan, files=result_files(store), failed=failed)
 
 
@@ -178,13 +178,13 @@ def _drive(store: Store, plan: Plan, pending: Sequence[Pending]) -> Iterator[Chu
     return ray_engine.run_chunks(pending, read=read, recipe=recipe, commit=commit, cluster=cluster)
 
 
-def merge_driver(plan: Plan) -> Drive:
-    """What drives the merge."""
+def merge_driver(plan: Plan, listener: Listener) -> Drive:
+    """What drives the merge, and tells of it."""
     if plan.config.engine is Engine.LOOP:
-        return in_turn
+        return Telling(in_turn, listener)
     from pipelines.ray_spread import Spread
 
-    return Spread(plan.config.address)
+    return Telling(Spread(plan.config.address), listener)
 
 
 def _earlier(store: Store, plan: Plan, before: set[tuple[str, str]]) -> Counter[str]:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import pyarrow as pa
 import shapely
@@ -71,6 +72,8 @@ class CellTask:
 class CellStep:
     """Works out and writes cells; a plain picklable callable."""
 
+    doing: ClassVar[str] = "writing cells"
+    """For those who wait."""
     store: Store
     """The output folder."""
     scratch: Store

@@ -158,23 +158,23 @@ class Store:
 
     def times(self, folder: str) -> dict[str, float]:
         """When each finished file below a folder was written, seconds since 1970; from one listing."""
-        if self.is_local:
-            found = {name: os.stat(self.path(name)).st_mtime for name in self._all_names(folder)}
-        else:
-            base = f"{filesystem(self.path(''))[1]}/"
-            listed = self._ask(folder, lambda fs, path: fs.find(path, detail=True))
-            found = {str(name).removeprefix(base): _written(info) for name, info in listed.items()}
-        return {name: at for name, at in found.items() if TMP_MARK not in name}
+        return self._listed(folder, lambda info: info.st_mtime, _written)
 
     def sizes(self, folder: str) -> dict[str, int]:
         """Bytes of each finished file below a folder; from one listing."""
+        return self._listed(folder, lambda info: info.st_size, lambda info: int(info["size"]))
+
+    def _listed(
+        self, folder: str, local: Callable[[os.stat_result], T], remote: Callable[[Mapping[str, Any]], T]
+    ) -> dict[str, T]:
+        """One fact of each finished file below a folder, from one listing."""
         if self.is_local:
-            found = {name: os.stat(self.path(name)).st_size for name in self._all_names(folder)}
+            found = {name: local(os.stat(self.path(name))) for name in self._all_names(folder)}
         else:
             base = f"{filesystem(self.path(''))[1]}/"
             listed = self._ask(folder, lambda fs, path: fs.find(path, detail=True))
-            found = {str(name).removeprefix(base): int(info["size"]) for name, info in listed.items()}
-        return {name: size for name, size in found.items() if TMP_MARK not in name}
+            found = {str(name).removeprefix(base): remote(info) for name, info in listed.items()}
+        return {name: fact for name, fact in found.items() if TMP_MARK not in name}
 
     def remove(self, names: Sequence[str]) -> None:
         """Delete files; a file that is not there is no error."""

@@ -1,6 +1,7 @@
 """Sightings of several blocks that are one thing become one. Reads what was put aside; decides nothing."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,8 @@ class GroupTask:
 class UnitingStep:
     """Unites what stands together; a plain picklable callable."""
 
+    doing: ClassVar[str] = "uniting across blocks"
+    """For those who wait."""
     settling: Settling
     """Puts things aside."""
 

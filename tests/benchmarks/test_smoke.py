@@ -54,6 +54,7 @@ def test_memory_and_overhead_have_all_rows(tmp_path: Path) -> None:
 
 
 @pytest.mark.ray
+@pytest.mark.slow
 def test_merge_has_all_rows_and_is_exact(tmp_path: Path) -> None:
     rows = {str(row["what"]): row for row in results(tmp_path, "merge")["merge"]}
     exact = [row for what, row in rows.items() if what.endswith(": ours")]

@@ -5,11 +5,13 @@ from unittest.mock import patch
 import pytest
 
 from pipelines import console
-from pipelines.progress import RunStarted
+from pipelines.progress import Event, MergeMoved, RunStarted
+from pipelines.run_job import run_job
 from pipelines.tasks import ChunkDone
+from tests.pipelines.conftest import MakeConfig
 
 
-@pytest.mark.parametrize(("seconds", "lines"), [(0.0, 3), (3600.0, 0)])
+@pytest.mark.parametrize(("seconds", "lines"), [(0.0, 4), (3600.0, 0)])
 def test_a_log_gets_lines_at_intervals(
     seconds: float, lines: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -17,6 +19,17 @@ def test_a_log_gets_lines_at_intervals(
         listener(RunStarted(3, 3, 30))
         for number in range(3):
             listener(ChunkDone(str(number), "scene", 10, {"ok": 10}))
+        listener(MergeMoved("writing cells", 1, 2))
     said = capsys.readouterr().err
     assert said.count("\n") == lines
     assert ("30 of 30 tiles" in said) is (lines > 0)
+    assert ("writing cells: 1 of 2" in said) is (lines > 0)
+
+
+def test_a_run_tells_of_every_item_of_its_merge(make_config: MakeConfig) -> None:
+    events: list[Event] = []
+    run_job(make_config(), listener=events.append)
+    moved = [event for event in events if isinstance(event, MergeMoved)]
+    assert {event.doing for event in moved} >= {"merging blocks of chunks", "writing cells"}
+    assert all(1 <= event.done <= event.total for event in moved)
+    assert moved[-1].done == moved[-1].total
