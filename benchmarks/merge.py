@@ -1,6 +1,7 @@
 """The merge of many fragments: growth, memory, errors, and what a user would pick instead. Merges nothing.
 
-Fragments are synthetic, with true identities; see `synthetic.py`. Every figure is of a process of its own.
+Fragments are synthetic, with true identities; see `synthetic.py`. Every figure is of a process of its own. SAHI is
+measured where it is installed (`pip install sahi`).
 """
 
 import json
@@ -12,6 +13,7 @@ from functools import partial
 from importlib.util import find_spec
 
 from benchmarks.measure import Aim, Row, divided, interleaved
+from benchmarks.merge_picture import draw
 from benchmarks.settings import Settings
 from benchmarks.watched import watched
 
@@ -44,15 +46,17 @@ class Told:
 def measure(settings: Settings) -> list[Row]:
     """Growth, memory and errors of ours at every size, and times and errors beside the others."""
     rows: list[Row] = []
-    ours: dict[int, list[Told]] = {}
+    took: dict[str, dict[int, list[float]]] = {}
     patient = replace(settings, repeats=min(settings.repeats, ROUNDS), budget_s=PATIENCE * settings.budget_s)
     for size in sorted({*settings.merge_sizes, *settings.merge_peers}):
         _child("make", settings, size)
         ways = ("ours", *_there()) if size in settings.merge_peers else ("ours",)
         found = interleaved({way: partial(_child, way, settings, size) for way in ways}, patient)
-        ours[size] = found["ours"]
+        for way, told in found.items():
+            took.setdefault(way, {})[size] = [each.seconds for each in told]
         rows += [_verdict(settings, size), *_beside(size, found)]
-    return [*rows, *_growth(settings, ours), _memory(settings)]
+    draw(took, settings.out / NAME / "merge.svg")
+    return [*rows, *_growth(settings, took["ours"]), _memory(settings)]
 
 
 def _there() -> list[str]:
@@ -88,10 +92,10 @@ def _said(facts: Mapping[str, float]) -> str:
     return f"{facts['objects']:.0f} for {facts['things']:.0f} things: {errors}"
 
 
-def _growth(settings: Settings, ours: Mapping[int, list[Told]]) -> list[Row]:
+def _growth(settings: Settings, ours: Mapping[int, list[float]]) -> list[Row]:
     rows = []
     for less, more in zip(settings.merge_sizes, settings.merge_sizes[1:], strict=False):
-        a, b = ([told.seconds / size * 1e6 for told in ours[size]] for size in (less, more))
+        a, b = ([seconds / size * 1e6 for seconds in ours[size]] for size in (less, more))
         detail = f"{statistics.median(a):.2f} and {statistics.median(b):.2f} µs a fragment"
         ratio = statistics.median(b) / statistics.median(a)
         aim = FLAT if more == settings.merge_sizes[-1] else None
