@@ -1,7 +1,7 @@
 """The merge of many fragments: growth, memory, errors, and what a user would pick instead. Merges nothing.
 
-Fragments are synthetic, with true identities; see `synthetic.py`. Every figure is of a process of its own. SAHI is
-measured where it is installed (`pip install sahi`).
+Fragments are synthetic, with true identities: see `synthetic.py`. Every figure is of a process of its own.
+SAHI is measured where it is installed (`pip install sahi`).
 """
 
 import json
