@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pipelines.blocks import Block
 from pipelines.ledger import ledger_name
 from pipelines.ledger_columns import Answers, read_answers
-from pipelines.open_sightings import Told, put_open, thoughts
+from pipelines.open_sightings import put_open, told_of
 from pipelines.settling import Outcome, SceneTask, Settling
 from tiling.deciding import Evidence, decide
 from tiling.matching import Outlines
@@ -98,14 +98,13 @@ class BlockStep:
         closed, others = _parted(seen)
         groups = decide(seen.evidence.take(closed))
         things = unite(seen.things(closed), groups, item.task.planned.work.transform)
-        told = Told(things, thoughts(answers.thinking, things.seen_best))
+        told = told_of(things, answers.thinking)
         outcome = self.settling(item.task, told, f"{item.name}-closed")
         found = self._put_open(seen, others, answers, item.open_name) if len(others) else None
         return BlockMerge(outcome, found, answers.unread, answers.nodata)
 
     def _put_open(self, seen: _Seen, index: NDArray[np.int64], answers: Answers, name: str) -> Open:
-        things = seen.things(index)
-        told = Told(things, thoughts(answers.thinking, things.seen_best))
+        told = told_of(seen.things(index), answers.thinking)
         tiles = seen.outlines.tiles[index]
         put_open(self.settling.scratch, name, told, windows=tiles, border=seen.border[index])
         return Open(seen.evidence.take(index), tiles[:, :2])

@@ -31,11 +31,14 @@ class MergedBlocks:
 
     def border_tasks(self) -> list[BorderTask]:
         """One task for each block in which something is open: every two blocks meet in one of them."""
-        around = self._around()
-        return [self._border_task(number, around[number]) for number in self.open]
+        around, opened = self._around(), self.open
+        return [
+            self._border_task(number, around[number], [other for other in around[number] if other in opened])
+            for number in opened
+        ]
 
-    def _border_task(self, number: int, around: Sequence[int]) -> BorderTask:
-        later = [other for other in around if other > number and other in self.open]
+    def _border_task(self, number: int, around: Sequence[int], opened: Sequence[int]) -> BorderTask:
+        later = [other for other in opened if other > number]
         unread = [NO_WINDOWS, *(self.merges[other].unread for other in around)]
         item = self.items[number]
         return BorderTask(

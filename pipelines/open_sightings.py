@@ -125,8 +125,8 @@ def _shapes(table: pa.Table) -> NDArray[np.object_]:
     return np.asarray(shapely.from_wkb(table.column(_GEOMETRY).to_numpy()), dtype=object)
 
 
-def thoughts(thinking: Mapping[str, str], tile_ids: NDArray[np.object_]) -> NDArray[np.object_]:
-    """What the reasoner thought at each of some tiles, (n,)."""
-    found = np.empty(len(tile_ids), dtype=object)
-    found[:] = [thinking[name] for name in tile_ids.tolist()]
-    return found
+def told_of(things: Things, thinking: Mapping[str, str]) -> Told:
+    """Things with what the reasoner thought, by tile, where each was seen best."""
+    found = np.empty(len(things), dtype=object)
+    found[:] = [thinking[name] for name in things.seen_best.tolist()]
+    return Told(things, found)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pipelines.changed import Changed, Stake, at_stake, replaced_by
 from pipelines.dataset import Origin, empty_part, object_files, part_outlines
 from pipelines.object_rows import Placed, object_rows
-from pipelines.open_sightings import Told, thoughts
+from pipelines.open_sightings import told_of
 from pipelines.plan import Plan
 from pipelines.scene_merge import SceneMerger
 from pipelines.settling import Part, put_part
@@ -116,7 +116,7 @@ class QuestionMerge:
         plan = self._plan
         for each in led:
             placed = Placed(
-                Told(each.things, thoughts(self._thinking, each.things.seen_best)),
+                told_of(each.things, self._thinking),
                 each.at_edge,
                 [[plan.scenes[scene].scene.scene_id for scene in scenes] for scenes in each.scenes],
             )

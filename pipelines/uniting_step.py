@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.open_sightings import Told, all_told, get_told, put_told, thoughts
+from pipelines.open_sightings import all_told, get_told, put_told, told_of
 from pipelines.settling import Outcome, SceneTask, Settling
 from tiling.ragged import Runs
 from tiling.things import unite
@@ -48,7 +48,7 @@ class UnitingStep:
         told = all_told([get_told(scratch, name, rows) for name, rows in item.sources])
         thinking = dict(zip(told.things.seen_best.tolist(), told.thinking.tolist(), strict=True))
         things = unite(told.things, item.groups, item.task.planned.work.transform)
-        united = Told(things, thoughts(thinking, things.seen_best))
+        united = told_of(things, thinking)
         if item.whole:
             return self.settling(item.task, united, item.name)
         put_told(scratch, item.name, united)
