@@ -23,6 +23,7 @@ from pipelines.dataset import object_files
 from pipelines.ledger import ledger_name
 from pipelines.ledger_columns import read_answers
 from pipelines.merge_job import merge_job
+from tiling.rings import bounds_of
 from tiling.sightings import Sightings
 
 WARM_UP = 10_000
@@ -87,7 +88,7 @@ def geopandas(run: SyntheticRun) -> dict[str, float]:
     from scipy.sparse.csgraph import connected_components
 
     seen = _fragments(run)
-    frame = gpd.GeoDataFrame(geometry=seen.geometry, crs=run.plan.scenes[0].scene.crs)
+    frame = gpd.GeoDataFrame(geometry=seen.outlines.shapes(), crs=run.plan.scenes[0].scene.crs)
     began = time.perf_counter()
     pairs = gpd.sjoin(frame, frame, predicate="intersects")
     ends = pairs.index.to_numpy(), pairs["index_right"].to_numpy()
@@ -100,11 +101,10 @@ def geopandas(run: SyntheticRun) -> dict[str, float]:
 
 def sahi(run: SyntheticRun) -> dict[str, float]:
     """SAHI's greedy merging of boxes by the share of the lesser one, as index lists; no outline is made."""
-    import shapely
     from sahi.postprocess.combine import greedy_nmm
 
     seen = _fragments(run)
-    columns = (shapely.bounds(seen.geometry), seen.score[:, None], np.zeros((len(seen), 1)))
+    columns = (bounds_of(seen.outlines), seen.score[:, None], np.zeros((len(seen), 1)))
     boxes = np.hstack(columns)
     took = []
     for _ in range(2):  # the first call looks for torch and imports it

@@ -9,8 +9,8 @@ from pipelines.plan import ChunkRef, Plan
 from tiling.grid import Grid
 from tiling.window import Window
 
-BLOCK_BYTES = 6_000_000
-"""Bytes of ledger files that a block is meant to hold: some 25,000 small outlines."""
+BLOCK_BYTES = 12_000_000
+"""Bytes of ledger files that a block may hold, if they are spread evenly: some 80,000 small outlines."""
 MAX_SIDE = 32
 """Chunks along one side of a block at most: an empty ledger is read soon, but each file is a request."""
 
@@ -40,11 +40,16 @@ def blocks_of(plan: Plan, scene: int, query_id: str, sizes: Mapping[str, int]) -
     refs, grid = plan.chunks_of(scene), plan.scenes[scene].grid
     total = sum(sizes.get(ledger_name(query_id, ref.chunk_id), 0) for ref in refs)
     side = math.isqrt(max(1, int(BLOCK_BYTES * len(refs) / max(total, 1))))
-    side = min(max(side, 1), MAX_SIDE)
+    side = _even(min(max(side, 1), MAX_SIDE), 1 + max((max(ref.row, ref.col) for ref in refs), default=0))
     found: dict[tuple[int, int], list[ChunkRef]] = {}
     for ref in refs:
         found.setdefault((ref.row // side, ref.col // side), []).append(ref)
     return [_block(grid, place, side, members) for place, members in sorted(found.items())]
+
+
+def _even(side: int, count: int) -> int:
+    """Least side with which so many chunks in a row make no more blocks: none is much smaller than others."""
+    return -(-count // -(-count // side))
 
 
 def _block(grid: Grid, place: tuple[int, int], side: int, refs: list[ChunkRef]) -> Block:

@@ -54,10 +54,12 @@ class BorderStep:
         """
         rows, outlines = get_border(self.scratch, item.name, item.transform)
         spared = touching(outlines, np.arange(len(rows)), item.unread)
-        matches = tuple(self._matches(rows, outlines, name) for name in item.others)
+        matches = tuple(self._matches(rows, outlines, name, item.transform) for name in item.others)
         return Border(matches, rows[spared])
 
-    def _matches(self, rows: NDArray[np.int64], outlines: Outlines, name: str) -> Matches:
-        their_rows, theirs = get_border(self.scratch, name, outlines.transform)
+    def _matches(
+        self, rows: NDArray[np.int64], outlines: Outlines, name: str, transform: Transform
+    ) -> Matches:
+        their_rows, theirs = get_border(self.scratch, name, transform)
         found = matches_between(outlines, theirs, tau=TAU)
         return replace(found, first=rows[found.first], second=their_rows[found.second])

@@ -14,7 +14,7 @@ from pyproj import CRS, Transformer
 
 from pipelines.geoparquet import LONLAT, Bounds
 from pipelines.storage import Store
-from tiling.rings import Rings, bounds_of, contain
+from tiling.rings import Rings, contain
 
 MIN_ZOOM = 6
 MAX_ZOOM = 12
@@ -39,15 +39,15 @@ class Places:
     """(n,) quadkey at the deepest zoom of that point; its prefixes are the coarser cells."""
 
 
-def places_of(rings: Rings) -> Places:
+def places_of(rings: Rings, bounds: NDArray[np.float64]) -> Places:
     """A point inside each shape, and the deepest cell it lies in.
 
     The point is the middle of the shape's bounding box where it lies inside, else one that is looked for.
 
     Args:
         rings: polygons and multipolygons, longitude and latitude, degrees.
+        bounds: (n, 4) west, south, east and north of each, degrees.
     """
-    bounds = bounds_of(rings)
     points = (bounds[:, :2] + bounds[:, 2:]) / 2
     outside = np.flatnonzero(~contain(rings, points))
     if len(outside):

@@ -11,7 +11,6 @@ from typing import BinaryIO
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import shapely
 from numpy.typing import NDArray
 
 from pipelines.cells import EMPTY_CELL, cell_bounds, places_of
@@ -27,9 +26,10 @@ from pipelines.ledger import AnswerRow
 from pipelines.stac_cells import NAME as ITEM
 from pipelines.stac_cells import item_bytes
 from pipelines.storage import Store
+from pipelines.wkb_columns import polygon_rings
 from reasoner.query import Query
 from tiling.ragged import runs_of
-from tiling.rings import rings_of
+from tiling.rings import bounds_of
 from tiling.storage import look_into
 
 OBJECTS = "objects"
@@ -147,7 +147,8 @@ def read_cell(store: Store, query_id: str, cell: str) -> pa.Table:
 
 def as_part(rows: pa.Table) -> pa.Table:
     """Rows of objects with the columns by which they are filed and ordered."""
-    places = places_of(rings_of(shapely.from_wkb(rows.column("geometry").to_numpy())))
+    rings = polygon_rings(rows.column("geometry").combine_chunks())
+    places = places_of(rings, bounds_of(rings))
     rows = rows.append_column(CELL, pa.array(places.cells, pa.string()))
     for side, column in zip(POINT, places.points.T, strict=True):
         rows = rows.append_column(side, pa.array(column))

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import shapely
 from numpy.typing import NDArray
 
 from pipelines.ledger import Status
 from pipelines.storage import Store
+from pipelines.wkb_columns import polygon_rings
 from tiling.sightings import Sightings
 
 UNREAD = (Status.FAILED, Status.MALFORMED)
@@ -74,10 +74,9 @@ def _columns_of(data: bytes) -> pa.Table:
 def _sightings(lists: pa.ListArray, windows: NDArray[np.int64], tile_ids: NDArray[np.object_]) -> Sightings:
     fragments = lists.flatten()
     plain = {name: fragments.field(name).to_numpy(zero_copy_only=False) for name in _PLAIN}
-    geometry = shapely.from_wkb(fragments.field("geometry").to_numpy(zero_copy_only=False))
     lengths = lists.value_lengths().to_numpy(zero_copy_only=False)
     return Sightings(
-        geometry=np.asarray(geometry, dtype=object),
+        outlines=polygon_rings(fragments.field("geometry")),
         box=_corners(fragments.field("box")),
         tile=np.repeat(np.arange(len(windows)), lengths),
         windows=windows,

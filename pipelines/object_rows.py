@@ -64,13 +64,13 @@ def object_rows(
 
 def _shown(objects: SceneObjects) -> dict[str, pa.Array]:
     """Columns of what is on the ground."""
-    places = places_of(objects.geometry)
+    places = places_of(objects.geometry, objects.bounds)
     return {
         "id": pa.array(objects.id, pa.string()),
         "geometry": polygon_column(objects.geometry),
         "region": polygon_column(objects.region),
         "contour": line_column(objects.geometry),
-        "bbox": box_column(bounds_of(objects.geometry)),
+        "bbox": box_column(objects.bounds),
         "region_bbox": box_column(bounds_of(objects.region)),
         "area_m2": pa.array(objects.area_m2),
         CELL: pa.array(places.cells, pa.string()),

@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import shapely
 from numpy.typing import NDArray
 
 from pipelines.scratch import get, put
 from pipelines.storage import Store
+from pipelines.wkb_columns import polygon_column, polygon_rings
 from tiling.matching import Outlines, outlines_of
+from tiling.placing import rings_to_pixels
+from tiling.rings import Rings
 from tiling.scene import Transform
 from tiling.things import Things, all_things
 
@@ -24,7 +26,7 @@ _PLAIN = {
     "touches_scene_edge": pa.bool_(),
     "valid_fraction": pa.float64(),
 }
-_GEOMETRY, _REGION, _BORDER = "geometry", "region", "border"
+_OUTLINES, _REGION, _BORDER = "outlines", "region", "border"
 _SIDES = ("x0", "y0", "x1", "y1")
 _THINKING = "thinking"
 
@@ -71,7 +73,7 @@ def _columns(told: Told) -> dict[str, pa.Array]:
     things = told.things
     starts, names = pa.array(things.tile_starts, pa.int32()), pa.array(things.tile_ids, pa.string())
     return {
-        _GEOMETRY: pa.array(shapely.to_wkb(things.geometry), pa.binary()),
+        _OUTLINES: polygon_column(things.outlines),
         _REGION: pa.FixedSizeListArray.from_arrays(pa.array(things.region.reshape(-1)), 10),
         **{field: pa.array(getattr(things, field), kind) for field, kind in _PLAIN.items()},
         "tile_ids": pa.ListArray.from_arrays(starts, names),
@@ -89,7 +91,7 @@ def get_told(scratch: Store, name: str, rows: NDArray[np.int64]) -> Told:
     lists = table.column("tile_ids").combine_chunks()
     lengths = lists.value_lengths().to_numpy(zero_copy_only=False)
     columns: dict[str, Any] = {
-        "geometry": _shapes(table),
+        _OUTLINES: _rings(table),
         "region": table.column(_REGION).combine_chunks().flatten().to_numpy().reshape(-1, 5, 2),
         **{field: table.column(field).to_numpy() for field in _PLAIN},
     }
@@ -114,15 +116,15 @@ def get_border(scratch: Store, name: str, transform: Transform) -> tuple[NDArray
     Raises:
         OSError: the storage refuses.
     """
-    table = get(scratch, name, [_GEOMETRY, _BORDER, *_SIDES])
+    table = get(scratch, name, [_OUTLINES, _BORDER, *_SIDES])
     rows = np.flatnonzero(table.column(_BORDER).to_numpy())
     table = table.take(pa.array(rows))
     windows = np.column_stack([table.column(side).to_numpy() for side in _SIDES])
-    return rows, outlines_of(_shapes(table), windows, transform)
+    return rows, outlines_of(rings_to_pixels(_rings(table), transform), windows)
 
 
-def _shapes(table: pa.Table) -> NDArray[np.object_]:
-    return np.asarray(shapely.from_wkb(table.column(_GEOMETRY).to_numpy()), dtype=object)
+def _rings(table: pa.Table) -> Rings:
+    return polygon_rings(table.column(_OUTLINES).combine_chunks())
 
 
 def told_of(things: Things, thinking: Mapping[str, str]) -> Told:

@@ -71,7 +71,8 @@ class QuestionMerge:
         touched = np.zeros(len(pool.scene), dtype=bool)
         for scene in sorted(set(scenes) & set(pool.scene.tolist())):
             numbers = pool.of(scene)
-            placed = to_lonlat(pool.shared.things.geometry[numbers], self._plan.scenes[scene].scene.crs)
+            outlines = pool.shared.things.outlines.take(numbers).shapes()
+            placed = to_lonlat(outlines, self._plan.scenes[scene].scene.crs)
             touched[numbers] = shapely.intersects(stake.ground, placed) | (scene in stake.changed)
         return touched
 

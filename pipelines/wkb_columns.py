@@ -7,15 +7,18 @@ from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import shapely
 from numpy.typing import NDArray
 
 from tiling.ragged import runs_of
-from tiling.rings import Rings
+from tiling.rings import Rings, in_places, one_ring_each, rings_of
 
 _LITTLE = b"\x01"
 _POLYGON, _LINE, _LINES = (np.uint32(kind).tobytes() for kind in (3, 2, 5))
 _ONE = np.uint32(1).tobytes()
+_TO_THE_END = 2**31 - 1
+"""Of values; Arrow 26 fails without an end."""
 
 Written = Callable[[NDArray[np.object_]], NDArray[np.object_]]
 """Makes geometries of polygons and multipolygons."""
@@ -31,6 +34,25 @@ def line_column(rings: Rings) -> pa.BinaryArray:
     return _column(rings, _LITTLE + _LINES + _ONE + _LITTLE + _LINE, _lines)
 
 
+def polygon_rings(column: pa.BinaryArray) -> Rings:
+    """The rings of polygons and multipolygons (n,) of a column without nulls."""
+    before = _LITTLE + _POLYGON + _ONE
+    simple = pc.equal(pc.binary_slice(column, 0, len(before)), before).to_numpy(zero_copy_only=False)
+    if simple.all():
+        return _plain_rings(column, len(before) + len(_ONE))
+    some, others = np.flatnonzero(simple), np.flatnonzero(~simple)
+    shapes = shapely.from_wkb(column.take(pa.array(others)).to_numpy(zero_copy_only=False))
+    return in_places((polygon_rings(column.take(pa.array(some))), some), (rings_of(shapes), others))
+
+
+def _plain_rings(column: pa.BinaryArray, head: int) -> Rings:
+    """Rings of values that are points only, behind a head of so many bytes."""
+    _, ends, data = pc.binary_slice(column, head, _TO_THE_END).buffers()
+    starts = np.frombuffer(ends, dtype=np.int32)[: len(column) + 1].astype(np.int64) // 16
+    points = np.frombuffer(data or b"", dtype="<f8", count=2 * starts[-1])
+    return one_ring_each(points.reshape(-1, 2), starts)
+
+
 def _column(rings: Rings, before: bytes, make: Written) -> pa.BinaryArray:
     """One value per shape: what stands before the count of points, the count, and the points."""
     simple = rings.simple
@@ -42,6 +64,8 @@ def _column(rings: Rings, before: bytes, make: Written) -> pa.BinaryArray:
         arrays.append(pa.array(shapely.to_wkb(make(rings.take(others).shapes())), pa.binary()))
     if not arrays:
         return pa.array([], pa.binary())
+    if len(arrays) == 1:
+        return arrays[0]
     order = np.argsort(np.concatenate([*(single[group] for group in groups), others]))
     return pa.concat_arrays(arrays).take(pa.array(order))
 

@@ -18,6 +18,7 @@ from tiling.merging import TAU
 from tiling.placing import to_pixels, to_world
 from tiling.polygons import usable
 from tiling.ragged import Runs, runs_of
+from tiling.rings import rings_of
 from tiling.scene_links import Beside, Links, Pool, ScenePart, find_links, pool_of
 from tiling.things import Things, corners, unite
 
@@ -141,7 +142,7 @@ def _seen_by(pool: Pool, numbers: NDArray[np.int64], lead: int) -> Things:
     """Sightings of several scenes in the world of one; of those of others, their size in its pixels too."""
     frame = pool.parts[lead].view.frame
     things = pool.shared.things.take(numbers)
-    geometry, region, largest = (getattr(things, name).copy() for name in ("geometry", "region", "largest"))
+    geometry, region, largest = things.outlines.shapes(), things.region.copy(), things.largest.copy()
     largest[:] = shapely.area(pool.outlines[numbers])
     for own in runs_of(pool.scene[numbers]):
         scene = int(pool.scene[numbers[own[0]]])
@@ -153,4 +154,4 @@ def _seen_by(pool: Pool, numbers: NDArray[np.int64], lead: int) -> Things:
         geometry[own] = to_world(outlines, frame.transform)
         region[own] = corners(shapely.bounds(moved_between(boxes, origin, frame)), frame.transform)
         largest[own] = shapely.area(outlines)
-    return replace(things, geometry=geometry, region=region, largest=largest)
+    return replace(things, outlines=rings_of(geometry), region=region, largest=largest)

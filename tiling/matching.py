@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from tiling.common_areas import areas_in_boxes, shared_areas
 from tiling.components import Pairs
-from tiling.placing import inverse, moved
-from tiling.rings import Rings, areas_in_boxes, rings_of
-from tiling.scene import Transform
+from tiling.rings import Rings
 from tiling.sightings import Extents, extents_of
 from tiling.uniting import SNAP_PX, snapped
 
@@ -18,7 +18,7 @@ BATCH = 100_000
 """Pairs worked on at a time: their shared polygons are held in memory."""
 
 SURE_PX2 = 1e-6
-"""Bounds of areas decide only where they are clear of the line by so much, far more than rounding."""
+"""Less than this is rounding: bounds of areas decide only where they are clear of the line by so much."""
 
 INSIDE_PX = 0.5
 """An outline lies inside a tile if it passes its edges by no more than this."""
@@ -28,26 +28,19 @@ INSIDE_PX = 0.5
 class Outlines:
     """Outlines and the tiles they were seen in, (n,) each."""
 
-    geometry: NDArray[np.object_]
-    """Valid polygons, world coordinates."""
-    transform: Transform
-    """Pixel to world."""
+    rings: Rings
+    """Valid polygons, work pixels."""
     extents: Extents
     """How far they reach."""
     tiles: NDArray[np.int64]
     """(n, 4) x0, y0, x1, y1 of the tile each was seen in, work pixels."""
 
     def __len__(self) -> int:
-        return len(self.geometry)
+        return len(self.tiles)
 
     def take(self, index: NDArray[np.int64]) -> "Outlines":
         """Some of them, in a given order."""
-        return Outlines(self.geometry[index], self.transform, self.extents.take(index), self.tiles[index])
-
-    def rings(self) -> Rings:
-        """The outlines in work pixels."""
-        rings = rings_of(self.geometry)
-        return rings.moved(moved(rings.points, inverse(self.transform)))
+        return Outlines(self.rings.take(index), self.extents.take(index), self.tiles.take(index, axis=0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +75,14 @@ def all_matches(parts: Sequence[Matches]) -> Matches:
     )
 
 
-def outlines_of(geometry: NDArray[np.object_], tiles: NDArray[np.int64], transform: Transform) -> Outlines:
+def outlines_of(rings: Rings, tiles: NDArray[np.int64]) -> Outlines:
     """Outlines with how far they reach.
 
     Args:
-        geometry: (n,) valid polygons, world coordinates.
+        rings: (n,) valid polygons, work pixels.
         tiles: (n, 4) x0, y0, x1, y1 of the tile each was seen in, work pixels.
-        transform: Pixel to world.
     """
-    return Outlines(geometry, transform, extents_of(geometry, transform), tiles)
+    return Outlines(rings, extents_of(rings), tiles)
 
 
 def matches_within(outlines: Outlines, *, tau: float) -> Matches:
@@ -107,7 +99,10 @@ def matches_within(outlines: Outlines, *, tau: float) -> Matches:
         The pairs, the first index the lesser one.
     """
     a, b = _near(outlines, outlines)
-    kept = (a < b) & (outlines.tiles[a] != outlines.tiles[b]).any(axis=1)
+    once = a < b
+    a, b = a[once], b[once]
+    x, y = outlines.tiles[:, :2].T
+    kept = (x[a] != x[b]) | (y[a] != y[b])
     return _matches(outlines, outlines, (a[kept], b[kept]), tau)
 
 
@@ -124,14 +119,10 @@ def matches_between(one: Outlines, other: Outlines, *, tau: float) -> Matches:
 
 def _near(one: Outlines, other: Outlines) -> Pairs:
     """Pairs whose extents meet; where tiles only abut, outlines meet in lines, which rounding may part."""
-    if not _abut(np.concatenate((one.tiles, other.tiles))):
-        a, b = shapely.STRtree(other.geometry).query(one.geometry)
-        return a, b
-    wide, boxes = (
-        np.asarray(shapely.box(*(each.extents.bounds + np.array([-1, -1, 1, 1]) * SNAP_PX).T), dtype=object)
-        for each in (one, other)
-    )
-    a, b = shapely.STRtree(boxes).query(wide)
+    margin = SNAP_PX if _abut(np.concatenate((one.tiles, other.tiles))) else 0.0
+    wide = [each.extents.bounds + np.array([-margin, -margin, margin, margin]) for each in (one, other)]
+    here, there = (shapely.linestrings(each.reshape(-1, 2, 2)) for each in wide)  # a box by its diagonal
+    a, b = shapely.STRtree(there).query(here)
     return a, b
 
 
@@ -147,7 +138,7 @@ def _matches(one: Outlines, other: Outlines, near: Pairs, tau: float) -> Matches
     found = np.concatenate(
         [np.empty(0, dtype=bool)]
         + [
-            _match(one.take(a[part]), other.take(b[part]), tau)
+            _match(one, other, (a[part], b[part]), tau)
             for part in (np.s_[start : start + BATCH] for start in range(0, len(a), BATCH))
         ]
     )
@@ -157,47 +148,44 @@ def _matches(one: Outlines, other: Outlines, near: Pairs, tau: float) -> Matches
     return Matches(
         a,
         b,
-        _inside(one.extents.bounds[a], other.tiles[b]),
-        _inside(other.extents.bounds[b], one.tiles[a]),
+        _inside(one.extents.bounds.take(a, axis=0), other.tiles.take(b, axis=0)),
+        _inside(other.extents.bounds.take(b, axis=0), one.tiles.take(a, axis=0)),
     )
 
 
 def _inside(bounds: NDArray[np.float64], tiles: NDArray[np.int64]) -> NDArray[np.bool_]:
-    low = (bounds[:, :2] >= tiles[:, :2] - INSIDE_PX).all(axis=1)
-    return np.asarray(low & (bounds[:, 2:] <= tiles[:, 2:] + INSIDE_PX).all(axis=1), dtype=bool)
+    (x0, y0, x1, y1), (left, top, right, bottom) = bounds.T, tiles.T
+    low = (x0 >= left - INSIDE_PX) & (y0 >= top - INSIDE_PX)
+    return np.asarray(low & (x1 <= right + INSIDE_PX) & (y1 <= bottom + INSIDE_PX), dtype=bool)
 
 
-def _match(one: Outlines, other: Outlines, tau: float) -> NDArray[np.bool_]:
-    """Which of (m,) pairs match. Outlines are cut out of one another only where their extents leave doubt."""
-    strips = _strips(one.tiles, other.tiles)
+def _match(one: Outlines, other: Outlines, near: Pairs, tau: float) -> NDArray[np.bool_]:
+    """Which of (m,) pairs match. Outlines themselves are looked at only where their extents leave doubt."""
+    a, b = near
+    strips = _common(one.tiles.take(a, axis=0), other.tiles.take(b, axis=0))
     lined = np.asarray((strips[:, 0] == strips[:, 2]) | (strips[:, 1] == strips[:, 3]))
-    within = [_bounded(each.extents, strips) for each in (one, other)]
+    first, second = one.extents.take(a), other.extents.take(b)
+    within = [_bounded(each, strips) for each in (first, second)]
     least, most = (np.minimum(*ends) for ends in zip(*within, strict=True))
-    match = (_shared_at_least(one.extents, other.extents) >= tau * most + SURE_PX2) & ~lined
-    never = (_shared_at_most(one.extents, other.extents) < tau * least - SURE_PX2) & ~lined
+    match = (_shared_at_least(first, second) >= tau * most + SURE_PX2) & ~lined
+    never = (_shared_at_most(first, second) < tau * least - SURE_PX2) & ~lined
     doubt = np.flatnonzero(~match & ~never)
-    match[doubt] = _match_closely(one.take(doubt), other.take(doubt), strips[doubt], lined[doubt], tau)
+    rings = one.rings.take(a[doubt]), other.rings.take(b[doubt])
+    match[doubt] = _match_closely(*rings, strips.take(doubt, axis=0), lined[doubt], tau)
     return np.asarray(match, dtype=bool)
 
 
 def _match_closely(
-    one: Outlines, other: Outlines, strips: NDArray[np.float64], lined: NDArray[np.bool_], tau: float
+    one: Rings, other: Rings, strips: NDArray[np.float64], lined: NDArray[np.bool_], tau: float
 ) -> NDArray[np.bool_]:
-    """Which pairs match, by their areas in the strips and in the box their extents share."""
+    """Which pairs match, by their areas in the strips and what they share."""
     if not len(one):
         return np.zeros(0, dtype=bool)
-    rings = [each.rings() for each in (one, other)]
-    least = np.minimum(*(areas_in_boxes(each, strips) for each in rings))
-    common = _common(one.extents.bounds, other.extents.bounds)
-    first, second = (areas_in_boxes(each, common) for each in rings)
-    shared = first + second - _octagons(one.extents, other.extents, common)
-    match = (shared >= tau * least + SURE_PX2) & ~lined
-    never = (np.minimum(first, second) < tau * least - SURE_PX2) & ~lined
-    areal, linear = np.flatnonzero(~match & ~never & ~lined), np.flatnonzero(lined)
-    shapes = [each.take(areal).shapes() for each in rings]
-    shared = shapely.area(shapely.intersection(shapes[0], shapes[1]))
-    match[areal] = (shared > 0) & (shared >= tau * least[areal])
-    shapes = [each.take(linear).shapes() for each in rings]
+    least = np.minimum(*(areas_in_boxes(each, strips) for each in (one, other)))
+    shared = shared_areas(one, other)
+    match = (shared > SURE_PX2) & (shared >= tau * least - SURE_PX2)
+    linear = np.flatnonzero(lined)
+    shapes = [each.take(linear).shapes() for each in (one, other)]
     match[linear] = _match_along(shapes[0], shapes[1], strips[linear], tau)
     return np.asarray(match, dtype=bool)
 
@@ -217,9 +205,7 @@ def _bounded(
     extents: Extents, strips: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Least and greatest area (m,) that outlines can have in their strips, by their extents."""
-    common = _common(extents.bounds, strips)
-    inside = (common[:, 2:] - common[:, :2]).prod(axis=1)
-    box = (extents.bounds[:, 2:] - extents.bounds[:, :2]).prod(axis=1)
+    inside, box = _sizes(_common(extents.bounds, strips)), _sizes(extents.bounds)
     return np.clip(extents.area - (box - inside), 0.0, None), np.minimum(extents.area, inside)
 
 
@@ -243,16 +229,16 @@ def _octagons(one: Extents, other: Extents, boxes: NDArray[np.float64]) -> NDArr
 
 def _shared_at_most(one: Extents, other: Extents) -> NDArray[np.float64]:
     """Greatest area (m,) that pairs can share: that of what their bounding boxes share."""
-    common = _common(one.bounds, other.bounds)
-    return np.asarray((common[:, 2:] - common[:, :2]).prod(axis=1), dtype=np.float64)
+    return _sizes(_common(one.bounds, other.bounds))
 
 
-def _strips(one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(m, 4) what the tiles of each pair both see."""
-    return _common(one.astype(np.float64), other.astype(np.float64))
+def _sizes(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Areas (m,) of (m, 4) boxes."""
+    x0, y0, x1, y1 = boxes.T
+    return np.asarray((x1 - x0) * (y1 - y0), dtype=np.float64)
 
 
-def _common(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+def _common(one: NDArray[Any], other: NDArray[Any]) -> NDArray[np.float64]:
     """(m, 4) boxes that pairs of boxes share; without size where they share none."""
     low, high = np.maximum(one[:, :2], other[:, :2]), np.minimum(one[:, 2:], other[:, 2:])
-    return np.hstack((low, np.maximum(low, high)))
+    return np.hstack((low, np.maximum(low, high))).astype(np.float64, copy=False)

@@ -5,9 +5,11 @@ import shapely
 from numpy.typing import NDArray
 
 from tiling.deciding import MIN_OWN_SHARE, Evidence, decide
-from tiling.matching import Outlines, matches_within
+from tiling.matching import Outlines, matches_within, outlines_of
+from tiling.placing import rings_to_pixels
+from tiling.rings import bounds_of
 from tiling.scene import Transform
-from tiling.sightings import Sightings, extents_of, in_order
+from tiling.sightings import Sightings, in_order
 from tiling.things import Things, things_of, unite
 
 TAU = 0.5
@@ -47,10 +49,8 @@ def merge(
 
 def on_ground(seen: Sightings, transform: Transform) -> tuple[Sightings, Outlines]:
     """The sightings in the order of the ground, each once, and their outlines in work pixels."""
-    extents = extents_of(seen.geometry, transform)
-    order = in_order(seen, extents)
-    seen = seen.take(order)
-    return seen, Outlines(seen.geometry, transform, extents.take(order), seen.seen_in)
+    seen = seen.take(in_order(seen, bounds_of(rings_to_pixels(seen.outlines, transform))))
+    return seen, outlines_of(rings_to_pixels(seen.outlines, transform), seen.seen_in)
 
 
 def evidence_of(
@@ -82,5 +82,5 @@ def touching(outlines: Outlines, index: NDArray[np.int64], windows: NDArray[np.i
     if not len(windows) or not len(index):
         return index[:0]
     tree = shapely.STRtree(np.asarray(shapely.box(*windows.T.astype(np.float64)), dtype=object))
-    hit, _ = tree.query(outlines.take(index).rings().shapes(), predicate="intersects")
+    hit, _ = tree.query(outlines.rings.take(index).shapes(), predicate="intersects")
     return np.asarray(np.unique(index[hit]), dtype=np.int64)

@@ -12,7 +12,16 @@ from pyproj.exceptions import ProjError
 from shapely.affinity import affine_transform
 
 from tiling.errors import SceneError
-from tiling.rings import Rings, bounds_of, oriented, over_rings, over_shapes, rings_of, with_shapes
+from tiling.rings import (
+    Rings,
+    bounds_of,
+    long_edged,
+    oriented,
+    over_rings,
+    over_shapes,
+    rings_of,
+    with_shapes,
+)
 from tiling.scene import Transform
 from tiling.window import Window
 
@@ -25,8 +34,8 @@ GEOD = Geod(ellps="WGS84")
 MAX_STEP_M = 1000.0
 """Edges are cut into steps of at most this before reprojection; a straight edge of 1 km bends by 2 cm."""
 
-LONG_DEGREES = 0.05
-"""Longest edge whose deviation from a great circle is left out of an area; it adds less than 2e-7."""
+LONG_DEGREES = 0.02
+"""Longest edge whose deviation from a great circle is left out of an area."""
 
 Geometries = Sequence[shapely.Geometry] | NDArray[np.object_]
 """Shapely geometries in a list or an object array."""
@@ -61,6 +70,11 @@ def to_world(geometries: Geometries, transform: Transform) -> NDArray[np.object_
 def to_pixels(geometries: Geometries, transform: Transform) -> NDArray[np.object_]:
     """Map geometries from world to pixels: the inverse of the way to world, same shapes and order."""
     return to_world(geometries, inverse(transform))
+
+
+def rings_to_pixels(rings: Rings, transform: Transform) -> Rings:
+    """Map rings from world to pixels, same order."""
+    return rings.moved(moved(rings.points, inverse(transform)))
 
 
 def _array(geometries: Geometries) -> NDArray[np.object_]:
@@ -190,24 +204,31 @@ def placed_rings(rings: Rings, crs: str) -> Rings:
     Raises:
         SceneError: A coordinate has no longitude and latitude.
     """
-    placed = rings.moved(lonlat_points(rings.points, crs))
-    step, bounds, lonlat = _step(crs), bounds_of(rings), bounds_of(placed)
-    careful = (lonlat[:, 0] < -180.0) | (lonlat[:, 2] > 180.0)
-    if step is not None:
-        careful |= np.hypot(*(bounds[:, 2:] - bounds[:, :2]).T) > step
-        careful |= lonlat[:, 2] - lonlat[:, 0] > 180.0
+    placed, step = rings.moved(lonlat_points(rings.points, crs)), _step(crs)
+    careful = _astray(placed) if step is None else _astray(placed) | long_edged(rings, step)
     if not careful.any():
         return placed
     places = np.flatnonzero(careful)
     return with_shapes(placed, places, rings_of(to_lonlat(rings.take(places).shapes(), crs)))
 
 
+def _astray(placed: Rings) -> NDArray[np.bool_]:
+    """Which shapes (n,) may pass ±180°; where all longitudes are near one another, none is looked at."""
+    longitudes = placed.points[:, 0]
+    low, high = longitudes.min(initial=180.0), longitudes.max(initial=-180.0)
+    if low >= -180.0 and high <= 180.0 and high - low <= 180.0:
+        return np.zeros(len(placed), dtype=bool)
+    west, _, east, _ = bounds_of(placed).T
+    return np.asarray((west < -180.0) | (east > 180.0) | (east - west > 180.0), dtype=bool)
+
+
 def areas_m2(rings: Rings) -> NDArray[np.float64]:
     """Areas (n,) on the WGS 84 ellipsoid, square metres, holes subtracted.
 
     The points are put on the sphere of the ellipsoid's area by PROJ's equal-area cylinder; there, edges are
-    great circles, which for short edges are the ellipsoid's own shortest lines: 3e-8 off where edges are a
-    kilometre long. Where an edge is longer than `LONG_DEGREES`, pyproj's geodesics are asked one by one.
+    great circles, which for short edges are the ellipsoid's own shortest lines: areas are off by less than
+    5e-8 of the square of what the shape spans. Where an edge is longer than `LONG_DEGREES`, pyproj's
+    geodesics are asked one by one.
 
     Args:
         rings: Valid polygons and multipolygons, longitude and latitude in degrees.
@@ -215,8 +236,7 @@ def areas_m2(rings: Rings) -> NDArray[np.float64]:
     if not len(rings):
         return np.zeros(0)
     areas = over_shapes(rings, over_rings(rings, _excess(rings.points)) * _equal_area()[1])
-    edges = np.abs(np.diff(rings.points, axis=0)).max(axis=1)
-    long = np.flatnonzero(np.add.reduceat(over_rings(rings, edges > LONG_DEGREES), rings.shape_starts[:-1]))
+    long = np.flatnonzero(long_edged(rings, LONG_DEGREES))
     for index, shape in zip(long, oriented(rings.take(long)).shapes(), strict=True):
         areas[index] = abs(GEOD.geometry_area_perimeter(shape)[0])
     return areas

@@ -1,5 +1,6 @@
 """Polygons as rings of points in arrays, and what is measured on them. Knows no unit and no CRS."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,18 +19,13 @@ class Rings:
     """(k, 2) x, y; every ring ends with its first point again."""
     starts: NDArray[np.int64]
     """(r + 1,) where each ring begins among the points, and where the last one ends."""
-    shape: NDArray[np.int64]
-    """(r,) the shape each ring is of, ascending from 0; every shape has one."""
+    shape_starts: NDArray[np.int64]
+    """(n + 1,) where each shape begins among the rings, and where the last one ends; every shape has one."""
     shell: NDArray[np.bool_]
     """(r,) it is the outer ring of a polygon; the holes of the polygon follow."""
 
     def __len__(self) -> int:
-        return int(self.shape[-1]) + 1 if len(self.shape) else 0
-
-    @property
-    def shape_starts(self) -> NDArray[np.int64]:
-        """(n + 1,) where the rings of each shape begin, and where the last ones end."""
-        return np.append(np.flatnonzero(np.diff(self.shape, prepend=-1)), len(self.shape))
+        return len(self.shape_starts) - 1
 
     @property
     def first_points(self) -> NDArray[np.int64]:
@@ -39,7 +35,7 @@ class Rings:
     @property
     def n_points(self) -> NDArray[np.int64]:
         """(n,) points of each shape."""
-        return np.diff(np.append(self.first_points, len(self.points)))
+        return np.diff(self.starts[self.shape_starts])
 
     @property
     def simple(self) -> NDArray[np.bool_]:
@@ -48,13 +44,9 @@ class Rings:
 
     def take(self, index: NDArray[np.int64]) -> "Rings":
         """Some of the shapes, in a given order."""
-        rings, begins = picked(self.shape_starts, index)
-        shape = np.repeat(np.arange(len(index)), np.diff(begins))
-        return replace(self._rings(rings), shape=shape)
-
-    def _rings(self, rings: NDArray[np.int64]) -> "Rings":
+        rings, shape_starts = picked(self.shape_starts, index)
         places, starts = picked(self.starts, rings)
-        return Rings(self.points[places], starts, self.shape[rings], self.shell[rings])
+        return Rings(self.points.take(places, axis=0), starts, shape_starts, self.shell[rings])
 
     def moved(self, points: NDArray[np.float64]) -> "Rings":
         """The same rings with other points."""
@@ -64,7 +56,7 @@ class Rings:
         """The shapes (n,) as shapely polygons and multipolygons."""
         begins = np.append(np.flatnonzero(self.shell), len(self.shell))
         polygons = shapely.from_ragged_array(shapely.GeometryType.POLYGON, self.points, (self.starts, begins))
-        owner = self.shape[self.shell]
+        owner = np.repeat(np.arange(len(self)), np.diff(self.shape_starts))[self.shell]
         several = np.flatnonzero(np.bincount(owner, minlength=len(self)) > 1)
         found = np.empty(len(self), dtype=object)
         found[owner] = polygons
@@ -78,49 +70,64 @@ class Rings:
 def rings_of(shapes: NDArray[np.object_]) -> Rings:
     """The rings of polygons and multipolygons (n,) that are not empty."""
     simple = (shapely.get_type_id(shapes) == POLYGON) & (shapely.get_num_interior_rings(shapes) == 0)
-    plain = _of_rings(shapes[simple], np.arange(len(shapes))[simple], None)
     if simple.all():
-        return plain
-    polygons, owner = shapely.get_parts(shapes[~simple], return_index=True)
-    rings, polygon = shapely.get_rings(polygons, return_index=True)
-    shell = np.diff(polygon, prepend=-1) != 0
-    others = _of_rings(rings, np.flatnonzero(~simple)[owner[polygon]], shell)
-    both = all_rings(plain, others)
-    return both._rings(np.argsort(both.shape, kind="stable"))
+        points, starts = _points_of(shapes)
+        return one_ring_each(points, starts)
+    some, others = np.flatnonzero(simple), np.flatnonzero(~simple)
+    return in_places((rings_of(shapes[some]), some), (_several_each(shapes[others]), others))
+
+
+def one_ring_each(points: NDArray[np.float64], starts: NDArray[np.int64]) -> Rings:
+    """Polygons without holes.
+
+    Args:
+        points: (k, 2) x, y; every polygon ends with its first point again.
+        starts: (n + 1,) where each begins, and where the last one ends.
+    """
+    count = len(starts) - 1
+    return Rings(points, starts, np.arange(count + 1), np.ones(count, dtype=bool))
 
 
 def rings_of_boxes(corners: NDArray[np.float64]) -> Rings:
     """The rings of boxes given by (n, 5, 2) corners, the first one again at the end."""
-    count = len(corners)
-    return Rings(
-        corners.reshape(-1, 2), np.arange(count + 1) * 5, np.arange(count), np.ones(count, dtype=bool)
-    )
+    return one_ring_each(corners.reshape(-1, 2), np.arange(len(corners) + 1) * 5)
 
 
-def _of_rings(
-    shapes: NDArray[np.object_], numbers: NDArray[np.int64], shell: NDArray[np.bool_] | None
-) -> Rings:
-    """Shapes with one ring each, and the number each is to have."""
+def _several_each(shapes: NDArray[np.object_]) -> Rings:
+    polygons, owner = shapely.get_parts(shapes, return_index=True)
+    rings, polygon = shapely.get_rings(polygons, return_index=True)
+    points, starts = _points_of(rings)
+    shape_starts = np.searchsorted(owner[polygon], np.arange(len(shapes) + 1))
+    return Rings(points, starts, shape_starts, np.diff(polygon, prepend=-1) != 0)
+
+
+def _points_of(shapes: NDArray[np.object_]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Points of shapes with one ring each, and where each begins and the last one ends."""
     points, owner = shapely.get_coordinates(shapes, return_index=True)
-    starts = np.append(np.flatnonzero(np.diff(owner, prepend=-1)), len(points))
-    return Rings(points, starts, numbers, np.ones(len(shapes), dtype=bool) if shell is None else shell)
+    return points, np.append(np.flatnonzero(np.diff(owner, prepend=-1)), len(points))
 
 
-def all_rings(one: Rings, other: Rings) -> Rings:
-    """Rings behind one another, their shapes numbered as they are."""
+def all_rings(parts: Sequence[Rings]) -> Rings:
+    """Shapes of several parts behind one another; one part at least."""
     return Rings(
-        np.concatenate((one.points, other.points)),
-        end_to_end((one.starts, other.starts)),
-        np.concatenate((one.shape, other.shape)),
-        np.concatenate((one.shell, other.shell)),
+        np.concatenate([part.points for part in parts]),
+        end_to_end([part.starts for part in parts]),
+        end_to_end([part.shape_starts for part in parts]),
+        np.concatenate([part.shell for part in parts]),
     )
+
+
+def in_places(*parts: tuple[Rings, NDArray[np.int64]]) -> Rings:
+    """Shapes in one order, given the places of those of every part, which leave no gap."""
+    order = np.argsort(np.concatenate([places for _, places in parts]))
+    return all_rings([rings for rings, _ in parts]).take(order)
 
 
 def with_shapes(rings: Rings, places: NDArray[np.int64], others: Rings) -> Rings:
     """The shapes, those at some places replaced by others."""
     index = np.arange(len(rings))
     index[places] = len(rings) + np.arange(len(others))
-    return all_rings(rings, replace(others, shape=others.shape + len(rings))).take(index)
+    return all_rings([rings, others]).take(index)
 
 
 def over_rings(rings: Rings, edges: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -147,28 +154,37 @@ def bounds_of(rings: Rings) -> NDArray[np.float64]:
     return np.hstack((np.minimum.reduceat(rings.points, first), np.maximum.reduceat(rings.points, first)))
 
 
+def long_edged(rings: Rings, length: float) -> NDArray[np.bool_]:
+    """Which shapes (n,) have an edge that is longer."""
+    x, y = rings.points.T
+    long = np.hypot(np.diff(x), np.diff(y)) > length
+    long[rings.starts[1:-1] - 1] = False  # from one ring to the next
+    found = np.zeros(len(rings), dtype=bool)
+    found[np.searchsorted(rings.first_points, np.flatnonzero(long), side="right") - 1] = True
+    return found
+
+
 def oriented(rings: Rings) -> Rings:
     """The same rings, shells counterclockwise and holes clockwise, each from the same first point."""
     lengths = np.diff(rings.starts)
-    wrong = np.flatnonzero((over_rings(rings, _doubled_areas(rings)) > 0) != rings.shell)
+    wrong = np.flatnonzero((ring_areas(rings) > 0) != rings.shell)
     if not len(wrong):
         return rings
     order = np.arange(len(rings.points))
     places, _ = picked(rings.starts, wrong)
     order[places] = np.repeat(rings.starts[wrong] + rings.starts[wrong + 1] - 1, lengths[wrong]) - places
-    return rings.moved(rings.points[order])
+    return rings.moved(rings.points.take(order, axis=0))
 
 
 def centroids(rings: Rings) -> NDArray[np.float64]:
     """(n, 2) centroid of every shape, holes left out; the first point of one without area."""
-    origin = np.repeat(rings.points[rings.first_points], rings.n_points, axis=0)
-    local = rings.moved(rings.points - origin)
+    local = _local(rings)
     x, y = local.points.T
     doubled = _doubled_areas(local)
-    ring_areas = over_rings(local, doubled)
-    sign = np.where((ring_areas > 0) == rings.shell, 1.0, -1.0)
+    areas = over_rings(local, doubled)
+    sign = np.where((areas > 0) == rings.shell, 1.0, -1.0)
     starts = rings.shape_starts[:-1]
-    area = np.add.reduceat(sign * ring_areas, starts)
+    area = np.add.reduceat(sign * areas, starts)
     moments = [
         np.add.reduceat(sign * over_rings(local, doubled * (axis[:-1] + axis[1:])), starts) for axis in (x, y)
     ]
@@ -188,34 +204,16 @@ def contain(rings: Rings, points: NDArray[np.float64]) -> NDArray[np.bool_]:
     return np.asarray(np.add.reduceat(per_ring, rings.shape_starts[:-1]) % 2 == 1, dtype=bool)
 
 
-def areas_in_boxes(rings: Rings, boxes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Area (n,) of every shape in its own one of (n, 4) boxes x0, y0, x1, y1; exact.
-
-    Of a ring, it is the integral of the distance from the box's left side, held between 0 and the box's
-    width, over the way up and down within the box's height.
-    """
-    box = np.repeat(boxes, rings.n_points, axis=0)[:-1]
-    width, height = (box[:, 2:] - box[:, :2]).T
-    (ax, ay), (bx, by) = (rings.points[:-1] - box[:, :2]).T, (rings.points[1:] - box[:, :2]).T
-    up = by - ay
-    low, high = np.clip(ay, 0.0, height), np.clip(by, 0.0, height)
-    slope = (bx - ax) / np.where(up == 0, 1.0, up)
-    left, right = ax + (low - ay) * slope, ax + (high - ay) * slope
-    return over_shapes(rings, over_rings(rings, (high - low) * _mean_held(left, right, width)))
+def ring_areas(rings: Rings) -> NDArray[np.float64]:
+    """Signed area (r,) of every ring, positive where it runs counterclockwise."""
+    local = _local(rings)
+    return over_rings(local, _doubled_areas(local)) / 2
 
 
-def _mean_held(
-    one: NDArray[np.float64], other: NDArray[np.float64], limit: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Mean of a number, held between 0 and a limit, on the straight way from one value to another."""
-
-    def integral(value: NDArray[np.float64]) -> NDArray[np.float64]:
-        held = np.clip(value, 0.0, limit)
-        return held * held / 2 + limit * np.clip(value - limit, 0.0, None)
-
-    apart = np.abs(other - one) > 1e-7
-    step = np.where(apart, other - one, 1.0)
-    return np.where(apart, (integral(other) - integral(one)) / step, np.clip((one + other) / 2, 0.0, limit))
+def _local(rings: Rings) -> Rings:
+    """Every shape as seen from its first point: differences of large numbers are taken only once."""
+    origin = np.repeat(rings.points[rings.first_points], rings.n_points, axis=0)
+    return rings.moved(rings.points - origin)
 
 
 def _doubled_areas(rings: Rings) -> NDArray[np.float64]:

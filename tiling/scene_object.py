@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tiling.placing import areas_m2, placed_rings
-from tiling.rings import Rings, centroids, oriented, rings_of, rings_of_boxes
+from tiling.rings import Rings, bounds_of, centroids, oriented, rings_of_boxes
 from tiling.scene import Scene
 from tiling.things import Things
 
@@ -22,6 +22,8 @@ class SceneObjects:
     """Outlines with holes: polygons and multipolygons, longitude and latitude, degrees."""
     region: Rings
     """The reasoner's box, hull of all that stand in the thing, longitude and latitude, degrees."""
+    bounds: NDArray[np.float64]
+    """(n, 4) least and greatest longitude and latitude of the outlines: west, south, east, north, degrees."""
     area_m2: NDArray[np.float64]
     """Area on the WGS 84 ellipsoid, square metres, holes subtracted."""
     things: Things
@@ -45,10 +47,10 @@ def scene_objects(things: Things, scene: Scene, *, query_id: str) -> SceneObject
     Raises:
         SceneError: A coordinate has no longitude and latitude.
     """
-    outlines, boxes = rings_of(things.geometry), rings_of_boxes(things.region)
-    geometry, region = (oriented(placed_rings(each, scene.crs)) for each in (outlines, boxes))
+    boxes = rings_of_boxes(things.region)
+    geometry, region = (oriented(placed_rings(each, scene.crs)) for each in (things.outlines, boxes))
     areas = areas_m2(geometry)
-    return SceneObjects(_ids(geometry, areas, query_id), geometry, region, areas, things)
+    return SceneObjects(_ids(geometry, areas, query_id), geometry, region, bounds_of(geometry), areas, things)
 
 
 def _ids(geometry: Rings, areas: NDArray[np.float64], query_id: str) -> list[str]:

@@ -8,18 +8,19 @@ import shapely
 from numpy.typing import NDArray
 
 from tiling.fragment import Fragment
-from tiling.placing import inverse, moved, to_pixels
+from tiling.placing import to_pixels
+from tiling.rings import Rings, bounds_of, over_shapes, ring_areas, rings_of
 from tiling.scene import Transform
 
-_OF_TILES = ("windows", "tile_ids")
+_APART = ("outlines", "windows", "tile_ids")
 
 
 @dataclass(frozen=True, slots=True)
 class Sightings:
     """What tiles of one scene show, (n,) each, as the fields of a fragment."""
 
-    geometry: NDArray[np.object_]
-    """Outlines, world coordinates."""
+    outlines: Rings
+    """Valid polygons, world coordinates."""
     box: NDArray[np.float64]
     """(n, 5, 2) the reasoner's boxes: corners, the first one again at the end, world coordinates."""
     score: NDArray[np.float64]
@@ -44,20 +45,20 @@ class Sightings:
     """(t,) their ids."""
 
     def __len__(self) -> int:
-        return len(self.geometry)
+        return len(self.tile)
 
     def take(self, index: NDArray[np.int64]) -> "Sightings":
         """Some of them, in a given order."""
-        kept = {name: getattr(self, name) for name in _OF_TILES}
-        return Sightings(**kept, **{name: getattr(self, name)[index] for name in _COLUMNS})
+        columns = {name: getattr(self, name).take(index, axis=0) for name in _COLUMNS}
+        return Sightings(self.outlines.take(index), windows=self.windows, tile_ids=self.tile_ids, **columns)
 
     @property
     def seen_in(self) -> NDArray[np.int64]:
         """(n, 4) x0, y0, x1, y1 of the tile of each, work pixels."""
-        return self.windows[self.tile]
+        return self.windows.take(self.tile, axis=0)
 
 
-_COLUMNS = tuple(field.name for field in fields(Sightings) if field.name not in _OF_TILES)
+_COLUMNS = tuple(field.name for field in fields(Sightings) if field.name not in _APART)
 
 
 def sightings_of(fragments: Sequence[Fragment], transform: Transform) -> Sightings:
@@ -71,7 +72,7 @@ def sightings_of(fragments: Sequence[Fragment], transform: Transform) -> Sightin
     numbers = {name: number for number, name in enumerate(tiles)}
     bounds = shapely.bounds(to_pixels(list(tiles.values()), transform)).reshape(-1, 4)
     return Sightings(
-        geometry=_objects([each.geometry for each in fragments]),
+        outlines=rings_of(_objects([each.geometry for each in fragments])),
         box=shapely.get_coordinates([each.box for each in fragments]).reshape(-1, 5, 2),
         score=np.array([each.score for each in fragments], dtype=np.float64),
         truncated=np.array([each.truncated for each in fragments], dtype=bool),
@@ -105,50 +106,35 @@ class Extents:
 
     def take(self, index: NDArray[np.int64]) -> "Extents":
         """Some of them, in a given order."""
-        return Extents(self.bounds[index], self.slants[index], self.area[index])
+        return Extents(
+            self.bounds.take(index, axis=0), self.slants.take(index, axis=0), self.area.take(index)
+        )
 
 
-def extents_of(geometry: NDArray[np.object_], transform: Transform) -> Extents:
+def extents_of(outlines: Rings) -> Extents:
     """How far outlines reach.
 
     Args:
-        geometry: (n,) polygons or multipolygons that are not empty, world coordinates.
-        transform: Pixel to world.
+        outlines: Polygons or multipolygons, work pixels.
     """
-    if not len(geometry):
-        return Extents(np.empty((0, 4)), np.empty((0, 4)), np.empty(0))
-    points, owner = shapely.get_coordinates(geometry, return_index=True)
-    x, y = moved(points, inverse(transform)).T
-    first = np.flatnonzero(np.diff(owner, prepend=-1))
-    a, b, _, d, e, _ = transform
-    return Extents(
-        _ends(x, y, first), _ends(x + y, x - y, first), shapely.area(geometry) / abs(a * e - b * d)
-    )
+    x, y = outlines.points.T
+    slanting = outlines.moved(np.column_stack((x + y, x - y)))
+    return Extents(bounds_of(outlines), bounds_of(slanting), over_shapes(outlines, ring_areas(outlines)))
 
 
-def _ends(
-    one: NDArray[np.float64], other: NDArray[np.float64], first: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """(n, 4) least and greatest values of two coordinates of the points of every geometry."""
-    least, greatest = np.minimum.reduceat, np.maximum.reduceat
-    return np.column_stack(
-        (least(one, first), least(other, first), greatest(one, first), greatest(other, first))
-    )
-
-
-def in_order(seen: Sightings, extents: Extents) -> NDArray[np.int64]:
+def in_order(seen: Sightings, bounds: NDArray[np.float64]) -> NDArray[np.int64]:
     """Sightings by tile and place, the same outline of the same tile only once: its best.
 
     The order is that of the ground, whatever the order of the input: ties of the merge break by it.
 
     Args:
         seen: The sightings.
-        extents: How far each reaches.
+        bounds: (n, 4) bounding box of each, work pixels.
 
     Returns:
         Indexes (m,) of the sightings that stay.
     """
-    tiles, bounds = seen.seen_in, extents.bounds
+    tiles = seen.seen_in
     order = np.lexsort((bounds[:, 1], bounds[:, 0], tiles[:, 0], tiles[:, 1]))
     places = np.column_stack((tiles, bounds[:, :2]))[order]
     same = (places[1:] == places[:-1]).all(axis=1)
@@ -162,7 +148,7 @@ def _distinct(seen: Sightings, run: NDArray[np.int64]) -> list[int]:
     """Of sightings of one tile and the same corner, one per outline, by outline."""
     if len(run) == 1:
         return [int(run[0])]
-    outlines = shapely.to_wkb(seen.geometry[run])
+    outlines = shapely.to_wkb(seen.outlines.take(run).shapes())
     keys = [
         (outline, -float(seen.score[index]), str(seen.label[index]), seen.box[index].tolist(), int(index))
         for index, outline in zip(run, outlines, strict=True)

@@ -6,8 +6,9 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from tiling.placing import inverse, moved, to_pixels, to_world
+from tiling.placing import inverse, moved, rings_to_pixels, to_world
 from tiling.ragged import Runs, end_to_end, picked
+from tiling.rings import Rings, all_rings, rings_of
 from tiling.scene import Transform
 from tiling.sightings import Sightings
 from tiling.uniting import snapped, united, valid
@@ -16,15 +17,15 @@ RUN = 512
 """More members than this are united run by run, and then these: memory, and the work of one task, stay small.
 The runs follow from the members alone, so it does not matter who unites them."""
 
-_RAGGED = ("tile_ids", "tile_starts")
+_RAGGED = ("outlines", "tile_ids", "tile_starts")
 
 
 @dataclass(frozen=True, slots=True)
 class Things:
     """Things, each of one or more sightings, (n,) each."""
 
-    geometry: NDArray[np.object_]
-    """Outlines with holes, world coordinates of the scene's CRS: polygons or multipolygons."""
+    outlines: Rings
+    """Polygons or multipolygons, world coordinates of the scene's CRS."""
     region: NDArray[np.float64]
     """(n, 5, 2) hulls of the sightings' boxes along the pixel axes of the work grid: corners, the first one
     again at the end, world coordinates."""
@@ -48,13 +49,14 @@ class Things:
     """(n + 1,) where the tile ids of each thing begin, and where the last ones end."""
 
     def __len__(self) -> int:
-        return len(self.geometry)
+        return len(self.region)
 
     def take(self, index: NDArray[np.int64]) -> "Things":
         """Some of them, in a given order."""
         places, starts = picked(self.tile_starts, index)
-        plain = {name: getattr(self, name)[index] for name in _COLUMNS}
-        return Things(tile_ids=self.tile_ids[places], tile_starts=starts, **plain)
+        plain = {name: getattr(self, name).take(index, axis=0) for name in _COLUMNS}
+        outlines = self.outlines.take(index)
+        return Things(outlines=outlines, tile_ids=self.tile_ids[places], tile_starts=starts, **plain)
 
 
 _COLUMNS = tuple(field.name for field in fields(Things) if field.name not in _RAGGED)
@@ -69,7 +71,7 @@ def things_of(seen: Sightings, area: NDArray[np.float64]) -> Things:
     """
     names = seen.tile_ids[seen.tile]
     return Things(
-        geometry=seen.geometry,
+        outlines=seen.outlines,
         region=seen.box,
         score=seen.score,
         label=seen.label,
@@ -89,6 +91,7 @@ def all_things(parts: Sequence[Things]) -> Things:
         return parts[0]
     plain = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _COLUMNS}
     return Things(
+        outlines=all_rings([part.outlines for part in parts]),
         tile_ids=np.concatenate([part.tile_ids for part in parts]),
         tile_starts=end_to_end([part.tile_starts for part in parts]),
         **plain,
@@ -136,14 +139,14 @@ def _with(things: Things, places: NDArray[np.int64], others: Things) -> Things:
 
 def _united(things: Things, groups: Runs, transform: Transform) -> Things:
     members, begins = groups.values, groups.starts[:-1]
-    outlines = snapped(to_pixels(things.geometry[members], transform))
+    outlines = snapped(rings_to_pixels(things.outlines.take(members), transform).shapes())
     spans = list(zip(groups.starts[:-1].tolist(), groups.starts[1:].tolist(), strict=True))
     geometry = np.empty(len(groups), dtype=object)
     geometry[:] = [valid(united(outlines[start:end])) for start, end in spans]
     best = members[[start + int(np.argmax(things.largest[members[start:end]])) for start, end in spans]]
     names = [np.unique(things.take(members[start:end]).tile_ids) for start, end in spans]
     return Things(
-        geometry=to_world(geometry, transform),
+        outlines=rings_of(to_world(geometry, transform)),
         region=_hulls(things.region[members], begins, transform),
         score=things.score[best],
         label=things.label[best],

@@ -1,11 +1,12 @@
 """Claim: columns of rings hold the bytes that shapely writes."""
 
 import numpy as np
+import pyarrow as pa
 import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.wkb_columns import line_column, polygon_column
+from pipelines.wkb_columns import line_column, polygon_column, polygon_rings
 from tests.tiling.test_rings import shapes_of
 from tiling.rings import rings_of
 
@@ -14,6 +15,15 @@ from tiling.rings import rings_of
 def test_polygons_are_written_as_shapely_does(seed: int) -> None:
     shapes = shapes_of(seed)
     assert polygon_column(rings_of(shapes)).to_pylist() == shapely.to_wkb(shapes).tolist()
+
+
+@given(st.integers(0, 10_000), st.booleans())
+def test_polygons_are_read_as_shapely_does(seed: int, plain: bool) -> None:
+    shapes = shapes_of(seed)
+    if plain:
+        shapes = shapely.convex_hull(shapes)
+    column = pa.array([b"before", *shapely.to_wkb(shapes)], pa.binary())[1:]
+    assert shapely.equals_identical(polygon_rings(column).shapes(), shapes).all()
 
 
 @given(st.integers(0, 10_000))
@@ -29,3 +39,4 @@ def test_lines_are_the_rings(seed: int) -> None:
 def test_no_rings_are_no_rows() -> None:
     none = rings_of(np.empty(0, dtype=object))
     assert len(polygon_column(none)) == len(line_column(none)) == 0
+    assert len(polygon_rings(pa.array([], pa.binary()))) == 0

@@ -81,7 +81,7 @@ def everyone(parts: Mapping[int, ScenePart]) -> list[Item]:
         first = joined.groups.values[joined.groups.starts[:-1]]
         labels = joined.together[first[joined.pool.scene[first] == each.lead]]
         linked = [set(joined.pool.scene[joined.together == label].tolist()) for label in labels]
-        columns = (each.things.geometry, each.scenes, each.at_edge.tolist(), linked)
+        columns = (each.things.outlines.shapes(), each.scenes, each.at_edge.tolist(), linked)
         for geometry, scenes, at_edge, others in zip(*columns, strict=True):
             found.append(Item(geometry, each.lead, scenes, at_edge, others))
     return found
@@ -98,7 +98,7 @@ def unseen(found: Sorted) -> Sorted:
 
 def on_ground(found: Sequence[Sorted], joined: Sequence[Item]) -> NDArray[np.object_]:
     """All things in pixels of the ground."""
-    settled = [shape for each in found for shape in each.settled.geometry]
+    settled = [shape for each in found for shape in each.settled.outlines.shapes()]
     return to_pixels([*settled, *(item.geometry for item in joined)], GROUND.transform)
 
 

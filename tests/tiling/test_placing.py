@@ -129,4 +129,5 @@ def test_areas_of_small_outlines_agree_with_geodesics(lat: float, lon: float, si
     polygon = shapely.Polygon(ring + np.array([lon, lat]))
     (found,) = areas_m2(rings_of(np.array([polygon], dtype=object)))
     true = abs(Geod(ellps="WGS84").geometry_area_perimeter(polygon)[0])
-    assert found == pytest.approx(true, rel=5e-7, abs=1e-3)
+    span = size * 111_320  # of a sliver, the deviation of its long edges is a larger share
+    assert found == pytest.approx(true, rel=0, abs=5e-8 * span**2 + 1e-3)

@@ -6,7 +6,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from tiling.rings import areas_in_boxes, bounds_of, centroids, contain, oriented, rings_of, with_shapes
+from tiling.rings import (
+    bounds_of,
+    centroids,
+    contain,
+    long_edged,
+    oriented,
+    over_shapes,
+    ring_areas,
+    rings_of,
+    with_shapes,
+)
 
 
 def shapes_of(seed: int, count: int = 30) -> NDArray[np.object_]:
@@ -50,10 +60,7 @@ def test_measures_are_those_of_shapely(seed: int) -> None:
     middles = shapely.get_coordinates(shapely.centroid(shapes))
     assert np.allclose(bounds_of(rings), shapely.bounds(shapes), atol=0)
     assert np.allclose(centroids(rings), middles, atol=1e-9)
-    low = shapely.bounds(shapes)[:, :2] + rng.uniform(-5, 15, (len(shapes), 2))
-    boxes = np.hstack((low, low + rng.uniform(0, 30, (len(shapes), 2))))
-    cut = shapely.area(shapely.intersection(shapes, shapely.box(*boxes.T)))
-    assert np.allclose(areas_in_boxes(rings, boxes), cut, atol=1e-6)
+    assert np.allclose(over_shapes(rings, ring_areas(rings)), shapely.area(shapes), atol=1e-9)
     points = middles + rng.normal(0, 6, middles.shape)
     assert contain(rings, points).tolist() == shapely.contains_xy(shapes, *points.T).tolist()
 
@@ -63,6 +70,18 @@ def test_orientation_is_shapelys(seed: int) -> None:
     shapes = shapes_of(seed)
     turned = oriented(rings_of(shapes)).shapes()
     assert shapely.equals_identical(turned, shapely.orient_polygons(shapes)).all()
+
+
+@given(seeds)
+def test_long_edges_are_found(seed: int) -> None:
+    shapes = shapes_of(seed)
+    found = long_edged(rings_of(shapes), 20.0)
+    rings = [
+        [ring for part in shapely.get_parts(each) for ring in shapely.get_rings(part)] for each in shapes
+    ]
+    edges = [[np.diff(shapely.get_coordinates(ring), axis=0) for ring in each] for each in rings]
+    longest = [max(np.hypot(*edge.T).max() for edge in each) for each in edges]
+    assert found.tolist() == [length > 20.0 for length in longest]
 
 
 def test_some_shapes_are_replaced_in_their_places() -> None:

@@ -131,10 +131,10 @@ class Thing:
 
 
 def listed(things: Things) -> list[Thing]:
-    starts = things.tile_starts
+    starts, shapes = things.tile_starts, things.outlines.shapes()
     return [
         Thing(
-            things.geometry[i],
+            shapes[i],
             shapely.Polygon(things.region[i]),
             tuple(things.tile_ids[starts[i] : starts[i + 1]]),
             things.seen_best[i],
