@@ -4,6 +4,8 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from functools import partial
+from itertools import chain
 from typing import TypeVar
 
 import duckdb
@@ -17,7 +19,7 @@ from pipelines.dataset import GEOMETRIES, OBJECT_SCHEMA, OBJECTS, TEXT_SCHEMA, T
 from pipelines.errors import RequestError, UnreadableError
 from pipelines.plan_files import read_job
 from pipelines.query_files import PROTOCOL, LocalFiles, remote_files
-from pipelines.query_functions import add_functions
+from pipelines.query_functions import add_functions, named
 from pipelines.storage import Store
 
 LONLAT = "GEOMETRY('OGC:CRS84')"
@@ -36,6 +38,9 @@ _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "python_enable_replacements": "false",  # a table's name never means a variable of this program
 }
 
+ANSWERS = "answers"
+"""View of the ledger."""
+
 Views = Mapping[str, Sequence[str]]
 """Files of each view, relative to the output folder."""
 
@@ -49,29 +54,33 @@ def open_dataset(
     Args:
         store: the output folder.
         unfinished: read what is there where nothing is published.
-        sql: what will be asked; only the views it names are opened, all of them where it names none.
+        sql: what will be asked; only the views and functions it names are made known. Where it names no view,
+            all views are, and where it is empty, all functions.
 
     Raises:
         RequestError: the folder holds no run, or none that is published, or a published file is missing;
             or, from within the block, a statement is wrong or a file cannot be read.
         OSError: the storage refuses.
     """
-    views = view_files(store, unfinished=unfinished)
-    named = [name for name in views if re.search(rf"\b{name}\b", sql, re.IGNORECASE)] or list(views)
+    views = view_files(store, unfinished=unfinished, sql=sql)
     with ExitStack() as stack:
         connection = stack.enter_context(duckdb.connect(config=_SETTINGS))
         stack.enter_context(plain_errors())
-        connection.register_filesystem(_files(store, named, stack))
-        for name in named:
-            connection.execute(_view(connection, store, name, views[name]))
-        add_functions(connection)
+        connection.register_filesystem(_files(store, views, stack))
+        for name, files in views.items():
+            connection.execute(_view(connection, store, name, files))
+        add_functions(connection, sql)
         yield connection
 
 
-def _files(store: Store, views: Sequence[str], stack: ExitStack) -> AbstractFileSystem:
+def _files(store: Store, views: Views, stack: ExitStack) -> AbstractFileSystem:
     if not store.is_local:
-        return remote_files(store, views)
-    return stack.enter_context(closing(LocalFiles(store.root)))
+        return remote_files(store, list(views))
+    names = list(chain.from_iterable(views.values()))
+    try:
+        return stack.enter_context(closing(LocalFiles(store.root, names)))
+    except FileNotFoundError as error:
+        raise UnreadableError("out", f"{error.filename} was there a moment ago", _UNREADABLE) from error
 
 
 def select(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyRelation:
@@ -114,8 +123,13 @@ def again(ask: Callable[[], T]) -> T:
     return ask()
 
 
-def view_files(store: Store, *, unfinished: bool = False) -> Views:
+def view_files(store: Store, *, unfinished: bool = False, sql: str = "") -> Views:
     """Files of each view.
+
+    Args:
+        store: the output folder.
+        unfinished: read what is there where nothing is published.
+        sql: what will be asked; only the views it names are looked for, all of them where it names none.
 
     Raises:
         RequestError: the folder holds no run, or none that is published, or a published file is missing.
@@ -131,12 +145,22 @@ def view_files(store: Store, *, unfinished: bool = False) -> Views:
         raise UnreadableError("out", reason, "if it was being replaced, ask again; else run the same command")
     names = sorted(there & set(published) if published else there)
     tables = [name for name in names if name.endswith(".parquet")]
-    views = {
-        folder: [name for name in tables if name.startswith(f"{folder}/")] for folder in (OBJECTS, TEXTS)
+    views: dict[str, Callable[[], list[str]]] = {
+        folder: partial(_below, folder, tables) for folder in (OBJECTS, TEXTS, CHANGES)
     }
-    changes = [name for name in tables if name.startswith(f"{CHANGES}/")]
-    answers = [ledger.ledger_name(*key) for key in sorted(ledger.committed(store))]
-    return {**views, "answers": answers} | ({CHANGES: changes} if changes else {})
+    views[ANSWERS] = partial(_answers, store)
+    if not _below(CHANGES, tables):
+        del views[CHANGES]
+    asked = [name for name in views if named(name, sql)] or list(views)
+    return {name: views[name]() for name in asked}
+
+
+def _below(folder: str, names: Sequence[str]) -> list[str]:
+    return [name for name in names if name.startswith(f"{folder}/")]
+
+
+def _answers(store: Store) -> list[str]:
+    return [ledger.ledger_name(*key) for key in sorted(ledger.committed(store))]
 
 
 def _not_published(store: Store) -> RequestError:
@@ -148,7 +172,7 @@ def _not_published(store: Store) -> RequestError:
 _EMPTY: Mapping[str, tuple[pa.Schema, Sequence[str]]] = {
     OBJECTS: (OBJECT_SCHEMA, GEOMETRIES),
     TEXTS: (TEXT_SCHEMA, ("geometry",)),
-    "answers": (ledger.SCHEMA, ("geometry",)),
+    ANSWERS: (ledger.SCHEMA, ("geometry",)),
 }
 """Columns of a view without files, and which of them are geometries."""
 
@@ -161,7 +185,7 @@ def _view(connection: duckdb.DuckDBPyConnection, store: Store, name: str, files:
     listed = ", ".join(_literal(_address(store, file)) for file in files)
     # The name of a folder query=… would take the place of the column `query`; that of a night is its date.
     source = f"read_parquet([{listed}], hive_partitioning={str(name == CHANGES).lower()})"
-    columns = f"* REPLACE ({_placed(['geometry'])})" if name == "answers" else "*"
+    columns = f"* REPLACE ({_placed(['geometry'])})" if name == ANSWERS else "*"
     return f"CREATE VIEW {name} AS SELECT {columns} FROM {source}"
 
 

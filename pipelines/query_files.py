@@ -8,6 +8,7 @@ import io
 import os
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,23 +26,51 @@ BLOCK_BYTES = 1 << 16
 """Read at a time from object storage at least; DuckDB itself knows what to read ahead."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Version:
+    """A file that was opened."""
+
+    descriptor: int
+    """Open for reading."""
+    number: int
+    """Its inode."""
+    size: int
+    """Bytes."""
+    written_ns: int
+    """When it was written, nanoseconds since 1970."""
+
+    def same(self, other: "_Version") -> bool:
+        """The other is the same file, unchanged."""
+        mine, theirs = ((each.number, each.size, each.written_ns) for each in (self, other))
+        return mine == theirs
+
+
 class LocalFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no types
-    """A local result for reading, under names relative to its folder; close it to let its files go."""
+    """A local result for reading, under names relative to its folder; close it to let its files go.
+
+    DuckDB asks for every file several times and from several threads. So that these do not wait for one
+    another, files are opened before it asks, and what it asks of them is remembered.
+    """
 
     protocol = PROTOCOL
     cachable = False
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, names: Sequence[str]) -> None:
         super().__init__()
         self._root = root
-        self._kept: dict[str, int] = {}
-        self._marks: dict[str, tuple[int, ...]] = {}
+        self._kept: dict[str, _Version] = {}
+        self._marks: dict[str, _Version] = {}
         self._lock = threading.Lock()
+        try:
+            self._kept = {name: self._opened(name) for name in names[:KEPT_OPEN]}
+        except OSError:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Let all files go."""
         while self._kept:
-            os.close(self._kept.popitem()[1])
+            os.close(self._kept.popitem()[1].descriptor)
 
     def open(self, path: str, mode: str = "rb", **_: Any) -> io.RawIOBase:
         """A file for reading.
@@ -52,13 +81,15 @@ class LocalFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no typ
         """
         if mode != "rb":
             raise OSError(f"{path} is for reading only")
-        return _Handle(*self._descriptor(self._strip_protocol(path)))
+        version, own = self._version(self._strip_protocol(path))
+        return _Handle(version, own)
 
     def info(self, path: str, **_: Any) -> dict[str, Any]:
         """Size and time of the version that is read."""
-        with self.open(path) as handle:
-            stat = os.fstat(handle.fileno())
-        return {"name": path, "size": stat.st_size, "type": "file", "mtime": stat.st_mtime}
+        version, own = self._version(self._strip_protocol(path))
+        if own:
+            os.close(version.descriptor)
+        return {"name": path, "size": version.size, "type": "file", "mtime": version.written_ns / 1e9}
 
     def glob(self, path: str, **_: Any) -> list[str]:
         """The path itself: names are given in full."""
@@ -68,32 +99,29 @@ class LocalFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no typ
         """When the version that is read was written."""
         return datetime.fromtimestamp(self.info(path)["mtime"], UTC)
 
-    def _descriptor(self, name: str) -> tuple[int, bool]:
-        """An open descriptor, and whether it is to be closed after use."""
+    def _version(self, name: str) -> tuple[_Version, bool]:
+        """An open file, and whether it is to be closed after use."""
+        if kept := self._kept.get(name):
+            return kept, False
         with self._lock:
-            if name in self._kept:
-                return self._kept[name], False
-            descriptor = os.open(os.path.join(self._root, name), os.O_RDONLY)
-            stat = os.fstat(descriptor)
-            mark = (stat.st_ino, stat.st_size, stat.st_mtime_ns)
-            if self._marks.setdefault(name, mark) != mark:
-                os.close(descriptor)
+            version = self._opened(name)
+            if not self._marks.setdefault(name, version).same(version):
+                os.close(version.descriptor)
                 raise OSError(f"{name} {REPLACED}")
-            if len(self._kept) >= KEPT_OPEN:
-                return descriptor, True
-            self._kept[name] = descriptor
-            return descriptor, False
+            return version, True
+
+    def _opened(self, name: str) -> _Version:
+        descriptor = os.open(os.path.join(self._root, name), os.O_RDONLY)
+        stat = os.fstat(descriptor)
+        return _Version(descriptor, stat.st_ino, stat.st_size, stat.st_mtime_ns)
 
 
 class _Handle(io.RawIOBase):
     """A place in an open file; several handles share its descriptor."""
 
-    def __init__(self, descriptor: int, own: bool) -> None:
+    def __init__(self, version: _Version, own: bool) -> None:
         super().__init__()
-        self._descriptor, self._own, self._at = descriptor, own, 0
-
-    def fileno(self) -> int:
-        return self._descriptor
+        self._version, self._own, self._at = version, own, 0
 
     def readable(self) -> bool:
         return True
@@ -102,7 +130,7 @@ class _Handle(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        base = (0, self._at, os.fstat(self._descriptor).st_size)[whence]
+        base = (0, self._at, self._version.size)[whence]
         self._at = base + offset
         return self._at
 
@@ -110,14 +138,14 @@ class _Handle(io.RawIOBase):
         return self._at
 
     def read(self, size: int = -1) -> bytes:
-        wanted = size if size >= 0 else os.fstat(self._descriptor).st_size - self._at
-        data = os.pread(self._descriptor, wanted, self._at)
+        wanted = size if size >= 0 else self._version.size - self._at
+        data = os.pread(self._version.descriptor, wanted, self._at)
         self._at += len(data)
         return data
 
     def close(self) -> None:
         if self._own and not self.closed:
-            os.close(self._descriptor)
+            os.close(self._version.descriptor)
         super().close()
 
 

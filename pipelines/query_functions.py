@@ -1,7 +1,9 @@
 """Spatial functions that DuckDB has only with an extension from a network, by shapely. Knows no table."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from dataclasses import dataclass
+from functools import cache
 from typing import Any, TypeAlias
 
 import duckdb
@@ -53,43 +55,73 @@ MAKERS: Mapping[str, Callable[[_Shapes], _Shapes]] = {
     "ST_Multi": _multi,
 }
 """A geometry to a geometry."""
-MACROS = (
-    "in_box(box, west, south, east, north) AS "
+MACROS: Mapping[str, str] = {
+    "in_box": "in_box(box, west, south, east, north) AS "
     "box.xmax >= west AND box.xmin <= east AND box.ymax >= south AND box.ymin <= north",
-    "ST_Point(lon, lat) AS ST_GeomFromWKB(_ST_Point(lon, lat))",
-    "ST_MakeEnvelope(west, south, east, north) AS ST_GeomFromWKB(_ST_MakeEnvelope(west, south, east, north))",
-    "ST_GeomFromText(wkt) AS wkt::GEOMETRY",
-)
+    "ST_GeomFromText": "ST_GeomFromText(wkt) AS wkt::GEOMETRY",
+}
 """SQL macros; `in_box` is the one that prunes, because it names the sides of the covering box."""
-
-
-def add_functions(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make the functions known to a connection."""
-    add = partial(_add, connection)
-    for name, predicate in PREDICATES.items():
-        add(name, _two(predicate), takes=["BLOB", "BLOB"], gives="BOOLEAN")
-        connection.execute(f"CREATE MACRO {name}(a, b) AS _{name}(ST_AsWKB(a), ST_AsWKB(b))")
-    for name, measure in MEASURES.items():
-        add(name, _number(measure), takes=["BLOB"], gives="DOUBLE")
-        connection.execute(f"CREATE MACRO {name}(a) AS _{name}(ST_AsWKB(a))")
-    for name, maker in MAKERS.items():
-        add(name, _shape(maker), takes=["BLOB"], gives="BLOB")
-        connection.execute(f"CREATE MACRO {name}(a) AS ST_GeomFromWKB(_{name}(ST_AsWKB(a)))")
-    add("ST_Point", _points, takes=["DOUBLE"] * 2, gives="BLOB")
-    add("ST_MakeEnvelope", _boxes, takes=["DOUBLE"] * 4, gives="BLOB")
-    for macro in MACROS:
-        connection.execute(f"CREATE MACRO {macro}")
 
 
 _Column: TypeAlias = pa.ChunkedArray
 _Function = Callable[..., pa.Array]
 
 
-def _add(
-    connection: duckdb.DuckDBPyConnection, name: str, act: _Function, *, takes: Sequence[str], gives: str
-) -> None:
-    given: list[Any] = [duckdb.sqltype(kind) for kind in takes]
-    connection.create_function(f"_{name}", act, given, duckdb.sqltype(gives), type=PythonUDFType.ARROW)
+@dataclass(frozen=True, slots=True)
+class _Added:
+    """A function of ours and the macro that users call."""
+
+    act: _Function
+    """On columns of WKB or numbers."""
+    takes: Sequence[str]
+    """Types of its arguments."""
+    gives: str
+    """Type of its result."""
+    macro: str
+    """What follows the name of the macro; `{}` stands for the function's own name."""
+
+    def to(self, connection: duckdb.DuckDBPyConnection, name: str) -> None:
+        """Make it known to a connection."""
+        given: list[Any] = [duckdb.sqltype(kind) for kind in self.takes]
+        gives = duckdb.sqltype(self.gives)
+        connection.create_function(f"_{name}", self.act, given, gives, type=PythonUDFType.ARROW)
+        connection.execute(f"CREATE MACRO {name}{self.macro.format(f'_{name}')}")
+
+
+def add_functions(connection: duckdb.DuckDBPyConnection, sql: str = "") -> None:
+    """Make the functions known to a connection.
+
+    Args:
+        connection: the connection.
+        sql: what will be asked; only what it names is made known. Empty for everything.
+    """
+    for name, added in _added().items():
+        if named(name, sql):
+            added.to(connection, name)
+    for name, macro in MACROS.items():
+        if named(name, sql):
+            connection.execute(f"CREATE MACRO {macro}")
+
+
+def named(name: str, sql: str) -> bool:
+    """SQL names something, or is empty."""
+    return not sql or re.search(rf"\b{name}\b", sql, re.IGNORECASE) is not None
+
+
+@cache
+def _added() -> Mapping[str, _Added]:
+    blob = ["BLOB"]
+    two, number = "(a, b) AS {}(ST_AsWKB(a), ST_AsWKB(b))", "(a) AS {}(ST_AsWKB(a))"
+    shape, corners = "(a) AS ST_GeomFromWKB({}(ST_AsWKB(a)))", "west, south, east, north"
+    return {
+        **{name: _Added(_two(act), blob * 2, "BOOLEAN", two) for name, act in PREDICATES.items()},
+        **{name: _Added(_number(act), blob, "DOUBLE", number) for name, act in MEASURES.items()},
+        **{name: _Added(_shape(act), blob, "BLOB", shape) for name, act in MAKERS.items()},
+        "ST_Point": _Added(_points, ["DOUBLE"] * 2, "BLOB", "(lon, lat) AS ST_GeomFromWKB({}(lon, lat))"),
+        "ST_MakeEnvelope": _Added(
+            _boxes, ["DOUBLE"] * 4, "BLOB", f"({corners}) AS ST_GeomFromWKB({{}}({corners}))"
+        ),
+    }
 
 
 def _shapes(column: _Column) -> _Shapes:

@@ -8,11 +8,12 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
 
-from pipelines import query_files
+from pipelines import query_engine, query_files
 from pipelines.collection import NAME
 from pipelines.dataset import object_name, write_cell
 from pipelines.errors import UnreadableError
@@ -144,3 +145,20 @@ def test_the_versions_can_be_told_apart(store: Store) -> None:
     assert versions(store) == dict.fromkeys(CELLS, 0)
     write_cell(store, "q", CELLS[1], part(CELLS[1], version=2))
     assert versions(store) == {CELLS[0]: 0, CELLS[1]: 2, CELLS[2]: 0}
+
+
+def test_a_file_that_goes_before_it_is_opened_is_asked_for_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = query_engine.view_files
+
+    def then_gone(*args: Any, **options: Any) -> query_engine.Views:
+        views = listed(*args, **options)
+        monkeypatch.setattr(query_engine, "view_files", listed)
+        return {**views, "objects": [*views["objects"], "objects/query=q/cell=9/objects.parquet"]}
+
+    monkeypatch.setattr(query_engine, "view_files", then_gone)
+    assert sorted(versions(store)) == CELLS
+    monkeypatch.setattr(query_engine, "view_files", then_gone)
+    with pytest.raises(UnreadableError, match="ask again"), open_dataset(store, sql="SELECT 1 FROM objects"):
+        pass

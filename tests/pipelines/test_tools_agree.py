@@ -97,7 +97,7 @@ def by_geopandas(address: str) -> Totals:
 
 def by_duckdb(address: str, frame: geopandas.GeoDataFrame) -> Totals:
     totals = {}
-    with open_dataset(Store(address), sql="objects") as connection:
+    with open_dataset(Store(address)) as connection:
         for name, where in conditions(frame, "ST_MakeEnvelope({w}, {s}, {e}, {n})").items():
             sql = f"SELECT count(*), coalesce(sum(area_m2), 0) FROM objects WHERE {where}"
             ((count, area),) = select(connection, sql).fetchall()
