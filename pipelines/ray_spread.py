@@ -17,7 +17,7 @@ I = TypeVar("I")  # noqa: E741 - item
 O = TypeVar("O")  # noqa: E741 - outcome
 
 FEW = 4
-"""Fewer items than this are done here: sooner than tasks start."""
+"""Fewer items than this start no cluster: they are done here sooner."""
 AHEAD = 2
 """Items under way for each core."""
 
@@ -36,7 +36,8 @@ class Spread:
             RequestError: no such cluster.
             ray.exceptions.RayError: the cluster fails.
         """
-        return in_turn(step, items) if len(items) < FEW else self._spread(step, items)
+        here = not items or (len(items) < FEW and not ray.is_initialized())
+        return in_turn(step, items) if here else self._spread(step, items)
 
     def _spread(self, step: Callable[[I], O], items: Sequence[I]) -> Iterator[O]:
         connect(self.address)

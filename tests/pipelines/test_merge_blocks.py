@@ -1,6 +1,7 @@
 """Claim: objects and ids are the same whatever the chunks, blocks, their order, the cells and the runs."""
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -75,6 +76,19 @@ def test_blocks_change_no_byte(
     assert len(blocks.blocks_of(run.plan, 0, QUERY.id, sizes)) == count
     assert objects(run) == expected
     assert not (Path(run.store.root) / "merge").exists()
+
+
+@pytest.mark.parametrize(("share", "sides"), [(0.4, {4, 3}), (0.6, {4, 3}), (0.1, {2, 1}), (0.2, {3, 1})])
+def test_blocks_are_of_about_one_size(monkeypatch: pytest.MonkeyPatch, share: float, sides: set[int]) -> None:
+    plan = planned(Path("nowhere"), 4600, chunk_px=900).plan
+    assert {(ref.row, ref.col) for ref in plan.chunks} == {(row, col) for row in range(7) for col in range(7)}
+    sizes = {ledger_name(QUERY.id, ref.chunk_id): 1000 for ref in plan.chunks}
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", share * sum(sizes.values()))
+    found = blocks.blocks_of(plan, 0, QUERY.id, sizes)
+    assert {math.isqrt(len(each.chunk_ids)) for each in found} == sides
+    assert sorted(name for each in found for name in each.chunk_ids) == sorted(
+        ref.chunk_id for ref in plan.chunks
+    )
 
 
 def test_merging_twice_changes_no_byte(run: SyntheticRun, expected: dict[str, bytes]) -> None:
