@@ -13,7 +13,7 @@ from benchmarks.scenes import CRS, drawn
 from pipelines.cells import choose_zoom
 from pipelines.collection import publish
 from pipelines.config import Engine, JobConfig, Question
-from pipelines.dataset import OBJECT_SCHEMA, as_part, object_files, write_cell
+from pipelines.dataset import OBJECT_SCHEMA, as_part, object_files, row_bytes, write_cell
 from pipelines.geoparquet import boxes_of
 from pipelines.plan import Plan
 from pipelines.plan_files import read_plan
@@ -25,7 +25,6 @@ from tiling.writing import write_cog
 GSD_M = 50.0
 SCENE_PX = 2048
 QUESTION = "where is liquid fuel stored?"
-MAX_IN_CELL = 100_000
 _SIDES = 12
 
 
@@ -70,7 +69,7 @@ def _cells(plan: Plan, crowd: Crowd) -> Iterator[tuple[str, pa.Table]]:
     part = _part(plan, crowd)
     keys = np.asarray(part["cell"].to_pylist())
     deepest, count = np.unique(keys, return_counts=True)
-    zoom = choose_zoom(dict(zip(deepest.tolist(), count.tolist(), strict=True)))
+    zoom = choose_zoom(dict(zip(deepest.tolist(), (row_bytes(part) * count).tolist(), strict=True)))
     short = keys.astype(f"<U{zoom}")
     for cell in np.unique(short):
         yield str(cell), part.take(pa.array(np.flatnonzero(short == cell)))

@@ -48,7 +48,7 @@ def ours(run: SyntheticRun) -> dict[str, float]:
     folder = Path(run.store.root).parent
     small, spread = synthetic_run(folder, WARM_UP), Spread(None)
     began = time.perf_counter()
-    with patch.object(blocks, "BLOCK_BYTES", 1), patch.object(cells, "MAX_OBJECTS", 500):
+    with patch.object(blocks, "BLOCK_BYTES", 1), patch.object(cells, "CELL_BYTES", 200_000):
         merge_job(small.store, small.plan, drive=spread)
     run.store.remove_folder("objects")
     ready = time.perf_counter()

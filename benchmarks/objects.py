@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from benchmarks.settings import Settings
 from pipelines.cells import MAX_ZOOM, choose_zoom, quadkeys
 from pipelines.collection import NAME
-from pipelines.dataset import GEOMETRIES, PART_SCHEMA, POINT, write_cell
+from pipelines.dataset import GEOMETRIES, PART_SCHEMA, POINT, row_bytes, write_cell
 from pipelines.geoparquet import ROW_GROUP, Bounds, boxes_of
 from pipelines.storage import Store
 from reasoner.query import Query
@@ -44,7 +44,8 @@ def _cells(count: int) -> Iterator[tuple[str, pa.Table]]:
     west, south, east, north = COUNTRY
     places = np.column_stack([draw.uniform(west, east, count), draw.uniform(south, north, count)])
     keys = quadkeys(places).astype(np.str_)
-    zoom = choose_zoom(Counter(keys.tolist()))
+    size = row_bytes(object_rows(places[:1000], keys[:1000]))
+    zoom = choose_zoom({key: size * rows for key, rows in Counter(keys.tolist()).items()})
     cells = keys.astype(f"<U{min(zoom, MAX_ZOOM)}")
     order = np.argsort(cells, kind="stable")
     for chosen in np.split(order, np.flatnonzero(cells[order][1:] != cells[order][:-1]) + 1):

@@ -18,8 +18,9 @@ from tiling.rings import Rings, contain
 
 MIN_ZOOM = 6
 MAX_ZOOM = 12
-MAX_OBJECTS = 50_000
-"""Objects a cell should hold at most when the zoom is chosen."""
+CELL_BYTES = 100_000_000
+"""Bytes of well-known binary that a cell should hold at most when the zoom is chosen: compressed and with all
+other columns, its file takes some 85 % of that, and neighbours seldom less than a tenth."""
 EMPTY_CELL = "0"
 """Cell of the empty file of a question that found nothing."""
 
@@ -79,23 +80,23 @@ def _mercator() -> Transformer:
     return Transformer.from_crs(CRS.from_user_input(LONLAT), CRS.from_user_input("EPSG:3857"), always_xy=True)
 
 
-def choose_zoom(counts: Mapping[str, int]) -> int:
-    """Coarsest zoom at which no cell holds too many objects.
+def choose_zoom(sizes: Mapping[str, int]) -> int:
+    """Coarsest zoom at which no cell holds too much.
 
     Args:
-        counts: objects per quadkey at the deepest zoom.
+        sizes: bytes of well-known binary per quadkey at the deepest zoom.
     """
     for zoom in range(MIN_ZOOM, MAX_ZOOM):
-        if max(_coarser(counts, zoom).values(), default=0) <= MAX_OBJECTS:
+        if max(_coarser(sizes, zoom).values(), default=0) <= CELL_BYTES:
             return zoom
     return MAX_ZOOM
 
 
-def frozen_zoom(store: Store, counts: Mapping[str, int]) -> int:
+def frozen_zoom(store: Store, sizes: Mapping[str, int]) -> int:
     """Zoom of this output folder: chosen at the first merge, kept ever after."""
     if store.exists(_NAME):
         return int(json.loads(store.read(_NAME))["zoom"])
-    zoom = choose_zoom(counts)
+    zoom = choose_zoom(sizes)
     store.write(_NAME, json.dumps({"zoom": zoom}).encode())
     return zoom
 
@@ -106,8 +107,8 @@ def cell_bounds(cell: str) -> Bounds:
     return bounds.west, bounds.south, bounds.east, bounds.north
 
 
-def _coarser(counts: Mapping[str, int], zoom: int) -> Counter[str]:
+def _coarser(sizes: Mapping[str, int], zoom: int) -> Counter[str]:
     total: Counter[str] = Counter()
-    for key, count in counts.items():
-        total[key[:zoom]] += count
+    for key, size in sizes.items():
+        total[key[:zoom]] += size
     return total

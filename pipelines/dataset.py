@@ -107,6 +107,11 @@ def part_cells(part: pa.Table) -> list[str]:
     return cells
 
 
+def row_bytes(part: pa.Table) -> int:
+    """Mean bytes of well-known binary in a row of a part that has some."""
+    return sum(int(part.column(name).nbytes) for name in GEOMETRIES) // len(part)
+
+
 def by_cell(part: pa.Table) -> pa.Table:
     """The rows of a part, those of one cell of any zoom behind one another."""
     return part.sort_by(CELL)

@@ -44,10 +44,10 @@ def geoparquet_bytes(
     for name, box in coverings.items():
         if box not in table.column_names:
             table = table.append_column(box, boxes_of(shapes[name]))
-    return encoded_table(table.select(schema.names).cast(schema), coverings)
+    return bytes(encoded_table(table.select(schema.names).cast(schema), coverings))
 
 
-def encoded_table(table: pa.Table, coverings: Mapping[str, str]) -> bytes:
+def encoded_table(table: pa.Table, coverings: Mapping[str, str]) -> memoryview:
     """Encode a table whose geometry columns are WKB, with their covering boxes beside them.
 
     Args:
@@ -150,12 +150,11 @@ def _encoding(schema: pa.Schema, geometries: Collection[str]) -> dict[str, Any]:
     }
 
 
-def _encoded(table: pa.Table, geo: dict[str, object], geometries: Collection[str]) -> bytes:
+def _encoded(table: pa.Table, geo: dict[str, object], geometries: Collection[str]) -> memoryview:
     """The file's bytes; of all notes only GeoParquet's own stay."""
     noted = table.replace_schema_metadata({b"geo": json.dumps(geo)})
     sink = pa.BufferOutputStream()
     with pq.ParquetWriter(sink, noted.schema, **_encoding(noted.schema, geometries)) as writer:
         if len(noted):  # a row group without rows would have no statistics
             writer.write_table(noted, row_group_size=ROW_GROUP)
-    data: bytes = sink.getvalue().to_pybytes()
-    return data
+    return memoryview(sink.getvalue())

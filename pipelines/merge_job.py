@@ -75,7 +75,7 @@ def staged_merge(
 
 
 def _zoom(store: Store, questions: tuple[StagedQuestion, ...]) -> int:
-    """The cells' zoom, chosen by the fullest cells of any question."""
+    """The cells' zoom, chosen by the largest cells of any question."""
     if not questions:
         return 0
     most: Counter[str] = Counter()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import shapely
 
-from pipelines.dataset import Origin, by_cell, part_cells
+from pipelines.dataset import Origin, by_cell, part_cells, row_bytes
 from pipelines.object_rows import Placed, object_rows
 from pipelines.open_sightings import Told
 from pipelines.plan import PlannedScene
@@ -50,7 +50,7 @@ class Part:
     name: str
     """Of the file among those put aside."""
     cells: Counter[str]
-    """Objects per deepest cell."""
+    """Bytes of well-known binary per deepest cell: as many as its rows have, were all rows of one size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,8 @@ def put_part(scratch: Store, name: str, rows: pa.Table) -> Part | None:
         return None
     ordered = by_cell(rows)
     put(scratch, name, ordered)
-    return Part(name, Counter(part_cells(ordered)))
+    size = row_bytes(ordered)
+    return Part(name, Counter({cell: size * rows for cell, rows in Counter(part_cells(ordered)).items()}))
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ _EVER = (datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC))
 """When scenes without a time were taken: STAC wants an interval, and knows no open one for items."""
 
 
-def item_bytes(data: bytes, *, name: str, cell: Bounds, rows: pa.Table, bounds: Bounds) -> bytes:
+def item_bytes(data: memoryview, *, name: str, cell: Bounds, rows: pa.Table, bounds: Bounds) -> bytes:
     """The item beside a cell's file.
 
     Args:

@@ -172,7 +172,7 @@ class StagedMerge:
 
 
 def total(parts: Sequence[Part]) -> Counter[str]:
-    """Objects per deepest cell of several parts."""
+    """Bytes of well-known binary per deepest cell of several parts."""
     found: Counter[str] = Counter()
     for part in parts:
         found.update(part.cells)

@@ -55,14 +55,14 @@ class Store:
         """Full address of a file in the folder."""
         return f"{self.root.rstrip('/')}/{name}" if name else self.root.rstrip("/")
 
-    def write(self, name: str, data: bytes) -> None:
+    def write(self, name: str, data: bytes | memoryview) -> None:
         """Put a whole file in place at once: a rename locally, one PUT on object storage.
 
         Raises:
             OSError: the storage refuses.
         """
         if not self.is_local:
-            self._ask(name, lambda fs, path: fs.pipe_file(path, data))
+            self._ask(name, lambda fs, path: fs.pipe_file(path, bytes(data)))
             return
         final = Path(self.path(name))
         _set_down(final, data).replace(final)
@@ -211,10 +211,10 @@ class Store:
 
     def _all_names(self, folder: str) -> list[str]:
         if self.is_local:
-            root = Path(self.root)
-            return [
-                path.relative_to(root).as_posix() for path in (root / folder).rglob("*") if path.is_file()
-            ]
+            root = os.path.join(os.path.abspath(self.root), "")
+            walk = os.walk(os.path.join(root, folder))
+            found = [os.path.join(at, name) for at, _, names in walk for name in names]
+            return [path.removeprefix(root).replace(os.sep, "/") for path in found]
         base = f"{filesystem(self.path(''))[1]}/"
         found = self._ask(folder, lambda fs, path: fs.find(path))
         return [str(name).removeprefix(base) for name in found]
@@ -277,7 +277,7 @@ async def _get(fs: Files, path: str) -> tuple[bytes, str]:
         return await body.read(), str(answer["ETag"]).strip('"')
 
 
-def _set_down(final: Path, data: bytes) -> Path:
+def _set_down(final: Path, data: bytes | memoryview) -> Path:
     """Write a whole file beside its place, so that it can be put there at once; its temporary path."""
     final.parent.mkdir(parents=True, exist_ok=True)
     tmp = final.with_name(f"{final.name}{TMP_MARK}{secrets.token_hex(4)}")

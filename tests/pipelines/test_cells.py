@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.cells import (
-    MAX_OBJECTS,
+    CELL_BYTES,
     MAX_ZOOM,
     MIN_ZOOM,
     cell_bounds,
@@ -55,19 +55,19 @@ def test_the_point_of_a_hollow_shape_lies_inside_it() -> None:
     assert places.points[1].tolist() == pytest.approx([6, 50])
 
 
-def test_crowded_cells_are_split_until_they_hold_few_enough() -> None:
+def test_crowded_cells_are_split_until_they_hold_little_enough() -> None:
     crowd = {
-        "1" * MIN_ZOOM + f"{i}{j}".ljust(MAX_ZOOM - MIN_ZOOM, "0"): MAX_OBJECTS // 2
+        "1" * MIN_ZOOM + f"{i}{j}".ljust(MAX_ZOOM - MIN_ZOOM, "0"): CELL_BYTES // 2
         for i in range(4)
         for j in range(4)
     }
     zoom = choose_zoom(crowd)
     assert zoom == MIN_ZOOM + 2
     assert choose_zoom({}) == MIN_ZOOM
-    assert choose_zoom({"0" * MAX_ZOOM: 10 * MAX_OBJECTS}) == MAX_ZOOM
+    assert choose_zoom({"0" * MAX_ZOOM: 10 * CELL_BYTES}) == MAX_ZOOM
 
 
 def test_the_zoom_is_frozen_at_the_first_merge(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     assert frozen_zoom(store, {}) == MIN_ZOOM
-    assert frozen_zoom(store, {"0" * MAX_ZOOM: 10 * MAX_OBJECTS}) == MIN_ZOOM
+    assert frozen_zoom(store, {"0" * MAX_ZOOM: 10 * CELL_BYTES}) == MIN_ZOOM
