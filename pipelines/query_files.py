@@ -20,7 +20,8 @@ from tiling.patience import patiently
 
 PROTOCOL = "result"
 KEPT_OPEN = 512
-"""Local files kept open; those beyond are opened anew, and refused if another file stands there."""
+"""Local files kept open from the beginning; those beyond are opened anew, and refused if another file stands
+there."""
 REPLACED = "was replaced while it was read"
 BLOCK_BYTES = 1 << 16
 """Read at a time from object storage at least; DuckDB itself knows what to read ahead."""
@@ -62,7 +63,8 @@ class LocalFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no typ
         self._marks: dict[str, _Version] = {}
         self._lock = threading.Lock()
         try:
-            self._kept = {name: self._opened(name) for name in names[:KEPT_OPEN]}
+            for name in names[:KEPT_OPEN]:
+                self._kept[name] = self._opened(name)
         except OSError:
             self.close()
             raise
