@@ -51,12 +51,17 @@ def measure(settings: Settings) -> list[Row]:
     for size in sorted({*settings.merge_sizes, *settings.merge_peers}):
         _child("make", settings, size)
         ways = ("ours", *_there()) if size in settings.merge_peers else ("ours",)
-        found = interleaved({way: partial(_child, way, settings, size) for way in ways}, patient)
+        smaller = _smaller(size, settings)
+        variants = {way: partial(_child, way, settings, size) for way in ways}
+        beside = {"smaller": partial(_child, "ours", settings, smaller)} if smaller else {}
+        found = interleaved({**variants, **beside}, patient)
+        if smaller:
+            rows.append(_growth({smaller: found.pop("smaller"), size: found["ours"]}, settings))
         for way, told in found.items():
             took.setdefault(way, {})[size] = [each.seconds for each in told]
         rows += [_verdict(settings, size), *_beside(size, found)]
     draw(took, settings.out / NAME / "merge.svg")
-    return [*rows, *_growth(settings, took["ours"]), _memory(settings)]
+    return [*rows, _memory(settings)]
 
 
 def _there() -> list[str]:
@@ -92,15 +97,20 @@ def _said(facts: Mapping[str, float]) -> str:
     return f"{facts['objects']:.0f} for {facts['things']:.0f} things: {errors}"
 
 
-def _growth(settings: Settings, ours: Mapping[int, list[float]]) -> list[Row]:
-    rows = []
-    for less, more in zip(settings.merge_sizes, settings.merge_sizes[1:], strict=False):
-        a, b = ([seconds / size * 1e6 for seconds in ours[size]] for size in (less, more))
-        detail = f"{statistics.median(a):.2f} and {statistics.median(b):.2f} µs a fragment"
-        ratio = statistics.median(b) / statistics.median(a)
-        aim = FLAT if more == settings.merge_sizes[-1] else None
-        rows.append(Row(NAME, f"time a fragment, {_count(more)} over {_count(less)}", (ratio,), detail, aim))
-    return rows
+def _smaller(size: int, settings: Settings) -> int:
+    """The size that this one's growth is told from, 0 for none."""
+    sizes = (0, *settings.merge_sizes)
+    return sizes[sizes.index(size) - 1] if size in settings.merge_sizes else 0
+
+
+def _growth(found: Mapping[int, list[Told]], settings: Settings) -> Row:
+    """How time grows from one size to a larger one, both merged in the same rounds."""
+    (less, a), (more, b) = (
+        (size, [each.seconds / size * 1e6 for each in told]) for size, told in found.items()
+    )
+    detail = f"{statistics.median(a):.2f} and {statistics.median(b):.2f} µs a fragment"
+    aim = FLAT if more == settings.merge_sizes[-1] else None
+    return Row(NAME, f"time a fragment, {_count(more)} over {_count(less)}", divided(b, a), detail, aim)
 
 
 def _memory(settings: Settings) -> Row:
