@@ -20,7 +20,7 @@ MIN_ZOOM = 6
 MAX_ZOOM = 12
 CELL_BYTES = 100_000_000
 """Bytes of well-known binary that a cell should hold at most when the zoom is chosen: compressed and with all
-other columns, its file takes some 85 % of that, and neighbours seldom less than a tenth."""
+other columns, its file takes some 85 % of that."""
 EMPTY_CELL = "0"
 """Cell of the empty file of a question that found nothing."""
 

@@ -77,21 +77,9 @@ def _sightings(lists: pa.ListArray, windows: NDArray[np.int64], tile_ids: NDArra
     lengths = lists.value_lengths().to_numpy(zero_copy_only=False)
     return Sightings(
         outlines=polygon_rings(fragments.field("geometry")),
-        box=_corners(fragments.field("box")),
+        box=polygon_rings(fragments.field("box")).points.reshape(-1, 5, 2),
         tile=np.repeat(np.arange(len(windows)), lengths),
         windows=windows,
         tile_ids=tile_ids,
         **plain,
     )
-
-
-_BOX_BYTES, _BOX_HEAD = 93, 13
-"""Of a polygon of one ring of five points as WKB; and what of it stands before the points."""
-
-
-def _corners(boxes: pa.BinaryArray) -> NDArray[np.float64]:
-    """(n, 5, 2) points of boxes: their WKB is all of one length, so it is read as one array."""
-    ends = np.frombuffer(boxes.buffers()[1], dtype=np.int32)[boxes.offset : boxes.offset + len(boxes) + 1]
-    data = np.frombuffer(boxes.buffers()[2] or b"", dtype=np.uint8)[ends[0] : ends[-1]]
-    points = np.ascontiguousarray(data.reshape(-1, _BOX_BYTES)[:, _BOX_HEAD:])
-    return points.view(np.float64).reshape(-1, 5, 2)

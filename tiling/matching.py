@@ -15,7 +15,7 @@ from tiling.sightings import Extents, extents_of
 from tiling.uniting import SNAP_PX, snapped
 
 BATCH = 100_000
-"""Pairs worked on at a time: their shared polygons are held in memory."""
+"""Pairs worked on at a time: what is known of each is held in memory."""
 
 SURE_PX2 = 1e-6
 """Less than this is rounding: bounds of areas decide only where they are clear of the line by so much."""
@@ -37,10 +37,6 @@ class Outlines:
 
     def __len__(self) -> int:
         return len(self.tiles)
-
-    def take(self, index: NDArray[np.int64]) -> "Outlines":
-        """Some of them, in a given order."""
-        return Outlines(self.rings.take(index), self.extents.take(index), self.tiles.take(index, axis=0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +116,16 @@ def matches_between(one: Outlines, other: Outlines, *, tau: float) -> Matches:
 def _near(one: Outlines, other: Outlines) -> Pairs:
     """Pairs whose extents meet; where tiles only abut, outlines meet in lines, which rounding may part."""
     margin = SNAP_PX if _abut(np.concatenate((one.tiles, other.tiles))) else 0.0
-    wide = [each.extents.bounds + np.array([-margin, -margin, margin, margin]) for each in (one, other)]
-    here, there = (shapely.linestrings(each.reshape(-1, 2, 2)) for each in wide)  # a box by its diagonal
+    here = _diagonals(one.extents, margin)
+    there = here if other is one else _diagonals(other.extents, margin)
     a, b = shapely.STRtree(there).query(here)
     return a, b
+
+
+def _diagonals(extents: Extents, margin: float) -> NDArray[np.object_]:
+    """Lines (n,) whose bounding boxes are those of outlines, widened: made sooner than boxes."""
+    wide = extents.bounds + np.array([-margin, -margin, margin, margin])
+    return np.asarray(shapely.linestrings(wide.reshape(-1, 2, 2)), dtype=object)
 
 
 def _abut(tiles: NDArray[np.int64]) -> bool:

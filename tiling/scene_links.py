@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 from tiling.components import Pairs
 from tiling.frames import moved_between
 from tiling.matching import INSIDE_PX
-from tiling.placing import rings_to_pixels
 from tiling.polygons import usable
 from tiling.seams import Shared, View, all_shared
-from tiling.uniting import snapped
+from tiling.uniting import snapped, snapped_pixels
 
 MIN_SHARED_PX2 = 0.5
 """Less in common than this is rounding along an edge, square work pixels."""
@@ -73,17 +72,16 @@ class Links:
 def pool_of(parts: Mapping[int, ScenePart]) -> Pool:
     """All things of some scenes, those of the scene that comes first first; one scene at least."""
     order = sorted(parts, key=lambda scene: parts[scene].rank)
-    outlines = [_in_pixels(parts[scene]) for scene in order]
+    outlines = [
+        snapped_pixels(parts[scene].shared.things.outlines, parts[scene].view.frame.transform)
+        for scene in order
+    ]
     return Pool(
         parts=parts,
         scene=np.repeat(np.array(order, dtype=np.int64), [len(parts[scene].shared) for scene in order]),
         shared=all_shared([parts[scene].shared for scene in order]),
         outlines=np.concatenate(outlines),
     )
-
-
-def _in_pixels(part: ScenePart) -> NDArray[np.object_]:
-    return snapped(rings_to_pixels(part.shared.things.outlines, part.view.frame.transform).shapes())
 
 
 def find_links(pool: Pool, beside: Beside, *, tau: float) -> Links:

@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 from tiling.data_ground import maybe_data
 from tiling.frames import Frame, moved_between
 from tiling.ownership import THIN_PX
-from tiling.placing import rings_to_pixels
 from tiling.polygons import usable
 from tiling.sighting import TOUCH_PX
 from tiling.things import Things, all_things
-from tiling.uniting import snapped
+from tiling.uniting import snapped_pixels
 
 BEYOND_PX = 1.0
 """Another scene sees more of a thing at an edge only if it sees at least so far past it, work pixels."""
@@ -137,7 +136,7 @@ def sort_out(things: Things, own: View, seam: Seam) -> Sorted:
         own: The scene.
         seam: How it borders on others.
     """
-    outlines = snapped(rings_to_pixels(things.outlines, own.frame.transform).shapes())
+    outlines = snapped_pixels(things.outlines, own.frame.transform)
     at_edge = _near(outlines, seam.outer, TOUCH_PX)
     cut = _near(outlines, seam.passed, TOUCH_PX)
     shared = _near(outlines, seam.shared, 0.0) | cut

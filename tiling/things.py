@@ -6,12 +6,12 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from tiling.placing import inverse, moved, rings_to_pixels, to_world
+from tiling.placing import inverse, moved, to_world
 from tiling.ragged import Runs, end_to_end, picked
 from tiling.rings import Rings, all_rings, rings_of
 from tiling.scene import Transform
 from tiling.sightings import Sightings
-from tiling.uniting import snapped, united, valid
+from tiling.uniting import snapped_pixels, united, valid
 
 RUN = 512
 """More members than this are united run by run, and then these: memory, and the work of one task, stay small.
@@ -139,7 +139,7 @@ def _with(things: Things, places: NDArray[np.int64], others: Things) -> Things:
 
 def _united(things: Things, groups: Runs, transform: Transform) -> Things:
     members, begins = groups.values, groups.starts[:-1]
-    outlines = snapped(rings_to_pixels(things.outlines.take(members), transform).shapes())
+    outlines = snapped_pixels(things.outlines.take(members), transform)
     spans = list(zip(groups.starts[:-1].tolist(), groups.starts[1:].tolist(), strict=True))
     geometry = np.empty(len(groups), dtype=object)
     geometry[:] = [valid(united(outlines[start:end])) for start, end in spans]

@@ -4,7 +4,10 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from tiling.placing import rings_to_pixels
 from tiling.polygons import parts_of, valid_polygons
+from tiling.rings import Rings
+from tiling.scene import Transform
 
 SNAP_PX = 1 / 4096
 """Unions are made on a grid this fine: it closes the slits of rounding and moves nothing visibly."""
@@ -20,6 +23,16 @@ def snapped(geometries: NDArray[np.object_]) -> NDArray[np.object_]:
     if bad.any():
         moved[bad] = shapely.make_valid(moved[bad], method="structure")
     return moved
+
+
+def snapped_pixels(rings: Rings, transform: Transform) -> NDArray[np.object_]:
+    """Outlines (n,) in work pixels, on the fine grid and valid.
+
+    Args:
+        rings: Polygons and multipolygons, world coordinates.
+        transform: Pixel to world of the work grid.
+    """
+    return snapped(rings_to_pixels(rings, transform).shapes())
 
 
 def united(geometries: NDArray[np.object_]) -> shapely.Polygon | shapely.MultiPolygon:

@@ -66,11 +66,12 @@ def test_pairs_are_those_of_cutting_everything(seed: int, overlap: int) -> None:
 
 def test_pairs_between_parts_are_those_within_both_that_cross() -> None:
     shapes, tiles = scattered(3, 40)
-    outlines = outlines_of(rings_of(shapes), tiles)
+    rings = rings_of(shapes)
     left = (tiles[:, 0] == 0).nonzero()[0]
     right = (tiles[:, 0] > 0).nonzero()[0]
-    within = matches_within(outlines, tau=TAU)
-    across = matches_between(outlines.take(left), outlines.take(right), tau=TAU)
+    within = matches_within(outlines_of(rings, tiles), tau=TAU)
+    parts = (outlines_of(rings.take(each), tiles[each]) for each in (left, right))
+    across = matches_between(*parts, tau=TAU)
     found = {tuple(sorted((int(left[a]), int(right[b])))) for a, b in as_pairs(across)}
     assert found == {pair for pair in as_pairs(within) if tiles[pair[0], 0] != tiles[pair[1], 0]}
     assert found
