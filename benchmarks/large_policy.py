@@ -19,17 +19,17 @@ from transformers import (
 )
 
 from benchmarks.generating import PolicyStep, Stopwatch
-from reasoner.finding import read_json
+from reasoner.engines.transformers_engine import fit_processor
+from reasoner.model_files import read_json
 from reasoner.profiles import profile_named
 from reasoner.query import Query
-from reasoner.transformers_engine import fit_processor
-from training.examples import ArrayPicture, Example
-from training.grpo import Policy, build_trainer
-from training.grpo_recipe import GrpoRecipe
-from training.lora import with_lora
-from training.nano import BOS, EOS, IMAGE, PAD, TEMPLATE, VIDEO, VISION_START, build_tokenizer, token_id
-from training.recipe_files import grpo_of, read_fields
-from training.sequences import all_texts
+from training.data.examples import ArrayPicture, Example
+from training.recipe_yaml import grpo_of, read_fields
+from training.rl.grpo import Policy, build_trainer
+from training.rl.grpo_recipe import GrpoRecipe
+from training.rl.lora import with_lora
+from training.sft.nano import BOS, EOS, IMAGE, PAD, TEMPLATE, VIDEO, VISION_START, build_tokenizer, token_id
+from training.sft.sequences import all_texts
 from training.sizing.architectures import config_file
 
 RECIPE = Path(__file__).parents[1] / "training" / "recipes" / "remotereasoner-7b-grpo.yaml"

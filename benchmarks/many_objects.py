@@ -10,17 +10,17 @@ import shapely
 from numpy.typing import NDArray
 
 from benchmarks.scenes import CRS, drawn
-from pipelines.cells import choose_zoom
-from pipelines.collection import publish
-from pipelines.config import Engine, JobConfig, Question
-from pipelines.dataset import OBJECT_SCHEMA, as_part, object_files, row_bytes, write_cell
-from pipelines.geoparquet import boxes_of
-from pipelines.plan import Plan
-from pipelines.plan_files import read_plan
-from pipelines.run_job import run_job
-from pipelines.storage import Store
-from tiling.placing import lonlat_points, moved
-from tiling.writing import write_cog
+from pipelines.jobs.run import run_job
+from pipelines.plan.config import Engine, JobConfig, Question
+from pipelines.plan.plan import Plan
+from pipelines.plan.plan_files import read_plan
+from pipelines.tables.cells import choose_zoom
+from pipelines.tables.collection import publish
+from pipelines.tables.geoparquet import boxes_of
+from pipelines.tables.objects import OBJECT_SCHEMA, as_part, object_files, row_bytes, write_cell
+from tiling.geo.crs import lonlat_points, moved
+from tiling.raster.cog import write_cog
+from tiling.storage.store import Store
 
 GSD_M = 50.0
 SCENE_PX = 2048

@@ -18,13 +18,13 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from benchmarks.synthetic_run import QUERY, SyntheticRun, synthetic_run
-from pipelines import blocks, cells
-from pipelines.dataset import object_files
-from pipelines.ledger import ledger_name
-from pipelines.ledger_columns import read_answers
-from pipelines.merge_job import merge_job
-from tiling.rings import bounds_of
-from tiling.sightings import Sightings
+from pipelines.merge import blocks
+from pipelines.merge.job import merge_job
+from pipelines.tables import cells
+from pipelines.tables.ledger import ledger_name, read_answers
+from pipelines.tables.objects import object_files
+from tiling.geo.polygon_array import bounds_of
+from tiling.merge.fragment_table import Sightings
 
 WARM_UP = 10_000
 """Fragments that are merged before anything is timed."""
@@ -43,7 +43,7 @@ def make(run: SyntheticRun) -> dict[str, float]:
 
 def ours(run: SyntheticRun) -> dict[str, float]:
     """Merge on Ray, as a run does: its workers have worked before, here on a few chunks."""
-    from pipelines.ray_spread import Spread
+    from pipelines.engine.ray_executor import Spread
 
     folder = Path(run.store.root).parent
     small, spread = synthetic_run(folder, WARM_UP), Spread(None)

@@ -11,12 +11,12 @@ import shapely
 from numpy.typing import NDArray
 
 from benchmarks.settings import Settings
-from pipelines.cells import MAX_ZOOM, choose_zoom, quadkeys
-from pipelines.collection import NAME
-from pipelines.dataset import GEOMETRIES, PART_SCHEMA, POINT, row_bytes, write_cell
-from pipelines.geoparquet import ROW_GROUP, Bounds, boxes_of
-from pipelines.storage import Store
+from pipelines.tables.cells import MAX_ZOOM, choose_zoom, quadkeys
+from pipelines.tables.collection import NAME
+from pipelines.tables.geoparquet import ROW_GROUP, Bounds, boxes_of
+from pipelines.tables.objects import GEOMETRIES, PART_SCHEMA, POINT, row_bytes, write_cell
 from reasoner.query import Query
+from tiling.storage.store import Store
 
 COUNTRY: Bounds = (2.0, 45.0, 7.0, 50.0)
 """West, south, east and north of where the objects are, degrees."""

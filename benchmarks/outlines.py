@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from benchmarks.measure import Aim, Row, divided, interleaved, timed
 from benchmarks.scenes import drawn
 from benchmarks.settings import Settings
-from tiling.outline import outlines
+from tiling.merge.vectorize import outlines
 from training.scenery.drawing import coverage
 
 NAME = "outlines"

@@ -26,10 +26,10 @@ from benchmarks.measure import Aim, Row, divided, interleaved
 from benchmarks.objects import COUNTRY, QUERY, many_objects
 from benchmarks.range_server import address_of, range_server
 from benchmarks.settings import Settings
-from pipelines.dataset import GEOMETRIES, object_files, read_cell, write_cell
-from pipelines.geoparquet import LONLAT, Bounds
-from pipelines.query_engine import open_dataset, select
-from pipelines.storage import Store
+from pipelines.results.query import open_dataset, select
+from pipelines.tables.geoparquet import LONLAT, Bounds
+from pipelines.tables.objects import GEOMETRIES, object_files, read_cell, write_cell
+from tiling.storage.store import Store
 
 NAME = "querying"
 SHARE = 0.001

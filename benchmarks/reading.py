@@ -19,12 +19,11 @@ from rasterio.windows import Window as RasterWindow
 from benchmarks.measure import Aim, Row, Timed, divided, interleaved, timed
 from benchmarks.scenes import small_scene
 from benchmarks.settings import Settings
-from tiling.grid import Grid, Tile
-from tiling.opening import describe_scene
-from tiling.reading import read_chunk
+from tiling.geo.geobox import WorkGrid, work_grid
+from tiling.grid import Grid, Tile, Window
+from tiling.raster.chunks import read_chunk
+from tiling.raster.describe import describe_scene
 from tiling.scene import Scene
-from tiling.window import Window
-from tiling.work import WorkGrid, work_grid
 
 NAME = "reading"
 BARE = "bare decode"

@@ -16,16 +16,17 @@ from unittest.mock import patch
 import numpy as np
 
 from benchmarks.processes import own_memory
-from pipelines import planning
-from pipelines.config import JobConfig, load_config
-from pipelines.plan_files import read_plan, write_plan
-from pipelines.progress import Event
-from pipelines.run_job import run_job
-from pipelines.storage import Store
-from pipelines.tasks import ChunkDone, pending_chunks
-from tiling.opening import DEFAULT_LIMITS, describe_scene
+from pipelines.inference.tasks import pending_chunks
+from pipelines.jobs.run import run_job
+from pipelines.plan import planning
+from pipelines.plan.config import JobConfig, load_config
+from pipelines.plan.plan_files import read_plan, write_plan
+from pipelines.progress import ChunkDone, Event
+from tiling.raster.cog import write_cog
+from tiling.raster.describe import describe_scene
+from tiling.raster.header import DEFAULT_LIMITS
 from tiling.scene import Band, Scene
-from tiling.writing import write_cog
+from tiling.storage.store import Store
 
 SCENE_PX, TILE_PX, CHUNK_PX = 3200, 32, 160
 """A scene of the run has 10,000 tiles in 400 chunks of 25, as 4,096-pixel chunks of 896-pixel tiles have."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from rasterio.windows import Window as RasterWindow
 
 from benchmarks.settings import Settings
-from tiling.writing import write_cog
+from tiling.raster.cog import write_cog
 from training.scenery.world import PracticeScene, draw_scene
 
 SEED = 1

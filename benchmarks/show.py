@@ -15,7 +15,7 @@ from benchmarks.measure import Aim, Row
 from benchmarks.processes import end_tree
 from benchmarks.settings import Settings
 from benchmarks.watched import RunError
-from pipelines.storage import Store
+from tiling.storage.store import Store
 
 NAME = "show"
 BUDGET_S = 5.0

@@ -13,15 +13,15 @@ import shapely
 from numpy.typing import NDArray
 
 from benchmarks.synthetic import PITCH, TOUCH_PX, Pieces, World, seen_in
-from pipelines.config import Engine, JobConfig, Question
-from pipelines.ledger import SCHEMA, Status, ledger_name
-from pipelines.plan import ChunkRef, ModelFacts, Plan, PlannedScene
-from pipelines.storage import Store
+from pipelines.plan.config import Engine, JobConfig, Question
+from pipelines.plan.plan import ChunkRef, ModelFacts, Plan, PlannedScene
+from pipelines.tables.ledger import LEDGER_SCHEMA, Status, ledger_name
 from reasoner.query import Query
+from tiling.geo.crs import to_world
+from tiling.geo.geobox import WorkGrid
 from tiling.grid import Grid, Tile
-from tiling.placing import to_world
 from tiling.scene import Scene, Transform
-from tiling.work import WorkGrid
+from tiling.storage.store import Store
 
 TILE_PX, OVERLAP_PX, CHUNK_PX = 896, 224, 4096
 PLACE: Transform = (0.5, 0.0, 450_000.0, 0.0, -0.5, 5_500_000.0)
@@ -130,12 +130,12 @@ def _table(ref: ChunkRef, tiles: tuple[Tile, ...], seen: list[Pieces], planned: 
         "problem": text,
         "thinking": pa.array([f"what lies at {tile.tile_id} stands out" for tile in tiles]),
         "text": text,
-        "boxes": pa.array([[]] * len(tiles), SCHEMA.field("boxes").type),
+        "boxes": pa.array([[]] * len(tiles), LEDGER_SCHEMA.field("boxes").type),
         "fragments": pa.ListArray.from_arrays(starts, fragments),
         "n_tokens": pa.array([0] * len(tiles)),
         "seconds": pa.array([0.0] * len(tiles)),
     }
-    return pa.table([columns[field.name] for field in SCHEMA], schema=SCHEMA)
+    return pa.table([columns[field.name] for field in LEDGER_SCHEMA], schema=LEDGER_SCHEMA)
 
 
 def _fragments(
@@ -153,7 +153,7 @@ def _fragments(
     common = np.minimum(bounds[:, 2:], cores[:, 2:]) - np.maximum(bounds[:, :2], cores[:, :2])
     share = np.clip(common, 0, None).prod(axis=1) / (bounds[:, 2:] - bounds[:, :2]).prod(axis=1)
     boxes = np.asarray(shapely.box(*bounds.T), dtype=object)
-    kind = SCHEMA.field("fragments").type.value_type
+    kind = LEDGER_SCHEMA.field("fragments").type.value_type
     values = {
         "geometry": shapely.to_wkb(to_world(shapes, work.transform)),
         "box": shapely.to_wkb(to_world(boxes, work.transform)),

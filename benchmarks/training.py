@@ -16,16 +16,15 @@ from benchmarks.generating import Stopwatch
 from benchmarks.large_policy import large_steps
 from benchmarks.measure import Aim, Row, divided, interleaved
 from benchmarks.settings import Settings
-from training.grpo import Parts
+from training.launching.distributed import World
 from training.launching.in_process import run_here
 from training.launching.metrics_log import read_log
-from training.launching.parallel import World
 from training.launching.ray_launch import launch
-from training.launching.stage import Stage
-from training.launching.stage_loop import stage_loop
+from training.launching.stage import Stage, stage_loop
 from training.launching.worker import Launch, Loop, Outcome
-from training.loops import GrpoLoop, config_of, sft_stage
-from training.recipe_files import read_fields
+from training.recipe_yaml import read_fields
+from training.rl.grpo import Parts
+from training.trainers import GrpoLoop, config_of, sft_stage
 
 NAME = "training"
 RECIPES = Path(__file__).parents[1] / "training" / "recipes"

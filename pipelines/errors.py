@@ -1,6 +1,6 @@
-"""What can be wrong with a request, an output folder or a finished run."""
+"""What can be wrong with a request, an output folder or a finished run, and the exit codes of commands."""
 
-from tiling.errors import without_queries
+from tiling import without_queries
 
 
 class RequestError(ValueError):
@@ -87,3 +87,13 @@ class ClusterError(RuntimeError):
 
     def __str__(self) -> str:
         return f"{self.address}: {self.reason}; what the job has committed stays, submit the same again"
+
+
+DONE = 0
+"""All is done."""
+OTHER = 1
+"""Anything that is neither of the others."""
+WRONG = 2
+"""The request is wrong; nothing was written."""
+INCOMPLETE = 3
+"""Done, but some tiles failed or files are missing; the result is marked incomplete."""

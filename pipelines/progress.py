@@ -1,9 +1,7 @@
 """What a run says while it works: events to a listener. Prints nothing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-
-from pipelines.tasks import ChunkDone
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +14,20 @@ class RunStarted:
     """Chunks still to do."""
     n_pending_tiles: int
     """Tiles in them."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkDone:
+    """Event: a chunk's files are committed."""
+
+    chunk_id: str
+    """Id of the chunk."""
+    scene_id: str
+    """Id of its scene."""
+    n_tiles: int
+    """Tiles in it."""
+    statuses: Mapping[str, int]
+    """Rows per status, over all its questions."""
 
 
 @dataclass(frozen=True, slots=True)

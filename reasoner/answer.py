@@ -1,4 +1,4 @@
-"""What a reasoner said about one tile and one question, read but not judged."""
+"""The picture a model sees, and what was said about it for one question, read but not judged."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -7,6 +7,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reasoner.query import Query
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One tile's pixels as shown to the models."""
+
+    pixels: NDArray[np.uint8]
+    """(height, width, 3), red, green, blue."""
+    key: str
+    """Opaque name of the tile; only the oracle engines look at it."""
 
 
 class Parse(StrEnum):

@@ -8,11 +8,10 @@ import platform
 from dataclasses import dataclass
 from pathlib import Path
 
-from reasoner.digest import weights_digest
+from reasoner.engines.null import NullReasoner, NullSegmenter
+from reasoner.engines.openai_engine import OpenAIReasoner, endpoint_of
 from reasoner.errors import ModelError
-from reasoner.finding import Role, check_found, find_model, read_json
-from reasoner.null import NullReasoner, NullSegmenter
-from reasoner.openai_engine import OpenAIReasoner, endpoint_of
+from reasoner.model_files import Role, check_found, find_model, read_json, weights_digest
 from reasoner.profiles import PROFILES, Profile, profile_for, profile_named
 from reasoner.protocols import Reasoner, Segmenter
 
@@ -43,7 +42,7 @@ def load_reasoner(name: str, *, device: str = "auto", profile: str | None = None
         return NullReasoner()
     if is_served(name):
         return _served(name, profile, seed=seed)
-    from reasoner.transformers_engine import open_transformers_reasoner
+    from reasoner.engines.transformers_engine import open_transformers_reasoner
 
     folder = find_model(name, Role.REASONER)
     return open_transformers_reasoner(folder, profile_of(name, folder, profile), device=pick_device(device))
@@ -60,10 +59,10 @@ def load_segmenter(name: str, *, device: str = "auto") -> Segmenter:
     source = find_model(name, Role.SEGMENTER)
     config = read_json(source / "config.json") if source.is_dir() else {}
     if source.is_file() or config.get("kind") == "segment_anything":
-        from reasoner.sam_original import open_original_sam
+        from reasoner.engines.segment_anything import open_original_sam
 
         return open_original_sam(source, device=pick_device(device))
-    from reasoner.sam_transformers import open_transformers_sam
+    from reasoner.engines.transformers_sam import open_transformers_sam
 
     return open_transformers_sam(source, str(config.get("model_type")), device=pick_device(device))
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from reasoner.answer import Answer, Completion, Parse
+from reasoner.coordinates import Frame
 from reasoner.dialects import Dialect, Found, read_boxes, read_text, split_sections
 from reasoner.errors import AnswerError
-from reasoner.frames import Frame
 from reasoner.query import Query, Task
 
 SLACK_PX = 1e-6

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from reasoner.answer import Answer, Completion
+from reasoner.coordinates import Coordinates, Frame, Sizing, frame_of
 from reasoner.dialects import Dialect
 from reasoner.errors import ModelError
-from reasoner.frames import Coordinates, Frame, Sizing, frame_of
 from reasoner.parsing import Rules, parse_answer
 from reasoner.query import Query, Task
 

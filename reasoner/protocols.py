@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from reasoner.answer import Answer, Completion, Masks
+from reasoner.answer import Answer, Completion, Masks, View
 from reasoner.query import Query
-from reasoner.view import View
 
 
 class Reasoner(Protocol):

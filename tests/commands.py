@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from unittest.mock import patch
 
-from pipelines import cli
+from pipelines.cli import app
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ def command(*args: str) -> Said:
     out, err, began, code = io.StringIO(), io.StringIO(), time.perf_counter(), 0
     with patch.object(sys, "argv", ["remotereasoner", *args]), redirect_stdout(out), redirect_stderr(err):
         try:
-            cli.main()
+            app.main()
         except SystemExit as ended:
             code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
     return Said(code, out.getvalue(), err.getvalue(), time.perf_counter() - began)

@@ -4,9 +4,10 @@ import os
 
 from hypothesis import HealthCheck, settings
 
-from tests.s3.fixtures import bucket, s3_server
+from tests.servers.fixtures import bucket, s3_server
+from tests.worlds.fixtures import make_config, practice, whole, whole_copy
 
-__all__ = ["bucket", "s3_server"]
+__all__ = ["bucket", "make_config", "practice", "s3_server", "whole", "whole_copy"]
 
 settings.register_profile("steady", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("steady")

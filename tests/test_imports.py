@@ -1,17 +1,34 @@
-"""The arrows between the folders hold, every heavy library has one home, and no file or function is long."""
+"""The arrows between packages and rooms hold, every heavy library has one home, and no function is long."""
 
 import ast
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from fnmatch import fnmatch
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
-OURS = ("tiling", "reasoner", "pipelines", "training")
-ROOF = "pipelines/cli.py"
-MAX_FILE_LINES, MAX_BODY_LINES = 300, 50
+from tests.rooms import (
+    OPEN,
+    PACKAGES,
+    ROOT,
+    Import,
+    all_imports,
+    circle,
+    defined,
+    door,
+    file_graph,
+    file_of,
+    imports_in,
+    longest_chain,
+    name_of,
+    place_of,
+    reaches_past,
+    sources,
+)
+
+ROOF = "pipelines/cli/app.py"
+MAX_BODY_LINES = 50
+LONGEST = {"pipelines": 17, "tiling": 10, "reasoner": 7, "training": 13}
+"""Files in the longest chain of imports of a package: how much one may have to know to read one file."""
 
 ARROWS = {
     "tiling": {"tiling"},
@@ -19,19 +36,71 @@ ARROWS = {
     "pipelines": {"pipelines", "tiling", "reasoner"},
     "training": {"training", "tiling", "reasoner"},
 }
-"""Which of our folders a folder may import."""
+"""Which of our packages a package may import."""
+
+_MERGED = "engine inference tables plan progress errors"
+ROOMS = {
+    "pipelines/__main__": "cli",
+    "pipelines/cli": "demo results jobs map engine inference plan progress errors",
+    "pipelines/demo": "jobs map tables plan progress",
+    "pipelines/results": "jobs inference tables plan errors",
+    "pipelines/jobs": f"merge {_MERGED}",
+    "pipelines/map": "tables plan errors",
+    "pipelines/merge": _MERGED,
+    "pipelines/engine": "inference plan progress errors",
+    "pipelines/inference": "tables plan progress errors",
+    "pipelines/tables": "plan",
+    "pipelines/plan": "errors",
+    "pipelines/progress": "",
+    "pipelines/errors": "",
+    "tiling/overlap": "merge raster geo grid scene errors",
+    "tiling/merge": "geo grid scene",
+    "tiling/raster": "storage geo grid scene errors",
+    "tiling/geo": "grid scene errors",
+    "tiling/grid": "errors",
+    "tiling/storage": "errors",
+    "tiling/scene": "",
+    "tiling/errors": "",
+    "reasoner/loading": "engines profiles protocols model_files errors",
+    "reasoner/engines": "profiles parsing dialects coordinates answer query model_files errors",
+    "reasoner/profiles": "parsing dialects coordinates answer query errors",
+    "reasoner/parsing": "dialects coordinates answer query errors",
+    "reasoner/protocols": "answer query",
+    "reasoner/dialects": "errors",
+    "reasoner/coordinates": "",
+    "reasoner/answer": "query",
+    "reasoner/query": "errors",
+    "reasoner/model_files": "errors",
+    "reasoner/errors": "",
+    "training/cli": "preflight trainers recipe_yaml sizing rl sft launching data errors",
+    "training/preflight": "trainers recipe_yaml sizing rl data_mix labels sft scenery errors",
+    "training/trainers": "evaluation recipe_yaml sizing rl data_mix sft launching data errors",
+    "training/evaluation": "recipe_yaml rl data_mix labels datasets data errors",
+    "training/recipe_yaml": "rl data_mix sft scenery errors",
+    "training/sizing": "rl data errors",
+    "training/rl": "data_mix scenery launching data errors",
+    "training/data_mix": "labels scenery data errors",
+    "training/labels": "datasets data errors",
+    "training/datasets": "sft data errors",
+    "training/sft": "launching data errors",
+    "training/scenery": "data errors",
+    "training/launching": "errors",
+    "training/data": "errors",
+    "training/errors": "",
+}
+"""Which rooms of its package a room may import; a file that lies beside the rooms stands for itself."""
 
 MODELS = ("reasoner/*", "training/*")
 HOMES = {
-    "duckdb": ("pipelines/query_*.py", "pipelines/export.py"),
-    "pyogrio": ("pipelines/export.py", "pipelines/map_pyramid.py"),
-    "ray": ("pipelines/ray_*.py", "training/launching/ray_*.py"),
-    "rasterio": ("tiling/*",),
-    "osgeo": ("tiling/*",),
-    "contourpy": ("tiling/*",),
-    "s3fs": ("tiling/buckets.py",),
-    "botocore": ("tiling/buckets.py", "tiling/patience.py"),
-    "tenacity": ("tiling/patience.py",),
+    "duckdb": ("pipelines/results/*.py",),
+    "pyogrio": ("pipelines/results/export.py", "pipelines/map/archive.py"),
+    "ray": ("pipelines/engine/*.py", "training/launching/ray_*.py", "training/rl/ray_masks.py"),
+    "rasterio": ("tiling/raster/*", "tiling/merge/*"),
+    "osgeo": ("tiling/raster/*",),
+    "contourpy": ("tiling/merge/vectorize.py",),
+    "s3fs": ("tiling/storage/s3.py",),
+    "botocore": ("tiling/storage/*.py",),
+    "tenacity": ("tiling/storage/retry.py",),
     "torch": MODELS,
     "torchvision": MODELS,
     "transformers": MODELS,
@@ -40,81 +109,53 @@ HOMES = {
     "tokenizers": MODELS,
     "trl": ("training/*",),
     "peft": ("training/*",),
-    "pydantic": ("pipelines/config.py", "pipelines/scene_config.py", "training/recipe_files.py"),
-    "pystac": ("pipelines/stac_*.py", "pipelines/collection.py", "tiling/mosaic_reading.py"),
-    "pystac_client": ("pipelines/stac_search.py",),
-    "odc": ("tiling/mosaic_*.py",),
-    "xarray": ("tiling/mosaic_*.py",),
-    "dask": ("tiling/mosaic_*.py",),
+    "pydantic": ("pipelines/plan/config.py", "training/recipe_yaml.py"),
+    "pystac": (
+        "pipelines/plan/stac_search.py",
+        "pipelines/tables/stac_items.py",
+        "pipelines/tables/collection.py",
+        "tiling/raster/mosaic_read.py",
+    ),
+    "pystac_client": ("pipelines/plan/stac_search.py",),
+    "odc": ("tiling/raster/mosaic_*.py",),
+    "xarray": ("tiling/raster/mosaic_*.py",),
+    "dask": ("tiling/raster/mosaic_*.py",),
 }
 """Where alone a library may be imported."""
 
 
-@dataclass(frozen=True, slots=True)
-class Import:
-    """One import, wherever it stands in a file."""
-
-    file: str
-    """Path from the root, forward slashes."""
-    line: int
-    """Line it stands in, from 1."""
-    module: str
-    """Full dotted name of what is imported."""
-
-    @property
-    def top(self) -> str:
-        return self.module.split(".")[0]
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line} imports {self.module}"
+def wrong_arrows(imports: Iterable[Import]) -> list[str]:
+    """Imports from a package that the importing one must not know; the roof alone knows both tops."""
+    return [
+        str(each)
+        for each in imports
+        if each.top in PACKAGES
+        and each.top not in ARROWS[each.file.split("/")[0]] | ({"training"} if each.file == ROOF else set())
+    ]
 
 
-def imports_in(source: str, file: str) -> list[Import]:
-    """Every import of a source file, those inside functions and by `import_module("…")` included."""
-    package = file.removesuffix(".py").split("/")[:-1]
+def wrong_rooms(imports: Iterable[Import]) -> list[str]:
+    """Imports from a room of the same package that the importing room must not know."""
     found = []
-    for node in ast.walk(ast.parse(source)):
-        found += [Import(file, node.lineno, name) for name in _modules(node, package)]  # type: ignore[attr-defined]
+    for each in imports:
+        target, here = file_of(each), place_of(each.file)
+        package = here.split("/")[0]
+        if target is None or target.split("/")[0] != package:
+            continue
+        there = place_of(target)
+        allowed = {f"{package}/{name}" for name in ROOMS[here].split()}
+        if there not in allowed | {here}:
+            found.append(str(each))
     return found
 
 
-def _modules(node: ast.AST, package: list[str]) -> list[str]:
-    if isinstance(node, ast.Import):
-        return [alias.name for alias in node.names]
-    if isinstance(node, ast.ImportFrom):
-        base = package[: len(package) - node.level + 1] if node.level else []
-        return [".".join([*base, *([node.module] if node.module else [alias.name])]) for alias in node.names]
-    return _dynamic(node)
+def past_doors(imports: Iterable[Import]) -> list[str]:
+    """Imports that reach past the door of a room."""
+    return [str(each) for each in imports if reaches_past(each)]
 
 
-def _dynamic(node: ast.AST) -> list[str]:
-    if not isinstance(node, ast.Call) or not node.args or not isinstance(node.args[0], ast.Constant):
-        return []
-    called = ast.unparse(node.func).split(".")[-1]
-    return [str(node.args[0].value)] if called in ("import_module", "__import__") else []
-
-
-def sources(folders: tuple[str, ...]) -> list[Path]:
-    return [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
-
-
-def name_of(path: Path) -> str:
-    return path.relative_to(ROOT).as_posix()
-
-
-@pytest.fixture(scope="module")
-def found() -> list[Import]:
-    """All imports of the four packages."""
-    return [each for path in sources(OURS) for each in imports_in(path.read_text("utf-8"), name_of(path))]
-
-
-def wrong_arrows(imports: list[Import]) -> list[str]:
-    allowed = {name: {*ARROWS[name.split("/")[0]]} for name in {each.file for each in imports}}
-    allowed.get(ROOF, set()).add("training")
-    return [str(each) for each in imports if each.top in OURS and each.top not in allowed[each.file]]
-
-
-def strays(imports: list[Import]) -> list[str]:
+def strays(imports: Iterable[Import]) -> list[str]:
+    """Imports of a library outside its home."""
     return [
         str(each)
         for each in imports
@@ -122,32 +163,69 @@ def strays(imports: list[Import]) -> list[str]:
     ]
 
 
-def test_every_package_is_seen(found: list[Import]) -> None:
-    assert {each.file.split("/")[0] for each in found} == set(OURS)
-    assert {"ray", "rasterio", "torch", "pydantic"} <= {each.top for each in found}
+def test_every_package_is_seen() -> None:
+    assert {each.file.split("/")[0] for each in all_imports()} == set(PACKAGES)
+    assert {"ray", "rasterio", "torch", "pydantic"} <= {each.top for each in all_imports()}
 
 
-def test_leaves_know_none_of_ours_and_the_tops_not_one_another(found: list[Import]) -> None:
-    assert wrong_arrows(found) == []
+def test_leaves_know_none_of_ours_and_the_tops_not_one_another() -> None:
+    assert wrong_arrows(all_imports()) == []
 
 
-def test_every_heavy_library_has_one_home(found: list[Import]) -> None:
-    assert strays(found) == []
+def test_a_room_knows_only_the_rooms_below_it() -> None:
+    assert wrong_rooms(all_imports()) == []
 
 
-def test_no_package_imports_the_tests_or_the_benchmarks(found: list[Import]) -> None:
-    assert [str(each) for each in found if each.top in ("tests", "benchmarks", "examples")] == []
+def test_the_rooms_are_those_that_are_there_and_no_room_is_above_itself() -> None:
+    files = [name_of(path) for path in sources(PACKAGES) if path.name != "__init__.py"]
+    assert {place_of(file) for file in files} == set(ROOMS)
+    order = {
+        place: {f"{place.split('/')[0]}/{name}" for name in names.split()} for place, names in ROOMS.items()
+    }
+    assert circle(order) == []
+
+
+def test_rooms_are_entered_by_their_doors() -> None:
+    assert past_doors(all_imports()) == []
+
+
+def test_every_name_at_a_door_is_defined_and_is_no_file_of_the_room() -> None:
+    rooms = [name_of(path.parent) for path in sources(PACKAGES) if path.name == "__init__.py"]
+    assert {room for room in rooms if not door(room)} <= {
+        *OPEN,
+        *(room for room in rooms if room.split("/")[0] in OPEN),
+    }
+    for room in rooms:
+        for name, file in door(room).items():
+            tree = ast.parse((ROOT / file).read_text("utf-8"))
+            assert name in defined(tree), f"{room}: {name}"
+            assert not (ROOT / room / f"{name}.py").exists(), f"{room}: {name} is a file too"
+
+
+def test_no_files_import_one_another_in_a_circle_and_no_chain_is_long() -> None:
+    graph = file_graph(all_imports())
+    assert circle(graph) == []
+    long = {package: longest_chain(graph, package) for package in PACKAGES}
+    assert {package: chain for package, chain in long.items() if len(chain) > LONGEST[package]} == {}
+
+
+def test_every_heavy_library_has_one_home() -> None:
+    assert strays(all_imports()) == []
+
+
+def test_no_package_imports_the_tests_or_the_benchmarks() -> None:
+    assert [str(each) for each in all_imports() if each.top in ("tests", "benchmarks", "examples")] == []
 
 
 @pytest.mark.parametrize(
     ("file", "line"),
     [
         ("tiling/a.py", "import reasoner.query"),
-        ("tiling/a.py", "def f():\n    from pipelines import plan"),
-        ("reasoner/a.py", "from tiling.scene import Scene"),
+        ("tiling/geo/a.py", "def f():\n    from pipelines.plan import Plan"),
+        ("reasoner/a.py", "from tiling import Scene"),
         ("training/a.py", "from importlib import import_module\nimport_module('pipelines.plan')"),
-        ("pipelines/plan.py", "if True:\n    import training.practice"),
-        ("pipelines/deep/a.py", "from ...training import practice"),
+        ("pipelines/plan/plan.py", "if True:\n    import training.scenery"),
+        ("pipelines/plan/a.py", "from ...training import practice"),
     ],
 )
 def test_a_wrong_arrow_is_found_wherever_it_hides(file: str, line: str) -> None:
@@ -157,10 +235,39 @@ def test_a_wrong_arrow_is_found_wherever_it_hides(file: str, line: str) -> None:
 @pytest.mark.parametrize(
     ("file", "line"),
     [
-        ("pipelines/plan.py", "def f():\n    import ray.data"),
+        ("tiling/geo/a.py", "from tiling.merge import Fragment"),
+        ("tiling/merge/a.py", "def f():\n    from tiling.raster import read_chunk"),
+        ("pipelines/plan/a.py", "from pipelines.tables import Status"),
+        ("pipelines/tables/a.py", "from pipelines.jobs.lock import Lock"),
+        ("pipelines/errors.py", "if True:\n    from pipelines.plan import Plan"),
+        ("training/data/a.py", "from ..rl import score_completion"),
+        ("reasoner/parsing.py", "from reasoner.engines.null import NullReasoner"),
+    ],
+)
+def test_a_wrong_room_is_found_wherever_it_hides(file: str, line: str) -> None:
+    assert len(wrong_rooms(imports_in(line, file))) == 1
+
+
+@pytest.mark.parametrize(
+    ("file", "line"),
+    [
+        ("pipelines/jobs/a.py", "from pipelines.plan.plan import Plan"),
+        ("pipelines/jobs/a.py", "def f():\n    from pipelines.plan import plan_files"),
+        ("pipelines/jobs/a.py", "import tiling.raster.chunks"),
+        ("tiling/raster/a.py", "from tiling.scene import Scene"),
+    ],
+)
+def test_a_hand_past_a_door_is_found_wherever_it_hides(file: str, line: str) -> None:
+    assert len(past_doors(imports_in(line, file))) == 1
+
+
+@pytest.mark.parametrize(
+    ("file", "line"),
+    [
+        ("pipelines/plan/plan.py", "def f():\n    import ray.data"),
         ("pipelines/demo.py", "from rasterio import open"),
-        ("tiling/outline.py", "import torch.nn as nn"),
-        ("pipelines/models.py", "__import__('transformers')"),
+        ("tiling/merge/vectorize.py", "import torch.nn as nn"),
+        ("pipelines/plan/models.py", "__import__('transformers')"),
         ("reasoner/loading.py", "from pydantic import BaseModel"),
     ],
 )
@@ -168,9 +275,19 @@ def test_a_stray_library_is_found_wherever_it_hides(file: str, line: str) -> Non
     assert len(strays(imports_in(line, file))) == 1
 
 
+def test_a_circle_is_found() -> None:
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c", "b"]
+    assert circle({"a": {"b", "c"}, "b": {"c"}}) == []
+    assert longest_chain({"p/a": {"p/b", "q/c"}, "p/b": {"p/d"}, "q/c": {"p/a"}}, "p") == [
+        "p/a",
+        "p/b",
+        "p/d",
+    ]
+
+
 def test_the_roof_may_know_the_training_and_relative_imports_stay_at_home() -> None:
     assert wrong_arrows(imports_in("from training.cli import app", ROOF)) == []
-    assert wrong_arrows(imports_in("from . import window\nfrom .window import Window", "tiling/a.py")) == []
+    assert wrong_arrows(imports_in("from . import grid\nfrom .grid import Window", "tiling/a.py")) == []
 
 
 def functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
@@ -183,18 +300,13 @@ def body_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     return (body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0
 
 
-def test_no_file_is_longer_than_300_lines_and_no_function_than_50() -> None:
-    long = []
-    for path in sources((*OURS, "tests", "benchmarks", "examples")):
-        text = path.read_text("utf-8")
-        if (count := len(text.splitlines())) > MAX_FILE_LINES:
-            long.append(f"{name_of(path)}: {count} lines")
-        long += [
-            f"{name_of(path)}:{function.lineno} {function.name}: {count} lines"
-            for function in functions(ast.parse(text))
-            if (count := body_lines(function)) > MAX_BODY_LINES
-        ]
-    assert long == []
+def test_no_function_has_a_body_of_more_than_50_lines() -> None:
+    assert [
+        f"{name_of(path)}:{function.lineno} {function.name}: {count} lines"
+        for path in sources((*PACKAGES, "tests", "benchmarks", "examples"))
+        for function in functions(ast.parse(path.read_text("utf-8")))
+        if (count := body_lines(function)) > MAX_BODY_LINES
+    ] == []
 
 
 def test_the_ruler_counts_bodies_without_their_docstrings() -> None:

@@ -1,4 +1,4 @@
-"""Tiles and chunks of one scene on its work grid. Knows integers only: no files, no CRS, no pixels."""
+"""Windows, tiles and chunks of one scene. Knows integers only: no files, no CRS, no pixels."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,8 +7,63 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tiling.errors import GridError
-from tiling.tile_mask import ALL, unpacked
-from tiling.window import Window
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Window:
+    """A half-open rectangle of pixels: columns x0..x1, rows y0..y1, origin top-left."""
+
+    x0: int
+    """First column, pixels."""
+    y0: int
+    """First row, pixels."""
+    x1: int
+    """Column after the last, pixels."""
+    y1: int
+    """Row after the last, pixels."""
+
+    def __post_init__(self) -> None:
+        if self.x1 <= self.x0 or self.y1 <= self.y0:
+            raise GridError(
+                f"window {self.x0},{self.y0},{self.x1},{self.y1} is empty: x1 > x0 and y1 > y0 needed"
+            )
+
+    @property
+    def width(self) -> int:
+        """Columns, pixels."""
+        return self.x1 - self.x0
+
+    @property
+    def height(self) -> int:
+        """Rows, pixels."""
+        return self.y1 - self.y0
+
+
+ALL = b""
+"""The mask of a rectangle whose tiles are all meant."""
+
+
+def packed(wanted: NDArray[np.bool_]) -> bytes:
+    """One bit a tile, row by row, the highest bit first, filled up to whole bytes; empty where all are meant.
+
+    Args:
+        wanted: (rows, columns), true where the tile is meant.
+    """
+    return ALL if wanted.all() else np.packbits(wanted).tobytes()
+
+
+def unpacked(mask: bytes, rows: int, columns: int) -> NDArray[np.bool_]:
+    """The (rows, columns) of a packed mask.
+
+    Raises:
+        ValueError: the mask has not the bits of so many tiles.
+    """
+    if mask == ALL:
+        return np.ones((rows, columns), dtype=bool)
+    if len(mask) != -(-rows * columns // 8):
+        raise ValueError(f"a mask of {len(mask)} bytes is not that of {rows} by {columns} tiles")
+    bits = np.unpackbits(np.frombuffer(mask, dtype=np.uint8), count=rows * columns)
+    return bits.astype(bool).reshape(rows, columns)
 
 
 @dataclass(frozen=True, slots=True, order=True)

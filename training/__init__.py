@@ -1,1 +1,5 @@
 """Examples, practice scenes and training of the models. Knows nothing of how a run lies on storage."""
+
+from lazy_loader import attach_stub
+
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

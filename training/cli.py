@@ -11,9 +11,8 @@ import typer
 from training.errors import RecipeError
 
 if TYPE_CHECKING:
-    from training.grpo import Parts
-    from training.grpo_recipe import GrpoRecipe
-    from training.launching.worker import Launch, Loop, Outcome
+    from training.launching import Launch, Loop, Outcome
+    from training.rl import GrpoRecipe, Parts
 
 app = typer.Typer(help="Train reasoners and segmenters from recipes, on Ray.", no_args_is_help=True)
 
@@ -46,7 +45,7 @@ class Where:
 
     def launch(self, *, keep: int = 2) -> "Launch":
         """Say it to the launcher."""
-        from training.launching.worker import Launch
+        from training.launching import Launch
 
         return Launch(
             out=self.out,
@@ -73,10 +72,10 @@ def sft(
     Example: remotereasoner train sft training/recipes/nano-sft.yaml --out my-reasoner
     """
     # Imported here: every other command would wait seconds for torch.
-    from training.launching.stage_loop import stage_loop
-    from training.loops import config_of, sft_stage, sft_training
-    from training.prechecks import check_sft
-    from training.recipe_files import read_fields
+    from training.launching import stage_loop
+    from training.preflight import check_sft
+    from training.recipe_yaml import read_fields
+    from training.trainers import config_of, sft_stage, sft_training
 
     config = config_of(read_fields(recipe), max_steps=max_steps)
     taught = sft_training(config)
@@ -100,10 +99,10 @@ def segmenter(
 
     Example: remotereasoner train segmenter training/recipes/nano-segmenter.yaml --out my-segmenter
     """
-    from training.launching.stage_loop import stage_loop
-    from training.loops import config_of, segmenter_stage, segmenter_training
-    from training.prechecks import check_segmenter
-    from training.recipe_files import read_fields
+    from training.launching import stage_loop
+    from training.preflight import check_segmenter
+    from training.recipe_yaml import read_fields
+    from training.trainers import config_of, segmenter_stage, segmenter_training
 
     config = config_of(read_fields(recipe), max_steps=max_steps)
     taught = segmenter_training(config)
@@ -128,9 +127,9 @@ def grpo(
 
     Example: remotereasoner train grpo training/recipes/nano-grpo.yaml --out better-reasoner
     """
-    from training.loops import GrpoLoop, config_of, grpo_training
-    from training.prechecks import check_grpo
-    from training.recipe_files import read_fields
+    from training.preflight import check_grpo
+    from training.recipe_yaml import read_fields
+    from training.trainers import GrpoLoop, config_of, grpo_training
 
     fields = read_fields(recipe)
     if workers is not None:
@@ -157,7 +156,7 @@ def ship(
 
     Example: remotereasoner train ship my-reasoner/checkpoint --out shipped
     """
-    from training.shipping import ship as copy
+    from training.sft import ship as copy
 
     copy(checkpoint, out)
     typer.echo(f"model in {out}", err=True)
@@ -165,10 +164,10 @@ def ship(
 
 def _run(loop: "Loop", config: Mapping[str, object], where: Where, *, keep: int = 2) -> "Outcome":
     if where.in_process:
-        from training.launching.in_process import run_here
+        from training.launching import run_here
 
         return run_here(loop, config, where.launch(keep=keep))
-    from training.launching.ray_launch import launch
+    from training.launching import launch
 
     return launch(loop, config, where.launch(keep=keep))
 
@@ -187,8 +186,7 @@ def _counted(asked: int | None, stated: int) -> int:
 
 
 def _parts_here(recipe: "GrpoRecipe") -> "Parts":
-    from training.grpo import Parts
-    from training.mask_service import SegmenterMasks
+    from training.rl import Parts, SegmenterMasks
 
     if not recipe.weights.get("mask"):
         return Parts()
@@ -198,15 +196,15 @@ def _parts_here(recipe: "GrpoRecipe") -> "Parts":
 
 
 def _parts_on_ray(recipe: "GrpoRecipe") -> "Parts":
-    from training.launching.ray_parts import parts_on_ray
+    from training.rl import parts_on_ray
 
     return parts_on_ray(recipe)
 
 
 def _say_dry_run(recipe: "GrpoRecipe", *, as_json: bool) -> None:
-    from training.examples import Reading
-    from training.loops import examples_for, reading_for
-    from training.sizing.dry_run import dry_run, request_of
+    from training.data import Reading
+    from training.sizing import dry_run, request_of
+    from training.trainers import examples_for, reading_for
 
     reading = reading_for(recipe) if recipe.data else Reading(tuple(examples_for(recipe)))
     report = dry_run(request_of(recipe, reading))

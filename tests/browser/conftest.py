@@ -10,11 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmarks.browser import find_chromium, opened
-from pipelines.run_job import run_job
+from pipelines.jobs.run import run_job
 from tests.browser.window import Window
-from tests.pipelines.conftest import oracle_config
-from tests.test_damage import damaged
-from training.practice import write_practice
+from tests.jobs.test_damage import damaged
+from tests.worlds.fixtures import oracle_config
+from training.scenery.practice import write_practice
 
 SIZE_PX = 600
 """Of a scene: more than a block of a COG, so that one block can be damaged."""

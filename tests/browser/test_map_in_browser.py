@@ -10,11 +10,11 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.map_data import COLOURS
-from pipelines.map_page import write_map
-from pipelines.plan_files import read_plan
-from pipelines.storage import Store
+from pipelines.map.data import COLOURS
+from pipelines.map.page import write_map
+from pipelines.plan.plan_files import read_plan
 from tests.browser.window import Window, coloured
+from tiling.storage.store import Store
 
 
 @pytest.fixture(scope="module")

@@ -11,12 +11,13 @@ import pandas as pd
 import pytest
 from aiohttp import web
 
-from pipelines import map_objects, map_page
-from pipelines.map_page import write_map
-from pipelines.plan_files import read_plan
-from pipelines.serving import application
-from pipelines.storage import Store
+from pipelines.map import objects as map_objects
+from pipelines.map import page
+from pipelines.map.page import write_map
+from pipelines.map.server import application
+from pipelines.plan.plan_files import read_plan
 from tests.browser.window import Window
+from tiling.storage.store import Store
 
 HELD = 8
 """Objects that the page itself may hold here."""
@@ -27,7 +28,7 @@ def run(answers: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with a map that holds only a few of its objects."""
     out = copytree(answers, tmp_path_factory.mktemp("many") / "out")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(map_page, "MAX_OBJECTS", HELD)
+        patch.setattr(page, "MAX_OBJECTS", HELD)
         patch.setattr(map_objects, "MAX_OBJECTS", HELD)
         patch.setattr(map_objects, "LEAST_PER_QUESTION", 2)
         store = Store(str(out))

@@ -6,7 +6,7 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.scoring import Score, score_objects
+from pipelines.demo import Score, score_objects
 
 
 def series(*boxes: tuple[float, float, float, float]) -> geopandas.GeoSeries:

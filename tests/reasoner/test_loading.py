@@ -8,12 +8,17 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
-from reasoner.digest import weights_digest
+from reasoner.engines.null import NullReasoner, NullSegmenter
+from reasoner.engines.openai_engine import OpenAIReasoner
 from reasoner.errors import AnswerError, ModelError, QueryError
-from reasoner.finding import Role
-from reasoner.loading import check_model, describe_reasoner, describe_segmenter, load_reasoner, load_segmenter
-from reasoner.null import NullReasoner, NullSegmenter
-from reasoner.openai_engine import OpenAIReasoner
+from reasoner.loading import (
+    check_model,
+    describe_reasoner,
+    describe_segmenter,
+    load_reasoner,
+    load_segmenter,
+)
+from reasoner.model_files import Role, weights_digest
 
 REMEDY = r"give a hub id, a local folder with config.json and \*.safetensors, or one of nano, null"
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reasoner.answer import Answer, Completion, Parse
+from reasoner.coordinates import Frame
 from reasoner.dialects import Dialect, Found, write_boxes
-from reasoner.frames import Frame
 from reasoner.parsing import Rules, parse_answer
 from reasoner.query import Query, Task
 

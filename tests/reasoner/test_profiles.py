@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from transformers.models.qwen2_vl.image_processing_qwen2_vl import smart_resize
 
 from reasoner.answer import Completion, Parse
+from reasoner.coordinates import Frame, Sizing
 from reasoner.dialects import Found, write_boxes
 from reasoner.errors import ModelError
-from reasoner.frames import Frame, Sizing
 from reasoner.profiles import NANO, PROFILES, Profile, profile_for, profile_named
 from reasoner.query import Query, Task
 

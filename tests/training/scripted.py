@@ -6,11 +6,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from reasoner.answer import Answer, Completion, Masks
-from reasoner.null import NullReasoner, NullSegmenter
+from reasoner.answer import Answer, Completion, Masks, View
+from reasoner.engines.null import NullReasoner, NullSegmenter
 from reasoner.query import Query, Task
-from reasoner.view import View
-from training.examples import ArrayPicture, ArrayShapes, Example
+from training.data.examples import ArrayPicture, ArrayShapes, Example
 
 Script = Mapping[tuple[int, str], str]
 """What is said about an image, known by its first red value, and a question."""

@@ -13,14 +13,14 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
+from reasoner.answer import View
 from reasoner.loading import load_reasoner, load_segmenter
 from reasoner.query import Query
-from reasoner.view import View
 from tests.commands import command, tree
+from tests.jobs.test_bad_input import assert_refused
 from tests.reasoner.checkpoints import save_qwen2_5, save_qwen3
-from tests.test_bad_input import assert_refused
 from tests.training.tiny import GRPO, POOL, SEGMENTER, SFT, write_recipe
-from tests.worlds import write_tiled
+from tests.worlds.practice import write_tiled
 
 HERE = ("--in-process", "--json")
 VIEW = View(np.zeros((64, 64, 3), np.uint8), key="")

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from training.launching.parallel import World, sample_rng
+from training.data.rng import sample_rng
+from training.launching.distributed import World
 from training.launching.stage import State
 
 

@@ -1,1 +1,5 @@
-"""What a model is worth: metrics under each paper's protocol, intervals, tables and pages."""
+"""Figures with intervals, by the protocols of the papers, and their reports."""
+
+from lazy_loader import attach_stub
+
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

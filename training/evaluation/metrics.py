@@ -12,9 +12,9 @@ import shapely
 from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion, distance_transform_edt
 
-from training.boxes import box_iou, match
+from training.data import box_iou, match
 from training.evaluation.protocols import Divisor, Policy
-from training.rewards import RewardWeights, accuracy_reward, location_reward, quantity_reward
+from training.rl import RewardWeights, accuracy_reward, location_reward, quantity_reward
 
 Scores = dict[str, tuple[float, float]]
 """By the name of a figure: numerator and denominator of one example; a set's figure is sum over sum."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from training.sources.choices import Questions
+from training.datasets import Questions
 
 
 class Divisor(StrEnum):

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from reasoner.query import Task
-from training.evaluation.asking import read_view
-from training.evaluation.evaluating import Evaluation
-from training.evaluation.judging import Result, true_masks, union_of
+from training.data import Problem
+from training.evaluation.evaluate import Evaluation
 from training.evaluation.metrics import boundary
-from training.evaluation.report_files import figure_rows
-from training.examples import Problem
+from training.evaluation.predict import read_view
+from training.evaluation.report_tables import figure_rows
+from training.evaluation.scoring import Result, true_masks, union_of
 
 MAX_SIDE = 512
 """Longer side of an embedded picture, pixels; larger ones are shrunk."""

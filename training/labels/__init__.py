@@ -1,1 +1,5 @@
-"""Labelled images: one reader per label format, and the tiles and examples cut from what they read."""
+"""Labelled photographs and a user's own labels, read and cut into tiles."""
+
+from lazy_loader import attach_stub
+
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import shapely
 
-from tiling.polygons import parts_of, valid_polygons
-from training.errors import DatasetError
-from training.examples import Problem
-from training.labels.gathering import Gathering
+from tiling.geo import parts_of, valid_polygons
+from training import DatasetError
+from training.data import Problem
+from training.datasets import decode_rle
+from training.labels.class_names import Naming
 from training.labels.images import Channels, load_image
+from training.labels.label_builder import Gathering
 from training.labels.labelled_image import LabelledImage, LabelReading
-from training.labels.masks import hull, outline_of
-from training.labels.naming import Naming
-from training.sources.rle import decode_rle
+from training.labels.raster_mask import hull, outline_of
 
 MAX_BYTES = 512_000_000
 """Largest annotation file that is read."""

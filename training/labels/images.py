@@ -11,17 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from tiling.errors import SceneError
-from tiling.opening import DEFAULT_LIMITS, describe_scene
-from tiling.raw import Area, read_values
-from tiling.scaling import estimate_scaling
-from tiling.scene import Scene
-from tiling.work import work_grid
-from training.errors import DatasetError
+from tiling import Scene, SceneError
+from tiling.geo import work_grid
+from tiling.raster import DEFAULT_LIMITS, Area, describe_scene, estimate_scaling, read_values
+from training import DatasetError
 
 MAX_PIXELS = 200_000_000
 """Largest image held in memory as one; larger scenes must be cut first."""
-PLAIN = (".jpg", ".jpeg", ".png")
+PLAIN: tuple[str, ...] = (".jpg", ".jpeg", ".png")
 """Endings of pictures that have no place on the ground."""
 
 Channels = Mapping[str, str]

@@ -8,7 +8,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from training.examples import Problem
+from training.data import Problem
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,17 +13,15 @@ import shapely
 from numpy.typing import NDArray
 from pyproj.exceptions import ProjError
 
-from tiling.errors import SceneError
-from tiling.opening import describe_scene
-from tiling.placing import to_pixels
-from tiling.polygons import parts_of, valid_polygons
-from tiling.scene import Scene
-from training.errors import DatasetError
-from training.examples import Problem
-from training.labels.gathering import Gathering
+from tiling import Scene, SceneError
+from tiling.geo import parts_of, to_pixels, valid_polygons
+from tiling.raster import describe_scene
+from training import DatasetError
+from training.data import Problem
+from training.labels.class_names import Naming
 from training.labels.images import load_scene
+from training.labels.label_builder import Gathering
 from training.labels.labelled_image import LabelledImage, LabelReading
-from training.labels.naming import Naming
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,4 @@
-"""Reads label rasters: connected pixels of a value are one thing, placed by their georeference.
-
-Knows no other format.
-"""
+"""Label rasters and masks: connected pixels of one value are one object, placed by their georeference."""
 
 from pathlib import Path
 
@@ -11,19 +8,40 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from shapely.affinity import translate
 
-from tiling.errors import SceneError
-from tiling.opening import DEFAULT_LIMITS, describe_scene
-from tiling.placing import to_pixels, to_world
-from tiling.polygons import parts_of
-from tiling.raw import Area, read_values
-from tiling.scene import Scene
-from training.errors import DatasetError
-from training.examples import Problem
-from training.labels.gathering import Gathering
+from tiling import Scene, SceneError
+from tiling.geo import parts_of, to_pixels, to_world
+from tiling.merge import outlines
+from tiling.raster import DEFAULT_LIMITS, Area, describe_scene, read_values
+from training import DatasetError
+from training.data import Problem
+from training.labels.class_names import Naming
 from training.labels.images import load_scene
+from training.labels.label_builder import Gathering
 from training.labels.labelled_image import LabelReading
-from training.labels.masks import outline_of
-from training.labels.naming import Naming
+
+
+def hull(mask: NDArray[np.bool_]) -> tuple[int, int, int, int] | None:
+    """Box x0, y0, x1, y1, half-open, of what is True in (height, width); None where nothing is."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not rows.size:
+        return None
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
+def outline_of(mask: NDArray[np.bool_], box: tuple[int, int, int, int]) -> shapely.Polygon:
+    """Outline of a mask's biggest piece, image pixels; the box itself where the mask is a pixel or two.
+
+    Args:
+        mask: (height, width).
+        box: Hull of the mask.
+    """
+    x0, y0, x1, y1 = box
+    part = np.pad(mask[y0:y1, x0:x1], 1).astype(np.float32)
+    pieces = outlines(part, min_area_px=0.0)
+    if not pieces or pieces[0].area < 1:
+        return shapely.box(*box)
+    return translate(pieces[0], x0 - 1, y0 - 1)
+
 
 MIN_PIXELS = 4
 """Fewer connected pixels are no thing."""

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
-from training.errors import DatasetError
-from training.examples import Problem
-from training.labels.gathering import Gathering
+from training import DatasetError
+from training.data import Problem
+from training.labels.class_names import Naming
 from training.labels.images import load_image
+from training.labels.label_builder import Gathering
 from training.labels.labelled_image import LabelledImage, LabelReading
-from training.labels.naming import Naming
 
 MAX_BYTES = 16_000_000
 """Largest annotation file that is parsed."""

@@ -8,9 +8,9 @@ import shapely
 from numpy.typing import NDArray
 from PIL import Image
 
-from tiling.burning import burn
-from tiling.placing import moved
-from tiling.scene import Transform
+from tiling import Transform
+from tiling.geo import moved
+from tiling.raster import burn
 
 TURNS = 8
 """Symmetries of the square: four quarter turns, plain or mirrored."""

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from training.errors import DatasetError
-from training.examples import Problem
-from training.labels.gathering import Gathering
+from training import DatasetError
+from training.data import Problem
+from training.labels.class_names import Naming
 from training.labels.images import load_image
+from training.labels.label_builder import Gathering
 from training.labels.labelled_image import LabelledImage, LabelReading
-from training.labels.naming import Naming
 
 
 def read_yolo(images: Sequence[Path], names: Path, *, naming: Naming) -> LabelReading:

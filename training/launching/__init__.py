@@ -1,1 +1,5 @@
-"""How a training runs: steps, workers, checkpoints and logs, in this process or on Ray Train."""
+"""Driving a training: in this process or on Ray Train, with checkpoints and logs."""
+
+from lazy_loader import attach_stub
+
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

@@ -15,10 +15,8 @@ from typing import Any
 
 import pyarrow.fs
 
-from tiling.buckets import filesystem, is_local
-from tiling.patience import explained
-from tiling.storage import full_address, local_path
-from training.errors import LaunchError
+from tiling.storage import explained, filesystem, full_address, is_local, local_path
+from training import LaunchError
 
 REPORT = "report.json"
 """In every checkpoint: the steps done and the figures of the last of them."""

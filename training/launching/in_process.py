@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
-from training.errors import LaunchError
+from training import LaunchError
 from training.launching.checkpoints import (
     at_hand,
     copy_folder,
@@ -15,8 +15,8 @@ from training.launching.checkpoints import (
     point_at,
     remove_folder,
 )
-from training.launching.finishing import claim, finish, finished
-from training.launching.parallel import World
+from training.launching.distributed import World
+from training.launching.finalize import claim, finish, finished
 from training.launching.reporter import Reporter
 from training.launching.worker import Launch, Loop, Outcome, Worker
 

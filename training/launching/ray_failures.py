@@ -7,9 +7,9 @@ import ray
 from ray.exceptions import RayError
 from ray.train import UserCallback
 
-from training.errors import LaunchError
+from training import LaunchError
 from training.launching.checkpoints import StorageError
-from training.launching.following import say
+from training.launching.tail_files import say
 
 FINAL = (
     ValueError,

@@ -17,19 +17,16 @@ import ray.train
 import ray.train.torch
 from ray.exceptions import RayError
 
-from tiling.buckets import is_local
-from tiling.storage import local_path
-from training.errors import LaunchError
+from tiling.storage import is_local, local_path
+from training import LaunchError
 from training.launching.checkpoints import Found, arrow_storage, folder_name, joined, newest, point_at
-from training.launching.finishing import claim, finish, finished
-from training.launching.following import following
-from training.launching.parallel import World
+from training.launching.distributed import World
+from training.launching.finalize import claim, finish, finished
 from training.launching.ray_failures import Watch, sentence, worst
 from training.launching.ray_session import connected, interruptible, share
 from training.launching.reporter import LOG, Reporter
+from training.launching.tail_files import following
 from training.launching.worker import Launch, Loop, Outcome, Worker
-
-__all__ = ["Launch", "Outcome", "launch", "prepared"]
 
 Trainer = TypeVar("Trainer")
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import ray
 
-from training.errors import LaunchError
+from training import LaunchError
 from training.launching.ray_failures import sentence
 from training.launching.worker import Launch
 

@@ -5,11 +5,10 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tiling.buckets import is_local
-from tiling.storage import local_path
+from tiling.storage import is_local, local_path
 from training.launching.checkpoints import copy_folder, joined, list_files, write_checkpoint_report
+from training.launching.distributed import World
 from training.launching.metrics_log import MetricsLog
-from training.launching.parallel import World
 
 Keep = Callable[[int, Mapping[str, float], Path], None]
 """Stores the checkpoint in a folder; on other processes than 0 it only meets them."""

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from training.errors import LaunchError
-from training.launching.parallel import World
+from training import LaunchError
+from training.launching.distributed import World
 
 Report = Callable[[int, Mapping[str, float], Path | None], None]
 """Told (steps done, figures, checkpoint folder or None)."""

@@ -1,1 +1,5 @@
-"""How the practice world looks: things, ground and clutter painted into scenes with exact truth."""
+"""The practice world: drawn scenes with exact truth."""
+
+from lazy_loader import attach_stub
+
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

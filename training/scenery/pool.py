@@ -13,8 +13,9 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from training.scenery.world import draw_scene
-from training.tiles import NAMES, SceneRaster, scene_raster
+from tiling.raster import burn
+from training.data import NAMES, SceneRaster
+from training.scenery.world import PracticeScene, draw_scene
 
 IMPORTS = (ast.Import, ast.ImportFrom)
 PAINTERS = ("drawing", "ground", "layout", "shapes", "strips", "world")
@@ -88,3 +89,12 @@ def _draw(recipe: PoolRecipe, number: int, folder: Path) -> None:
 def _opened(folder: Path) -> SceneRaster:
     pixels, labels = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("pixels", "labels"))
     return SceneRaster(pixels, labels, np.load(folder / "kinds.npy"))
+
+
+def scene_raster(scene: PracticeScene) -> SceneRaster:
+    """Burn a practice scene's things into labels."""
+    _, height, width = scene.pixels.shape
+    kinds = [-1, *(NAMES.index(thing.kind) for thing in scene.things)]
+    labels = burn([thing.polygon for thing in scene.things], height=height, width=width)
+    pixels = np.ascontiguousarray(scene.pixels.transpose(1, 2, 0))
+    return SceneRaster(pixels, labels, np.array(kinds, np.int16))

@@ -13,7 +13,7 @@ import shapely
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from training.errors import PracticeError
+from training import PracticeError
 from training.scenery import drawing, ground
 from training.scenery.drawing import Floats
 from training.scenery.layout import Standing, lay_out

@@ -1,1 +1,5 @@
-"""What a training would take, said before it starts: parameters, memory, steps, one prompt."""
+"""What a training would take, without weights or GPU."""
+
+from lazy_loader import attach_stub
+
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from huggingface_hub import try_to_load_from_cache
 
 from reasoner.errors import ModelError
-from reasoner.finding import Role, find_model, read_json
-from training.errors import RecipeError
+from reasoner.model_files import Role, find_model, read_json
+from training import RecipeError
 
 if TYPE_CHECKING:
     from torch import nn

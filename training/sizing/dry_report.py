@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from training.sizing.batches import Batches
+from training.rl import Batches
 from training.sizing.footprint import GB, GPU_BYTES, Footprint
 
 

@@ -9,8 +9,8 @@ from typer.testing import CliRunner, Result
 
 from reasoner.errors import ModelError
 from training.errors import DatasetError
-from training.evaluation.eval_cli import evaluate_command
-from training.practice import write_practice
+from training.evaluation.cli import evaluate_command
+from training.scenery.practice import write_practice
 
 app = typer.Typer()
 app.command()(evaluate_command)

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from reasoner.answer import Parse
 from reasoner.query import Task
 from tests.training.scripted import CountingSegmenter, ScriptedReasoner, example, picture, says
-from training.evaluation.evaluating import Evaluation, compare, evaluate
-from training.evaluation.judging import PackedMask
+from training.data.examples import ArrayShapes, Example
+from training.evaluation.evaluate import Evaluation, compare, evaluate
 from training.evaluation.protocols import Protocol
-from training.examples import ArrayShapes, Example
+from training.evaluation.scoring import PackedMask
 
 BOX = (4, 4, 24, 14)
 HALF = (4, 4, 14, 14)

@@ -9,9 +9,9 @@ import pytest
 
 from tests.training.scripted import CountingSegmenter, ScriptedReasoner, example, picture, says
 from training.errors import DatasetError
-from training.evaluation.evaluating import Evaluation, compare, evaluate
-from training.evaluation.report_files import difference_table, full, markdown, read_records, summary
+from training.evaluation.evaluate import Evaluation, compare, evaluate
 from training.evaluation.report_pages import choose, page, worth
+from training.evaluation.report_tables import difference_table, full, markdown, read_records, summary
 
 EVIL = '<script>alert("x")</script> & "quotes"'
 BOX = (4, 4, 24, 14)

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from pyproj import Transformer
 
 from training.errors import DatasetError
+from training.labels.class_names import Naming, one_kind
 from training.labels.labelled_image import LabelledImage
-from training.labels.naming import Naming, one_kind
 from training.labels.polygons import read_polygons
 from training.labels.raster_mask import read_raster_mask
 

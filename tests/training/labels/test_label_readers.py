@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from training.errors import DatasetError
+from training.labels.class_names import Naming, one_kind
 from training.labels.coco import read_coco
 from training.labels.labelled_image import LabelReading
-from training.labels.naming import Naming, one_kind
 from training.labels.points import read_points
 from training.labels.voc import read_voc
 from training.labels.yolo import read_yolo

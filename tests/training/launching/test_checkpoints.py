@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from tests.training.toy import Toy
-from tiling.buckets import filesystem
+from tiling.storage.s3 import filesystem
 from training.errors import LaunchError, RecipeError
 from training.launching import checkpoints
 from training.launching.checkpoints import (
@@ -24,10 +24,9 @@ from training.launching.checkpoints import (
     read_json,
     write_json,
 )
+from training.launching.distributed import World
 from training.launching.in_process import run_here
-from training.launching.parallel import World
-from training.launching.stage import write_checkpoint
-from training.launching.stage_loop import stage_loop
+from training.launching.stage import stage_loop, write_checkpoint
 from training.launching.worker import Launch
 
 LOOP = stage_loop(Toy, save_every=2)

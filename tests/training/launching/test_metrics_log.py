@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from training.launching.curves import smoothed
-from training.launching.metrics_log import CSV, CURVE, EVENTS, PARQUET, MetricsLog, read_log
+from training.launching.metrics_log import CSV, CURVE, EVENTS, PARQUET, MetricsLog, read_log, smoothed
 
 
 def log_of(folder: Path, *, every: int = 50) -> tuple[MetricsLog, io.StringIO]:

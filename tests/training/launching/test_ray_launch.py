@@ -14,8 +14,9 @@ from training.launching.checkpoints import folders
 from training.launching.in_process import run_here
 from training.launching.metrics_log import read_log
 from training.launching.ray_failures import sentence, worst
-from training.launching.ray_launch import Launch, Outcome, launch, prepared
-from training.launching.stage_loop import stage_loop
+from training.launching.ray_launch import launch, prepared
+from training.launching.stage import stage_loop
+from training.launching.worker import Launch, Outcome
 
 STEPS = 7
 LOOP = stage_loop(Toy, save_every=2)

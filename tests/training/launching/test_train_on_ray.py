@@ -13,10 +13,10 @@ from tests.training.tiny import GRPO, SFT
 from training.launching.in_process import run_here
 from training.launching.metrics_log import read_log
 from training.launching.ray_launch import launch
-from training.launching.ray_parts import parts_on_ray
-from training.launching.stage_loop import stage_loop
+from training.launching.stage import stage_loop
 from training.launching.worker import Launch
-from training.loops import GrpoLoop, config_of, sft_stage
+from training.rl.ray_masks import parts_on_ray
+from training.trainers import GrpoLoop, config_of, sft_stage
 
 pytestmark = pytest.mark.ray
 

@@ -8,8 +8,8 @@ import torch
 from transformers import PreTrainedModel
 
 from training.errors import RecipeError
-from training.grpo_recipe import LoraRecipe
-from training.lora import lora_config, targeted, with_lora
+from training.rl.grpo_recipe import LoraRecipe
+from training.rl.lora import lora_config, targeted, with_lora
 from training.sizing.architectures import (
     build_on_meta,
     config_file,

@@ -15,14 +15,14 @@ import training
 from reasoner.errors import ModelError
 from reasoner.profiles import QWEN3_VL, REMOTEREASONER, THINK2SEG
 from reasoner.query import Query, Task
+from training.data.examples import ArrayPicture, Example, FilePicture, Problem, Reading
+from training.datasets.open import read_examples
 from training.errors import DatasetError, RecipeError
-from training.examples import ArrayPicture, Example, FilePicture, Problem, Reading
-from training.grpo_recipe import GrpoRecipe, LoraRecipe
+from training.rl.batches import Batches
+from training.rl.grpo_recipe import GrpoRecipe, LoraRecipe
 from training.sizing.architectures import config_file
-from training.sizing.batches import Batches
-from training.sizing.dry_run import DryRunRequest, dry_run, request_of
+from training.sizing.dry import DryRunRequest, dry_run, request_of
 from training.sizing.prompt_text import prompt_text, text_tokens
-from training.sources.open import read_examples
 
 REFERENCE = Path(training.__file__).parent / "recipes" / "remotereasoner-7b-grpo.yaml"
 QUESTION = "Where could a helicopter land?"

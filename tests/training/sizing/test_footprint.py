@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from torch import nn
 from transformers import PreTrainedModel
 
-from training.grpo_recipe import LoraRecipe
-from training.lora import with_lora
+from training.rl.grpo_recipe import LoraRecipe
+from training.rl.lora import with_lora
 from training.sizing.architectures import Dims, Tower, build_on_meta, dims_of
 from training.sizing.footprint import GB, Footprint, Load, estimate
 

@@ -1,0 +1,168 @@
+"""What people see: progress and tables on stderr, one JSON object on stdout. Decides nothing."""
+
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from pipelines import ChunkDone, DemoReport, Event, Listener, MergeMoved, MergeStarted, RunStarted
+from pipelines.results import StatusReport
+
+STDERR = Console(stderr=True)
+LINE_S = 30.0
+"""Between two lines of progress in a log."""
+
+
+def say(text: str) -> None:
+    """A line for people, on stderr."""
+    STDERR.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def say_json(value: Mapping[str, object]) -> None:
+    """The one JSON object of a command, on stdout."""
+    sys.stdout.write(json.dumps(value) + "\n")
+    sys.stdout.flush()
+
+
+def say_table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """A table for people, on stderr."""
+    table = Table(title=title, title_justify="left")
+    for index, name in enumerate(header):
+        table.add_column(name, justify="left" if index == 0 else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*(f"{value:.6g}" if isinstance(value, float) else str(value) for value in row))
+    STDERR.print(table)
+
+
+def say_facts(title: str, facts: Mapping[str, object], *, as_json: bool) -> None:
+    """What a command found, as one JSON object or as a table."""
+    if as_json:
+        say_json(facts)
+    else:
+        say_table(title, ("what", "value"), list(facts.items()))
+
+
+def say_status(report: StatusReport) -> None:
+    """How far a run is, for people."""
+    plain = {name: value for name, value in asdict(report).items() if not isinstance(value, Mapping)}
+    say_table("status", ("what", "value"), list(plain.items()))
+    rows = [(item.text, f"{item.tiles_done} of {item.tiles}") for item in report.questions.values()]
+    say_table("questions", ("question", "tiles"), rows)
+    if report.failures:
+        say_table(f"failures in {report.files_read} files", ("reason", "rows"), list(report.failures.items()))
+
+
+def demo_facts(report: DemoReport) -> dict[str, object]:
+    """The demo's report as JSON values."""
+    scores = {
+        text: {**asdict(score), "precision": score.precision, "recall": score.recall, "f1": score.f1}
+        for text, score in report.scores.items()
+    }
+    return {**asdict(report.run), "scores": scores, "objects_files": list(report.objects), "map": report.map}
+
+
+def say_demo(report: DemoReport) -> None:
+    """The demo's report for people."""
+    header = ("question", "true", "found", "right", "precision", "recall", "F1")
+    rows = [
+        (
+            text,
+            score.true,
+            score.found,
+            score.right,
+            *(f"{x:.2f}" for x in (score.precision, score.recall, score.f1)),
+        )
+        for text, score in report.scores.items()
+    ]
+    say_table("found against the truth (IoU 0.5)", header, rows)
+    for name in report.objects:
+        say(f"GeoParquet   {name}")
+    say(f"map          {report.map}")
+    out = report.run.out
+    say(
+        "DuckDB       SELECT query, count(*), sum(area_m2) "
+        f"FROM read_parquet('{out}/objects/*/*/*.parquet', hive_partitioning=false) GROUP BY 1"
+    )
+    say(f"next         {report.next}")
+
+
+@contextmanager
+def progress_bar() -> Iterator[Listener]:
+    """A listener that draws a bar of tiles from the first event to the end of the block.
+
+    Where nobody watches a terminal, as in a job's log, it says a line now and then instead.
+    """
+    if not STDERR.is_terminal:
+        yield _LineListener()
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    progress = Progress(*columns, console=STDERR, transient=True)
+    listener = _BarListener(progress)
+    try:
+        yield listener
+    finally:
+        listener.close()
+
+
+class _LineListener:
+    """Turns events into a line now and then."""
+
+    def __init__(self) -> None:
+        self._said = time.monotonic()
+        self._done = self._total = 0
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, RunStarted):
+            self._total = event.n_pending_tiles
+        elif isinstance(event, MergeStarted) and self._total:
+            self._say(f"merging {event.n_scenes} scenes")
+        elif isinstance(event, MergeMoved):
+            self._say(f"{event.doing}: {event.done} of {event.total}")
+        elif isinstance(event, ChunkDone):
+            self._done += event.n_tiles
+            self._say(f"{self._done} of {self._total} tiles")
+
+    def _say(self, text: str) -> None:
+        if time.monotonic() - self._said > LINE_S:
+            say(text)
+            self._said = time.monotonic()
+
+
+class _BarListener:
+    """Turns events into the movement of one bar."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._bar: TaskID | None = None
+        self._statuses: Counter[str] = Counter()
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, RunStarted):
+            self._start(event)
+        elif isinstance(event, ChunkDone) and self._bar is not None:
+            self._statuses.update(event.statuses)
+            said = ", ".join(f"{count} {status}" for status, count in sorted(self._statuses.items()))
+            self._progress.update(self._bar, advance=event.n_tiles, description=f"tiles ({said})")
+        elif isinstance(event, MergeStarted) and self._bar is not None:
+            self._progress.update(self._bar, description=f"merging {event.n_scenes} scenes")
+        elif isinstance(event, MergeMoved) and self._bar is not None:
+            self._progress.update(self._bar, description=event.doing, completed=event.done, total=event.total)
+
+    def close(self) -> None:
+        """Take the bar away, if it was ever drawn; a refused request leaves no empty line."""
+        if self._bar is not None:
+            self._progress.stop()
+
+    def _start(self, event: RunStarted) -> None:
+        done = event.n_chunks - event.n_pending
+        if done:
+            say(f"resuming: {done} of {event.n_chunks} chunks are done")
+        self._progress.start()
+        self._bar = self._progress.add_task("loading models", total=event.n_pending_tiles)

@@ -1,0 +1,16 @@
+from .executor import Drive as Drive
+from .executor import Telling as Telling
+from .executor import in_turn as in_turn
+from .executor import run_chunks_here as run_chunks_here
+from .package import cluster_config as cluster_config
+from .package import command_line as command_line
+from .package import is_here as is_here
+from .package import local_parts as local_parts
+from .package import pack as pack
+from .ray_chunks import run_chunks_on_ray as run_chunks_on_ray
+from .ray_cluster import check_room as check_room
+from .ray_executor import Spread as Spread
+from .resources import wanted_cluster as wanted_cluster
+from .submit import JobLog as JobLog
+from .submit import follow_job as follow_job
+from .submit import submit_job as submit_job

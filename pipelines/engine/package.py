@@ -1,0 +1,138 @@
+"""A job and the code that does it as one folder, for a cluster that has the dependencies. Knows no Ray."""
+
+import os
+import shutil
+from collections.abc import Sequence
+from glob import escape
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import yaml
+
+from pipelines import RequestError
+from pipelines.plan import PREFIX, Engine, JobConfig, package_version
+from tiling.storage import is_local, local_path
+
+PACKAGES = ("pipelines", "reasoner", "tiling", "training")
+"""Our own code; the embedded models and the recipes are files in it."""
+
+JOB_FILE = "job.yaml"
+COMMAND = ("python", "-m", "pipelines", "run", "--job", JOB_FILE, "--json")
+"""What runs in the folder. The request stands in the file: all who see the cluster see its command lines."""
+
+BUILT_IN = ("nano", "null")
+"""Models that every copy of the code has."""
+
+_LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc", ".*", "*.egg-info")
+
+
+def cluster_config(config: JobConfig) -> JobConfig:
+    """The request as a cluster's driver takes it: local paths made absolute, and the cluster it runs on.
+
+    Raises:
+        RequestError: the request asks for a plain loop, which would leave the cluster idle.
+    """
+    if config.engine is Engine.LOOP:
+        raise RequestError("engine", "a loop uses no cluster", "leave --engine out, or use run")
+    moved = {
+        "scenes": tuple(_moved_scene(scene) for scene in config.scenes),
+        "out": _moved(config.out),
+        "reasoner": _moved_model(config.reasoner),
+        "segmenter": _moved_model(config.segmenter),
+        "address": "auto",
+    }
+    return config.model_copy(update=moved)
+
+
+def local_parts(config: JobConfig) -> list[str]:
+    """Local paths in a request, as `field: path`; every node of the cluster must see the same files there."""
+    scenes = [path for scene in config.scenes for path in _files(scene) if is_local(path)]
+    models = [("reasoner", config.reasoner), ("segmenter", config.segmenter)]
+    paths = [("scenes", path) for path in scenes] + ([("out", config.out)] if is_local(config.out) else [])
+    paths += [(field, name) for field, name in models if _local_model(name)]
+    return [f"{field}: {path}" for field, path in paths]
+
+
+def is_here(address: str) -> bool:
+    """Whether a dashboard's address is this very machine, whose files the cluster then sees."""
+    host = urlsplit(address if "://" in address else f"//{address}").hostname or ""
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+def pack(folder: Path, config: JobConfig) -> None:
+    """Write code, version and job into an empty folder that can be the working directory of a Ray job.
+
+    Args:
+        folder: an empty folder.
+        config: the request, as the cluster takes it.
+
+    Raises:
+        RequestError: the file of the area of interest is not there.
+    """
+    for name in PACKAGES:
+        shutil.copytree(_home(name), folder / name, ignore=_LEFT_OUT)
+    about = folder / f"remotereasoner-{package_version()}.dist-info"
+    about.mkdir()
+    # Makes the version that is written into results this code's, whatever the cluster has installed.
+    metadata = f"Metadata-Version: 2.1\nName: remotereasoner\nVersion: {package_version()}\n"
+    (about / "METADATA").write_text(metadata, encoding="utf-8")
+    brought = config.model_copy(update={"aoi": _brought(folder, config.aoi)})
+    fields = yaml.safe_dump(brought.model_dump(mode="json", exclude_defaults=True), allow_unicode=True)
+    (folder / JOB_FILE).write_text(fields, encoding="utf-8")
+
+
+def command_line(*, overwrite: bool) -> str:
+    """What the cluster is to run in the folder."""
+    return " ".join([*COMMAND, *(["--overwrite"] if overwrite else [])])
+
+
+def _brought(folder: Path, aoi: str | None) -> str | None:
+    """Take a local file of the area along, with what lies beside it under its name (as shapefiles have).
+
+    Raises:
+        RequestError: there is no such file.
+    """
+    if aoi is None or not is_local(aoi):
+        return aoi
+    path = Path(local_path(aoi))
+    if not path.is_file():
+        raise RequestError("aoi", f"{aoi} is not there", "name a vector file")
+    (folder / "aoi").mkdir()
+    for part in path.parent.glob(f"{escape(path.stem)}.*"):
+        shutil.copy(part, folder / "aoi")
+    return f"aoi/{path.name}"
+
+
+def _home(package: str) -> Path:
+    spec = find_spec(package)
+    assert spec is not None
+    assert spec.submodule_search_locations
+    return Path(next(iter(spec.submodule_search_locations)))
+
+
+def _files(scene: str | dict[str, str]) -> Sequence[str]:
+    return list(scene.values()) if isinstance(scene, dict) else [scene]
+
+
+def _moved(path: str) -> str:
+    return local_path(path) if is_local(path) else path
+
+
+def _moved_scene(scene: str | dict[str, str]) -> str | dict[str, str]:
+    if isinstance(scene, dict):
+        return {role: _moved(path) for role, path in scene.items()}
+    return _moved(scene)
+
+
+def _moved_model(name: str) -> str:
+    if name.startswith(PREFIX):
+        return PREFIX + _moved(name.removeprefix(PREFIX))
+    return local_path(name) if _local_model(name) else name
+
+
+def _local_model(name: str) -> bool:
+    """Whether a model is a file or folder of this machine, rather than a hub id or a server."""
+    if name.startswith(PREFIX):
+        return is_local(name.removeprefix(PREFIX))
+    return name not in BUILT_IN and "://" not in name and os.path.exists(name)

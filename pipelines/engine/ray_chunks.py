@@ -1,0 +1,225 @@
+"""Chunks on Ray: reads and commits as tasks, models in a pool of actors, a bounded number under way.
+
+Plain tasks and actors: Ray Data's streaming executor was seen to start its actors and then never a read, with
+every core free, when the actors' share of a small machine left little for the reads.
+"""
+
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import ray
+from ray.exceptions import RayError, RayTaskError
+
+from pipelines import ChunkDone
+from pipelines.engine.ray_cluster import IO_CPUS, connect, room
+from pipelines.engine.ray_executor import Lending, lent_to
+from pipelines.engine.ray_pool import ActorPool, Slot
+from pipelines.engine.resources import Cluster
+from pipelines.inference import (
+    ChunkAnswers,
+    ChunkRead,
+    ChunkTask,
+    CommitStep,
+    InferStep,
+    Pending,
+    ReadStep,
+    failed_chunk,
+)
+from pipelines.plan import ModelRecipe
+
+STREAMED_TRIES = 2
+"""Tries of a chunk among others. One whose worker dies each time is then tried alone, so that it takes no
+neighbour with it, and after that its tiles are recorded as failed."""
+
+NODES_LOST = 10
+"""Times a chunk may lose its node before that counts as the chunk's doing too."""
+
+IO_RETRIES = 3
+"""Further tries of a read or a commit whose worker died."""
+
+LOOK_S = 5.0
+"""Between two looks at the cluster's nodes: lost ones, and new ones to be used."""
+
+
+def run_chunks_on_ray(
+    pending: Sequence[Pending],
+    *,
+    read: ReadStep,
+    recipe: ModelRecipe,
+    commit: CommitStep,
+    cluster: Cluster,
+) -> Iterator[ChunkDone]:
+    """Do the pending chunks on Ray; an event per committed chunk, in the order they finish.
+
+    Raises:
+        RequestError: no such cluster, or it has not what the workers need.
+        ModelError: a model cannot be loaded.
+        OSError: the storage refuses.
+        ray.exceptions.RayError: the cluster fails.
+    """
+    if not pending:
+        return
+    connect(cluster.address)
+    pool, lent = ActorPool(cluster), lent_to(cluster.address)
+    steps = (read, partial(InferStep, recipe), commit)
+    line = _Line(*(ray.put(Lending(step, lent)) for step in steps))
+    left: Sequence[Pending] = pending
+    try:
+        for _ in range(STREAMED_TRIES):
+            left = yield from _Stream(left, line, pool).run()
+        for chunk in left:
+            if (yield from _Stream([chunk], line, pool).run()):
+                yield ray.get(_give_up.remote(line.commit, chunk))
+    finally:
+        pool.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """The three steps of a chunk, chained without passing through this process."""
+
+    read: "ray.ObjectRef[Any]"
+    make: "ray.ObjectRef[Any]"
+    commit: "ray.ObjectRef[Any]"
+
+    def ready(self, slot: Slot) -> "ray.ObjectRef[str]":
+        """Done when the actor, restarted if need be, has its models loaded; the id of its node."""
+        loaded: ray.ObjectRef[str] = slot.actor.load.options(max_task_retries=-1).remote([self.make])
+        return loaded
+
+    def send(self, chunk: Pending, slot: Slot) -> "ray.ObjectRef[ChunkDone]":
+        image = _read_one.remote(self.read, chunk)
+        answers = slot.actor.answer.remote([self.make], image)
+        done: ray.ObjectRef[ChunkDone] = _commit_one.remote(self.commit, answers)
+        return done
+
+
+@dataclass(slots=True)
+class _UnderWay:
+    """A call that is not finished: a chunk's line, or a slot's actor getting its models ready."""
+
+    slot: Slot
+    """The slot it occupies."""
+    chunk: Pending | None = None
+    """What its line does; None while an actor gets ready."""
+    suspect: Pending | None = None
+    """What the actor was doing when it died, until it is known whether its node died too."""
+
+
+class _Stream:
+    """One pass over some chunks, one for each slot of an actor at a time.
+
+    A slot is used as soon as its actor has loaded its models, and after a death once they are loaded again.
+    """
+
+    def __init__(self, chunks: Sequence[Pending], line: _Line, pool: ActorPool) -> None:
+        self._waiting = deque(chunks)
+        self._line = line
+        self._pool = pool
+        self._free: list[Slot] = []
+        self._busy = Counter[int]()
+        self._died: list[Pending] = []
+        self._lost: dict[str, int] = {}
+        self._under_way: dict[ray.ObjectRef[Any], _UnderWay] = {}
+
+    def run(self) -> Generator[ChunkDone, None, list[Pending]]:
+        """Do the chunks; returns those whose worker died."""
+        self._look()
+        looked = time.monotonic()
+        while self._open():
+            while self._waiting and self._free:
+                self._send(self._waiting.popleft())
+            done, _ = ray.wait(list(self._under_way), num_returns=1, timeout=LOOK_S)
+            for ref in done:
+                event = self._finish(self._under_way.pop(ref), ref)
+                if event is not None:
+                    yield event
+            if time.monotonic() - looked > LOOK_S:
+                self._look()
+                looked = time.monotonic()
+        return self._died
+
+    def _open(self) -> bool:
+        return bool(self._waiting) or any(item.chunk or item.suspect for item in self._under_way.values())
+
+    def _send(self, chunk: Pending) -> None:
+        """Give a chunk to the actor that has least to do."""
+        slot = min(self._free, key=lambda slot: self._busy[slot.number])
+        self._free.remove(slot)
+        self._busy[slot.number] += 1
+        self._under_way[self._line.send(chunk, slot)] = _UnderWay(slot, chunk=chunk)
+
+    def _look(self) -> None:
+        """Use what joined the cluster, and take back what was at a node that left it."""
+        for slot in self._pool.grown(len(self._waiting), known=self._known()):
+            self._under_way[self._line.ready(slot)] = _UnderWay(slot)
+        suspects = [item for item in self._under_way.values() if item.suspect]
+        alive = {node.node_id for node in room().nodes} if suspects else set()
+        for item in suspects:
+            if item.slot.node_id not in alive:
+                self._judge(item, node_lost=True)
+
+    def _known(self) -> set[Slot]:
+        return {*self._free, *(item.slot for item in self._under_way.values())}
+
+    def _finish(self, item: _UnderWay, ref: "ray.ObjectRef[Any]") -> ChunkDone | None:
+        """What came of a call: a committed chunk, or None where a worker died or only models were loaded."""
+        found = _outcome(ref)
+        self._busy[item.slot.number] -= item.chunk is not None
+        if isinstance(found, ChunkDone):
+            self._free.append(item.slot)
+            return found
+        if found is None:
+            self._under_way[self._line.ready(item.slot)] = _UnderWay(
+                item.slot, suspect=item.chunk or item.suspect
+            )
+            return None
+        if item.suspect:
+            self._judge(item, node_lost=item.slot.node_id not in {node.node_id for node in room().nodes})
+        item.slot.node_id = found
+        self._free.append(item.slot)
+        return None
+
+    def _judge(self, item: _UnderWay, *, node_lost: bool) -> None:
+        """Give a chunk back whose node was lost; one whose worker died alone may have killed it."""
+        assert item.suspect is not None
+        key = item.suspect.ref.chunk_id
+        self._lost[key] = self._lost.get(key, 0) + node_lost
+        if node_lost and self._lost[key] <= NODES_LOST:
+            self._waiting.appendleft(item.suspect)
+        else:
+            self._died.append(item.suspect)
+        item.suspect = None
+
+
+def _outcome(ref: "ray.ObjectRef[Any]") -> ChunkDone | str | None:
+    """A committed chunk, or the id of the node an actor is ready on, or None where a worker died."""
+    try:
+        found: ChunkDone | str = ray.get(ref)
+    except RayTaskError as error:
+        if not isinstance(error.cause, RayError):
+            raise error.cause from error
+        return None
+    except RayError:
+        return None
+    return found
+
+
+@ray.remote(num_cpus=IO_CPUS, max_retries=IO_RETRIES, scheduling_strategy="SPREAD")
+def _read_one(read: Callable[[ChunkTask], ChunkRead], chunk: Pending) -> ChunkRead:
+    return read(chunk.task())
+
+
+@ray.remote(num_cpus=IO_CPUS, max_retries=IO_RETRIES)
+def _commit_one(commit: Callable[[ChunkAnswers], ChunkDone], answers: ChunkAnswers) -> ChunkDone:
+    return commit(answers)
+
+
+@ray.remote(num_cpus=IO_CPUS, max_retries=IO_RETRIES)
+def _give_up(commit: Callable[[ChunkAnswers], ChunkDone], chunk: Pending) -> ChunkDone:
+    reason = f"the worker died {STREAMED_TRIES + 1} times on this chunk, the last time with nothing beside it"
+    return commit(failed_chunk(chunk.task(), reason))

@@ -1,0 +1,221 @@
+"""Jobs on a Ray cluster from outside of it: submit, follow the log, and say how it ended."""
+
+import asyncio
+import json
+import os
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import aiohttp
+from ray.exceptions import AuthenticationError
+from ray.job_submission import JobStatus, JobSubmissionClient
+
+from pipelines import OTHER, ClusterError, RequestError
+
+ERRORS = ("error: ", "incomplete: ")
+"""How a command's last sentence begins when it gives up."""
+
+
+class JobLog:
+    """Takes a log piece by piece and gives whole lines to a listener, the command's report apart."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._rest = ""
+        self._last = ""
+        self._error = ""
+        self._report: Mapping[str, object] = {}
+
+    def take(self, piece: str) -> None:
+        """Take the next piece, which may end inside a line."""
+        *lines, self._rest = (self._rest + piece).split("\n")
+        for line in lines:
+            self._line(line)
+
+    def close(self) -> None:
+        """Take what is left as the last line."""
+        self.take("\n")
+
+    @property
+    def report(self) -> Mapping[str, object]:
+        """The JSON object that the command printed, empty where it printed none."""
+        return self._report
+
+    @property
+    def error(self) -> str:
+        """The last sentence that says what went wrong, else the last line of all."""
+        return self._error or self._last
+
+    def _line(self, line: str) -> None:
+        # A progress bar returns to the line's start; what stands behind the last return is what one sees.
+        shown = line.rstrip("\r").rsplit("\r", 1)[-1].rstrip()
+        if not shown:
+            return
+        report = _report_in(shown)
+        if report is not None:
+            self._report = report
+            return
+        self._last = shown
+        if shown.startswith(ERRORS):
+            self._error = shown.split(": ", 1)[1]
+        self._say(shown)
+
+
+def _report_in(line: str) -> Mapping[str, object] | None:
+    if not line.startswith("{"):
+        return None
+    try:
+        value = json.loads(line)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+PASSED_ON = (
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_DEFAULT_REGION",
+    "AWS_REGION",
+    "AWS_REQUEST_CHECKSUM_CALCULATION",
+    "AWS_RESPONSE_CHECKSUM_VALIDATION",
+    "HF_HUB_OFFLINE",
+)
+"""Settings that say which storage an address means. Keys and tokens are never among them: everyone who sees
+the dashboard reads a job's environment, so the cluster must have its own."""
+
+OVERRIDES = ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS")
+"""Variables that Ray's client puts before the address it is given; they must not send a job elsewhere."""
+
+WAIT_S, WARM_S = 2.0, 60.0
+"""Between two tries, and the longest wait, for a cluster that has just been started."""
+POLL_S = 0.5
+"""Between the end of a log's stream and the question whether the job has ended too."""
+_SECRET = re.compile(r"://[^/@\s]+@")
+
+Say = Callable[[str], None]
+"""Takes pieces of a job's log as they come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a job ended."""
+
+    job: str
+    """Its id."""
+    status: str
+    """succeeded, failed or stopped."""
+    exit_code: int
+    """Exit code of its command; 1 where there is none, because it was stopped or never ran."""
+    message: str
+    """What the cluster says of it."""
+
+
+def submit_job(address: str, folder: Path, command: str, *, metadata: Mapping[str, str]) -> str:
+    """Send a folder to a cluster and start a command in it; the job's id.
+
+    Args:
+        address: of the cluster's dashboard, http://host:8265.
+        folder: becomes the working directory, and goes before installed packages of the same names.
+        command: a shell command.
+        metadata: shown beside the job.
+
+    Raises:
+        RequestError: no cluster answers there.
+        ClusterError: it refuses the job.
+    """
+    environment: dict[str, object] = {
+        "working_dir": str(folder),
+        "env_vars": passed_on(os.environ),
+    }
+    with _said(address):
+        client = _client(address)
+        send = partial(
+            client.submit_job, entrypoint=command, runtime_env=environment, metadata=dict(metadata)
+        )
+        return _when_warm(send)
+
+
+def _when_warm(send: Callable[[], str]) -> str:
+    """Send a job to a cluster that may have been started a moment ago and cannot run it yet."""
+    until = time.monotonic() + WARM_S
+    while True:
+        try:
+            return send()
+        except RuntimeError as error:
+            if "No available agent" not in str(error) or time.monotonic() > until:
+                raise
+            time.sleep(WAIT_S)
+
+
+def follow_job(address: str, job: str, say: Say) -> Ended:
+    """Pass on a job's log until it ends.
+
+    Raises:
+        RequestError: no cluster answers there.
+        ClusterError: the cluster is lost on the way.
+    """
+    with _said(address):
+        client = _client(address)
+        asyncio.run(_tail(client, job, say))
+        details = client.get_job_info(job)
+    code = OTHER if details.driver_exit_code is None else int(details.driver_exit_code)
+    if details.status is not JobStatus.SUCCEEDED and code == 0:
+        code = OTHER
+    return Ended(job, str(details.status).lower(), code, details.message or "")
+
+
+def passed_on(environment: Mapping[str, str]) -> dict[str, str]:
+    """The settings that go with a job; an address that holds a password stays here."""
+    given = {name: environment[name] for name in PASSED_ON if environment.get(name)}
+    return {name: value for name, value in given.items() if not _SECRET.search(value)}
+
+
+def _client(address: str) -> JobSubmissionClient:
+    """A client of the cluster that the address names, whatever Ray's variables say."""
+    kept = {name: os.environ.pop(name) for name in OVERRIDES if name in os.environ}
+    try:
+        return JobSubmissionClient(address)
+    except AuthenticationError as error:
+        raise RequestError(
+            "cluster",
+            f"{address} asks for a token, and the one given here is missing or not its own",
+            "set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN to the cluster's (there: ray get-auth-token)",
+        ) from error
+    except (ConnectionError, ValueError) as error:
+        said = " ".join(str(error).split())
+        raise RequestError(
+            "cluster",
+            f"no Ray cluster answers at {address} ({said:.200})",
+            "give its dashboard: http://host:8265",
+        ) from error
+    finally:
+        os.environ.update(kept)
+
+
+@contextmanager
+def _said(address: str) -> Iterator[None]:
+    """A block in which the cluster's refusals, or its loss, become ClusterError."""
+    try:
+        yield
+    except (RuntimeError, OSError) as error:
+        raise ClusterError(address, f"{' '.join(str(error).split()):.500}") from error
+
+
+async def _tail(client: JobSubmissionClient, job: str, say: Say) -> None:
+    """Pass on the log until the job has ended; a stream that breaks is taken up where it broke."""
+    seen = 0
+    while not client.get_job_status(job).is_terminal():
+        position = 0
+        with suppress(RuntimeError, OSError, aiohttp.ClientError):
+            async for piece in client.tail_job_logs(job):
+                if fresh := piece[max(0, seen - position) :]:
+                    say(fresh)
+                position += len(piece)
+                seen = max(seen, position)
+        await asyncio.sleep(POLL_S)
+    say(client.get_job_logs(job)[seen:])

@@ -1,0 +1,247 @@
+"""From a chunk's pixels to its ledger rows: ask, parse, segment, outline, tile by tile. Writes nothing."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from pipelines.inference.tasks import ChunkAnswers, ChunkRead, ChunkTask
+from pipelines.plan import view_key
+from pipelines.tables import AnswerRow, Status
+from reasoner.answer import Answer, Completion, Masks, Parse, View
+from reasoner.protocols import Reasoner, Segmenter
+from reasoner.query import Query, Task
+from tiling import Tile
+from tiling.geo import WorkGrid, footprint, to_lonlat
+from tiling.merge import Fragment, fragments_of
+from tiling.raster import ChunkImage
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What went wrong in one call."""
+
+    reason: str
+    """Class and message of the exception."""
+
+
+def attempt(call: Callable[[], T]) -> T | Failure:
+    """Result of a call, or what went wrong in it; a failure of one tile must not cost its neighbours."""
+    try:
+        return call()
+    except Exception as error:
+        return Failure(f"{type(error).__name__}: {error}")
+
+
+GROUP = 64
+"""Tiles handed to the reasoner at once; one that makes it fail costs a retry of these, not of the chunk."""
+
+_STATUS = {Parse.OK: Status.OK, Parse.EMPTY: Status.EMPTY, Parse.MALFORMED: Status.MALFORMED}
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkModels:
+    """Both models, loaded."""
+
+    reasoner: Reasoner
+    """Answers questions."""
+    segmenter: Segmenter
+    """Turns boxes into masks."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """A tile that the models see."""
+
+    tile: Tile
+    view: View
+    valid_fraction: float
+    work: WorkGrid
+
+
+def answer_chunk(read: ChunkRead, models: ChunkModels) -> ChunkAnswers:
+    """Rows of every tile and question of a chunk, in the order of the tiles."""
+    shown = _shown_tiles(read)
+    answered = _answer_tiles([item for item in shown if isinstance(item, _Shown)], read.task.queries, models)
+    return _rows_of(read.task, shown, answered)
+
+
+def failed_chunk(task: ChunkTask, reason: str) -> ChunkAnswers:
+    """Rows of a chunk that no worker survives: every tile failed, with the reason."""
+    return _rows_of(task, [_Result(Status.FAILED, reason)] * len(task.chunk.tiles), {})
+
+
+def _rows_of(
+    task: ChunkTask, shown: Sequence["_Shown | _Result"], answered: Mapping[tuple[str, str], "_Result"]
+) -> ChunkAnswers:
+    """Rows by question; a tile that was not shown has the same result for every question."""
+    blank = _blank_rows(task)
+    rows: dict[str, list[AnswerRow]] = {query.id: [] for query in task.queries if query.id in task.open_ids}
+    for tile, item in zip(task.chunk.tiles, shown, strict=True):
+        for query_id, found in rows.items():
+            result = answered[tile.tile_id, query_id] if isinstance(item, _Shown) else item
+            found.append(_filled(replace(blank[tile.tile_id], query_id=query_id), result))
+    return ChunkAnswers(task.chunk_id, task.scene.scene_id, rows)
+
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    """What became of one tile and one question."""
+
+    status: Status
+    problem: str = ""
+    answer: Answer | None = None
+    fragments: tuple[Fragment, ...] = ()
+    seconds: float = 0.0
+
+
+def _shown_tiles(read: ChunkRead) -> list["_Shown | _Result"]:
+    if read.image is None:
+        return [_Result(Status.FAILED, read.problem) for _ in read.task.chunk.tiles]
+    return [_shown(tile, read.image, read.task) for tile in read.task.chunk.tiles]
+
+
+def _shown(tile: Tile, image: ChunkImage, task: ChunkTask) -> "_Shown | _Result":
+    if tile.tile_id in image.failed:
+        return _Result(Status.FAILED, image.failed[tile.tile_id])
+    pixels, valid = image.tile(tile)
+    if not valid.any():
+        return _Result(Status.NODATA)
+    view = View(pixels, view_key(task.scene.scene_id, tile.window))
+    return _Shown(tile, view, float(valid.mean()), task.work)
+
+
+def _answer_tiles(
+    shown: Sequence[_Shown], queries: Sequence[Query], models: ChunkModels
+) -> dict[tuple[str, str], _Result]:
+    results: dict[tuple[str, str], _Result] = {}
+    for start in range(0, len(shown), GROUP):
+        group = shown[start : start + GROUP]
+        began = time.perf_counter()
+        found = [
+            _tile_results(item, said, queries, models)
+            for item, said in zip(group, _completions(group, queries, models.reasoner), strict=True)
+        ]
+        each = (time.perf_counter() - began) / (len(group) * len(queries))
+        for item, answers in zip(group, found, strict=True):
+            for query, result in zip(queries, answers, strict=True):
+                results[item.tile.tile_id, query.id] = replace(result, seconds=each)
+    return results
+
+
+def _completions(
+    group: Sequence[_Shown], queries: Sequence[Query], reasoner: Reasoner
+) -> list[list[Completion] | Failure]:
+    """Completions per tile; where the group fails, every tile is tried alone."""
+    views = [item.view for item in group]
+    together = attempt(lambda: reasoner.generate(views, queries))
+    if not isinstance(together, Failure):
+        return list(together)
+    return [_alone(view, queries, reasoner) for view in views]
+
+
+def _alone(view: View, queries: Sequence[Query], reasoner: Reasoner) -> list[Completion] | Failure:
+    said = attempt(lambda: reasoner.generate([view], queries))
+    return said if isinstance(said, Failure) else said[0]
+
+
+def _tile_results(
+    item: _Shown, said: list[Completion] | Failure, queries: Sequence[Query], models: ChunkModels
+) -> list[_Result]:
+    if isinstance(said, Failure):
+        return [_Result(Status.FAILED, said.reason) for _ in queries]
+    height, width = item.view.pixels.shape[:2]
+    answers = [
+        models.reasoner.parse(completion, query, width=width, height=height)
+        for completion, query in zip(said, queries, strict=True)
+    ]
+    return _segmented(item, answers, models.segmenter)
+
+
+def _segmented(item: _Shown, answers: Sequence[Answer], segmenter: Segmenter) -> list[_Result]:
+    """Results of one tile's answers; the segmenter sees the tile only if some answer has a box."""
+    boxed = [answer for answer in answers if answer.query.task is Task.LOCATE and len(answer.boxes)]
+    masks = attempt(lambda: segmenter.segment(item.view, boxed)) if boxed else []
+    waiting = iter(masks if not isinstance(masks, Failure) else ())
+    results = []
+    for answer in answers:
+        plain = _Result(_STATUS[answer.parse], answer.problem, answer)
+        if not any(answer is other for other in boxed):
+            results.append(plain)
+        elif isinstance(masks, Failure):
+            results.append(replace(plain, status=Status.FAILED, problem=masks.reason))
+        else:
+            results.append(_outlined(item, plain, answer, next(waiting)))
+    return results
+
+
+def _outlined(item: _Shown, plain: _Result, answer: Answer, masks: Masks) -> _Result:
+    found = attempt(lambda: _fragments(item, answer, masks))
+    if isinstance(found, Failure):
+        return replace(plain, status=Status.FAILED, problem=found.reason)
+    return replace(plain, fragments=tuple(found))
+
+
+def _fragments(item: _Shown, answer: Answer, masks: Masks) -> list[Fragment]:
+    found: list[Fragment] = []
+    for index, box in enumerate(answer.boxes):
+        found += fragments_of(
+            masks.probabilities[index],
+            box=box,
+            score=float(masks.scores[index]),
+            label=answer.labels[index],
+            tile=item.tile,
+            work=item.work,
+            valid_fraction=item.valid_fraction,
+        )
+    return found
+
+
+def _blank_rows(task: ChunkTask) -> dict[str, AnswerRow]:
+    ground = [footprint(tile.window, task.work.transform) for tile in task.chunk.tiles]
+    lonlat = to_lonlat(ground, task.scene.crs)
+    return {
+        tile.tile_id: _blank_row(task, tile, geometry)
+        for tile, geometry in zip(task.chunk.tiles, lonlat, strict=True)
+    }
+
+
+def _blank_row(task: ChunkTask, tile: Tile, geometry: shapely.Polygon) -> AnswerRow:
+    return AnswerRow(
+        chunk_id=task.chunk_id,
+        tile_id=tile.tile_id,
+        query_id="",
+        scene_uri=task.scene.uri,
+        scene_id=task.scene.scene_id,
+        window=tile.window,
+        geometry=geometry,
+        status=Status.FAILED,
+        problem="",
+        thinking="",
+        text="",
+        boxes=(),
+        fragments=(),
+        n_tokens=0,
+        seconds=0.0,
+    )
+
+
+def _filled(row: AnswerRow, result: _Result) -> AnswerRow:
+    row = replace(row, status=result.status, problem=result.problem, fragments=result.fragments)
+    row = replace(row, seconds=result.seconds)
+    if result.answer is None:
+        return row
+    said = result.answer
+    return replace(
+        row, thinking=said.thinking, text=said.text, boxes=_plain_boxes(said.boxes), n_tokens=said.n_tokens
+    )
+
+
+def _plain_boxes(boxes: NDArray[np.float64]) -> tuple[tuple[float, float, float, float], ...]:
+    return tuple((float(x0), float(y0), float(x1), float(y1)) for x0, y0, x1, y1 in boxes)

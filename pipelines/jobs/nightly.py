@@ -1,0 +1,329 @@
+"""A night: a standing dataset brought up to date with the scenes and questions that its job names now.
+
+What is published stays whole and readable until all of the night's work is done. The order of writes:
+
+1. lock.json. 2. The journal keeps the published plan (`journal.py`). 3. The new plan. 4. The ledger files of
+new chunks and questions. 5. The new cells, texts and change table, into the stage. 6. The orders.
+7. collection.json goes. 8. Staged files are put in place; files without rows and of questions no longer asked
+are deleted. 9. collection.json. 10. Ledger files of chunks no longer planned are deleted. 11. The journal
+goes. 12. The lock goes.
+
+A night killed before 6 has touched nothing published, and the next one plans again from the published plan. A
+night killed after it is finished by the next one from the orders alone, whatever the scenes are by then.
+
+The change table compares a question's published objects with its new ones: a first night and a new question
+have nothing to compare with, so their objects are no changes, and those of a question no longer asked are
+none either. A second night of one date that finds more adds to that date's table.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from pipelines import Listener, MergeStarted, RequestError, ignore
+from pipelines.inference import pending_chunks
+from pipelines.jobs import journal
+from pipelines.jobs.journal import Orders
+from pipelines.jobs.lock import LEASE, Lease, Lock
+from pipelines.jobs.nightly_merge import NightMerge, strangers
+from pipelines.jobs.run import chunk_events, merge_driver, result_files
+from pipelines.jobs.setup import check_unmoved, draft_job, stopping, writing
+from pipelines.merge import merge_job
+from pipelines.plan import (
+    GROWS,
+    Difference,
+    JobConfig,
+    Plan,
+    check_same_job,
+    clear_job,
+    difference,
+    is_same,
+    read_plan,
+    write_plan,
+)
+from pipelines.tables import (
+    Change,
+    Kind,
+    Status,
+    changes_name,
+    committed,
+    dates_in,
+    joined,
+    ledger_name,
+    missing_files,
+    publish,
+    published_failed,
+    published_files,
+    read_changes,
+    read_table,
+    withdraw,
+    write_changes,
+)
+from tiling.storage import LONG, Store
+
+Key = tuple[str, str]
+"""Question id and chunk id of a ledger file."""
+
+
+@dataclass(frozen=True, slots=True)
+class NightReport:
+    """What a night did."""
+
+    date: str
+    """The night's date."""
+    scenes_new: int
+    """Scenes that were not there before."""
+    scenes_replaced: int
+    """Scenes whose file is another one."""
+    scenes_gone: int
+    """Scenes no longer there."""
+    questions_new: int
+    """Questions not asked before."""
+    questions_gone: int
+    """Questions no longer asked."""
+    chunks_planned: int
+    """Chunks of the whole dataset."""
+    chunks_done: int
+    """Chunks done by this very command."""
+    files_written: int
+    """Files of objects and texts written anew."""
+    files_removed: int
+    """Files of objects and texts deleted."""
+    appeared: int
+    """Rows of the change table of that date: things that were not there before."""
+    disappeared: int
+    """Things that are not there any more."""
+    changed: int
+    """Things with another outline or label."""
+    failed: int
+    """Tiles and questions of the whole dataset that failed."""
+    seconds: float
+    """Wall time of this command."""
+    out: str
+    """The output folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    """What asking the models came to."""
+
+    chunks: int
+    """Chunks done."""
+    failed: int
+    """Tiles and questions of the plan that failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Night:
+    """One night in one output folder, whose lock is held."""
+
+    store: Store
+    """The output folder."""
+    date: str
+    """The night's date, YYYY-MM-DD."""
+    lock: Lock
+    """The lock; checked before whatever others could be writing too."""
+    listener: Listener
+    """Told of progress."""
+
+    def bring_up_to(self, plan: Plan) -> NightReport:
+        """Make what is published what the plan says.
+
+        Raises:
+            RequestError: published files are missing, or a later night is published; nothing is written.
+            LockLostError: another process took the folder over.
+            OSError: the storage refuses.
+        """
+        given = journal.orders_of(self.store)
+        if given is not None:
+            self._end(given)
+        published = published_files(self.store)
+        is_open = journal.night_is_open(self.store)
+        if not is_open:
+            journal.sweep(self.store)
+        if published is None and not is_open:
+            return self._first(plan)
+        before = journal.published_plan(self.store)
+        self._check(published or [])
+        if is_same(before, plan) and not is_open:
+            return self._nothing_new(plan, published or [])
+        return self._update(before, plan)
+
+    def _check(self, published: Sequence[str]) -> None:
+        if missing := missing_files(self.store, published):
+            raise RequestError(
+                "out",
+                f"{self.store.root} lacks {len(missing)} published files ({missing[0]} …)",
+                "put them back, or begin anew with --overwrite",
+            )
+        later = [date for date in dates_in(published) if date > self.date]
+        if later and self.date not in dates_in(published):
+            raise RequestError(
+                "date", f"the night of {later[-1]} is published already", "give that date or a later one"
+            )
+
+    def _first(self, plan: Plan) -> NightReport:
+        """Make the dataset; there is nothing to compare it with."""
+        write_plan(self.store, plan)
+        answered = self._answer(plan, settled=())
+        merge_job(self.store, plan, drive=merge_driver(plan, self.listener))
+        self.store.remove(strangers(self.store, plan))
+        self._forget(plan)
+        write_changes(self.store, self.date, [])
+        self._publish(plan, answered.failed)
+        written = tuple(result_files(self.store))
+        what = difference(replace(plan, scenes=(), chunks=(), queries=()), plan)
+        return self._report(plan, what, Orders(self.date, written, (), answered.failed), answered.chunks)
+
+    def _nothing_new(self, plan: Plan, published: Sequence[str]) -> NightReport:
+        failed = published_failed(self.store)
+        if self.date not in dates_in(published):
+            write_changes(self.store, self.date, [])
+            self._publish(plan, failed)
+        return self._report(plan, difference(plan, plan), Orders(self.date, (), (), failed), 0)
+
+    def _update(self, before: Plan, plan: Plan) -> NightReport:
+        what = difference(before, plan)
+        journal.open_night(self.store)
+        write_plan(self.store, plan)
+        answered = self._answer(plan, settled=_keys(before))
+        orders = self._stage(plan, what, failed=answered.failed)
+        self.lock.check()
+        journal.give_orders(self.store, orders)
+        self._end(orders)
+        return self._report(plan, what, orders, answered.chunks)
+
+    def _answer(self, plan: Plan, *, settled: Collection[Key]) -> _Answered:
+        """Do what is open, and count what failed in the whole plan."""
+        done = committed(self.store)
+        pending = pending_chunks(plan, done, settled=settled)
+        failed = published_failed(self.store) if settled else 0
+        failed -= self._failed_in(set(settled) - _keys(plan))
+        failed += self._failed_in((_keys(plan) - set(settled)) & done)
+        for each in chunk_events(self.store, plan, pending, listener=self.listener):
+            self.lock.check()
+            failed += each.statuses.get(Status.FAILED, 0)
+        return _Answered(len(pending), failed)
+
+    def _failed_in(self, keys: Collection[Key]) -> int:
+        names = (ledger_name(*key) for key in sorted(keys))
+        columns = (read_table(self.store, name, ["status"]).column("status").to_pylist() for name in names)
+        return sum(column.count(Status.FAILED) for column in columns)
+
+    def _stage(self, plan: Plan, what: Difference, *, failed: int) -> Orders:
+        stage = journal.stage_of(self.store)
+        n_scenes = len(plan.scenes) if what.new_queries else len(what.changed.scene_ids)
+        self.listener(MergeStarted(n_scenes))
+        merge = NightMerge(self.store, stage, plan, what)
+        staged = merge(merge_driver(plan, self.listener))
+        table = write_changes(stage, self.date, joined(self._earlier_changes(), staged.changes))
+        return Orders(self.date, (*staged.writes, table), staged.removes, failed)
+
+    def _earlier_changes(self) -> Sequence[Change]:
+        """Rows of a table that an earlier night of the same date published."""
+        name = changes_name(self.date)
+        return read_changes(self.store, self.date) if name in (published_files(self.store) or []) else []
+
+    def _end(self, orders: Orders) -> None:
+        """Carry out a night's orders and publish; doing it again changes nothing."""
+        plan = read_plan(self.store)
+        withdraw(self.store)
+        journal.carry_out(self.store, orders, check=self.lock.check)
+        self._publish(plan, orders.failed)
+        self._forget(plan)
+        journal.close_night(self.store)
+
+    def _publish(self, plan: Plan, failed: int) -> None:
+        self.lock.check()
+        publish(self.store, plan, files=result_files(self.store), failed=failed)
+
+    def _forget(self, plan: Plan) -> None:
+        """Delete ledger files of chunks and questions that are no longer planned."""
+        stale = committed(self.store) - _keys(plan)
+        self.store.remove([ledger_name(*key) for key in sorted(stale)])
+
+    def _report(self, plan: Plan, what: Difference, orders: Orders, chunks_done: int) -> NightReport:
+        kinds = Counter(item.kind for item in read_changes(self.store, self.date))
+        return NightReport(
+            date=self.date,
+            scenes_new=len(what.new),
+            scenes_replaced=len(what.replaced),
+            scenes_gone=len(what.gone),
+            questions_new=len(what.new_queries),
+            questions_gone=what.n_gone_queries,
+            chunks_planned=len(plan.chunks),
+            chunks_done=chunks_done,
+            files_written=len([name for name in orders.writes if name != changes_name(self.date)]),
+            files_removed=len(orders.removes),
+            appeared=kinds[Kind.APPEARED],
+            disappeared=kinds[Kind.DISAPPEARED],
+            changed=kinds[Kind.CHANGED],
+            failed=orders.failed,
+            seconds=0.0,
+            out=self.store.root,
+        )
+
+
+def _keys(plan: Plan) -> set[Key]:
+    return {(query.id, ref.chunk_id) for query in plan.queries for ref in plan.chunks}
+
+
+def today() -> str:
+    """Today's date in UTC, as change tables are filed."""
+    return datetime.now(UTC).date().isoformat()
+
+
+def run_nightly(
+    config: JobConfig,
+    *,
+    date: str,
+    overwrite: bool = False,
+    listener: Listener = ignore,
+    lease: Lease = LEASE,
+) -> NightReport:
+    """Bring the dataset in the output folder up to date; make it there if there is none.
+
+    Args:
+        config: the request; only its scenes and questions may differ from what is published.
+        date: the night's date, YYYY-MM-DD.
+        overwrite: begin anew in place of what the folder holds.
+        listener: told of progress.
+        lease: how the folder's lock is held.
+
+    Raises:
+        RequestError: the request is wrong, or the folder holds another kind of job; nothing is written.
+        LockedError: another process writes into the folder; nothing is written.
+        SceneError: a scene cannot be opened; nothing is written.
+        GridError: the sizes make no grid; nothing is written.
+        ModelError: a model cannot be found or loaded.
+        LockLostError: another process took the folder over.
+        StorageError: object storage refuses or is away; nothing is written.
+        StoppedError: it does so while work is done; the next night goes on from there.
+        OSError: the local storage refuses.
+    """
+    began = time.perf_counter()
+    _check_date(date)
+    store = Store(config.out)
+    draft = draft_job(store, config, overwrite=overwrite, lease=lease, anew=True)
+    if draft.job is not None:
+        check_same_job(store, draft.plan, draft.job, may_differ=GROWS)
+    with writing(store, f"nightly {date}", lease) as lock:
+        if overwrite:
+            clear_job(store)
+        check_unmoved(store, draft)
+        store.clear_temporary("")
+        with stopping(store):
+            night = Night(replace(store, patience=LONG), date, lock, listener)
+            report = night.bring_up_to(draft.plan)
+    return replace(report, seconds=round(time.perf_counter() - began, 3))
+
+
+def _check_date(date: str) -> None:
+    try:
+        good = datetime.strptime(date, "%Y-%m-%d").strftime("%Y-%m-%d") == date
+    except ValueError:
+        good = False
+    if not good:
+        raise RequestError("date", f"{date!r} is no date", "write it as 2026-11-25")

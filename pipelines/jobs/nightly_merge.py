@@ -1,0 +1,208 @@
+"""Tonight's objects beside the published ones: merges what can have changed, keeps ids, stages new files.
+
+Reads the published files and writes into the stage only. A file that would be the same is not staged.
+"""
+
+from collections.abc import Iterator, Sequence, Set
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import shapely
+
+from pipelines.engine import Drive
+from pipelines.jobs.stable_ids import Outlines, Pairs, kept_ids, same_things
+from pipelines.merge import CellTask, Part, StagedMerge, StagedQuestion, collect_texts, get, put, staged_merge
+from pipelines.plan import Difference, Plan
+from pipelines.tables import (
+    EMPTY_CELL,
+    TEXTS,
+    Change,
+    Side,
+    empty_part,
+    item_name,
+    object_cells,
+    object_files,
+    object_name,
+    side,
+    write_cell,
+    write_empty,
+)
+from reasoner.query import Query, Task
+from tiling.storage import Store
+
+_COMPARED = ["id", "label", "geometry", "area_m2", "score", "scene_ids", "datetime"]
+
+
+@dataclass(frozen=True, slots=True)
+class NightCells:
+    """One question's published cells and how tonight's merge changes them."""
+
+    merged: StagedMerge
+    """Tonight's merge, not written."""
+    question: StagedQuestion
+    """The question's part in it."""
+    query: Query
+    """The question."""
+    stage: Store
+    """Where to write."""
+
+    def keep_ids(self) -> list[Change]:
+        """Give new objects the ids of the published ones they are the same as; what changed."""
+        step = self.merged.step
+        split = [step.split(item) for item in self.merged.tasks(self.question)]
+        others = {name for stays, _ in split for name in stays.column("id").to_pylist()}
+        before = _compared([goes for _, goes in split])
+        now = _compared([get(step.scratch, part.name) for part in self.question.parts])
+        pairs = same_things(_outlines(before), _outlines(now))
+        ids = kept_ids(_outlines(before), _outlines(now), pairs, others=others)
+        _set_ids(step.scratch, self.question.parts, ids)
+        return self._changes(before, now, pairs, ids)
+
+    def staged(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Write every cell that differs from the published one.
+
+        Returns:
+            Names of the staged files, and of the published files that go.
+        """
+        tasks = self.merged.tasks(self.question)
+        touched = [item.cell for item in tasks]
+        written = {item.cell for item in tasks if self._stage_cell(item)}
+        old = set(object_cells(self.merged.step.store, self.query.id))
+        left = (old - set(touched) - {EMPTY_CELL}) | written
+        if not left:
+            write_empty(self.stage, self.query.id)
+            left = written = {EMPTY_CELL}
+        gone = [self._name(cell) for cell in sorted(old - left)]
+        return tuple(self._differing(written)), tuple(gone)
+
+    def _differing(self, cells: Set[str]) -> Iterator[str]:
+        """Staged files of these cells, their items among them, that are not in place already."""
+        for name in (self._name(cell) for cell in sorted(cells)):
+            described = item_name(name) if self.stage.exists(item_name(name)) else None
+            yield from (file for file in (name, described) if file and self._is_new(file))
+
+    def _is_new(self, name: str) -> bool:
+        return differs(self.merged.step.store, self.stage, name)
+
+    def _stage_cell(self, item: CellTask) -> bool:
+        """Write a cell's rows into the stage; False where it has none any more."""
+        rows = self.merged.step.after(item)
+        if len(rows):
+            write_cell(self.stage, self.query.id, item.cell, rows)
+        return bool(len(rows))
+
+    def _name(self, cell: str) -> str:
+        return object_name(self.query.id, cell)
+
+    def _changes(self, before: pa.Table, now: pa.Table, pairs: Pairs, ids: Sequence[str]) -> list[Change]:
+        old, new = _sides(before), _sides(now)
+        was = [old[pairs[at]] if at in pairs else None for at in range(len(new))]
+        found = [self._change(*thing) for thing in zip(ids, was, new, strict=True)]
+        lost = sorted(set(range(len(old))) - set(pairs.values()))
+        names = before.column("id").to_pylist()
+        found += [self._change(names[at], old[at], None) for at in lost]
+        return [item for item in found if item.kind is not None]
+
+    def _change(self, name: str, before: Side | None, after: Side | None) -> Change:
+        return Change(name, self.query.id, self.query.text, before, after)
+
+
+def differs(store: Store, stage: Store, name: str) -> bool:
+    """Whether a staged file is another than the one in place, or that one is not there."""
+    try:
+        return store.read(name) != stage.read(name)
+    except FileNotFoundError:
+        return True
+
+
+def _compared(tables: Sequence[pa.Table]) -> pa.Table:
+    return pa.concat_tables([table.select(_COMPARED) for table in (empty_part(), *tables)])
+
+
+def _outlines(table: pa.Table) -> Outlines:
+    shapes = shapely.from_wkb(np.array(table.column("geometry").to_pylist(), dtype=object))
+    return Outlines(table.column("id").to_pylist(), shapes)
+
+
+def _sides(table: pa.Table) -> list[Side]:
+    return [side(record) for record in table.to_pylist()]
+
+
+def _set_ids(scratch: Store, parts: Sequence[Part], ids: Sequence[str]) -> None:
+    first = 0
+    for part in parts:
+        table = get(scratch, part.name)
+        own = pa.array(ids[first : first + len(table)], pa.string())
+        put(scratch, part.name, table.set_column(table.column_names.index("id"), "id", own))
+        first += len(table)
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """What one night's merge gave."""
+
+    writes: tuple[str, ...]
+    """Names of the staged files."""
+    removes: tuple[str, ...]
+    """Names of the published files that go."""
+    changes: tuple[Change, ...]
+    """What happened to things of questions asked before and now."""
+
+
+@dataclass(frozen=True, slots=True)
+class NightMerge:
+    """Stages the result of a night; its ledger is complete."""
+
+    store: Store
+    """The output folder."""
+    stage: Store
+    """Where to write."""
+    plan: Plan
+    """Tonight's plan."""
+    what: Difference
+    """What differs from the published one."""
+
+    def __call__(self, drive: Drive) -> Staged:
+        """Merge every new question wholly, and of the others what the changed scenes touch.
+
+        Raises:
+            IncompleteError: a ledger file is missing.
+            OSError: the storage refuses.
+        """
+        with staged_merge(self.store, self.plan, only=self.what.changed, drive=drive) as merged:
+            results = list(self._objects(merged))
+        return Staged(
+            writes=(*(name for each in results for name in each.writes), *self._texts()),
+            removes=(
+                *(name for each in results for name in each.removes),
+                *strangers(self.store, self.plan),
+            ),
+            changes=tuple(change for each in results for change in each.changes),
+        )
+
+    def _objects(self, merged: StagedMerge) -> Iterator[Staged]:
+        queries = {query.id: query for query in self.plan.queries}
+        for question in merged.questions:
+            query = queries[question.query_id]
+            cells = NightCells(merged, question, query, self.stage)
+            changes = () if query in self.what.new_queries else tuple(cells.keep_ids())
+            yield Staged(*cells.staged(), changes)
+
+    def _texts(self) -> Iterator[str]:
+        for query in self.plan.queries:
+            if query.task is not Task.LOCATE and self._concerns(query):
+                collect_texts(self.store, self.plan, query, into=self.stage)
+                name = f"{TEXTS}/query={query.id}/texts.parquet"
+                if differs(self.store, self.stage, name):
+                    yield name
+
+    def _concerns(self, query: Query) -> bool:
+        return bool(self.what.changed.scene_ids) or query in self.what.new_queries
+
+
+def strangers(store: Store, plan: Plan) -> list[str]:
+    """Files of objects and texts of questions that the plan does not ask."""
+    asked = {f"query={query.id}" for query in plan.queries}
+    names = (*object_files(store), *store.names(TEXTS))
+    return [name for name in names if name.split("/")[1] not in asked]

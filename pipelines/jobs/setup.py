@@ -1,0 +1,145 @@
+"""Before work on an output folder starts: plan drafted, lock taken, plan frozen. Asks no model."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from pipelines import RequestError, StoppedError
+from pipelines.engine import wanted_cluster
+from pipelines.jobs.lock import Lease, Lock, held, refuse_if_held
+from pipelines.plan import (
+    Engine,
+    JobConfig,
+    Plan,
+    clear_job,
+    frozen_scaling,
+    frozen_search,
+    make_plan,
+    read_job,
+    write_plan,
+)
+from tiling import StorageError
+from tiling.storage import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A plan that is not written yet, and what the output folder held when it was made."""
+
+    plan: Plan
+    """What is to be done."""
+    job: dict[str, object] | None
+    """The folder's frozen job, None where it held none or what it held is to go."""
+
+
+@contextmanager
+def stopping(store: Store) -> Iterator[None]:
+    """A block in which work is done: storage that fails now stops a run, it is no wrong request.
+
+    Raises:
+        StoppedError: object storage refuses or is away.
+    """
+    try:
+        yield
+    except StorageError as error:
+        raise StoppedError(store.root, str(error)) from error
+
+
+def draft_job(store: Store, config: JobConfig, *, overwrite: bool, lease: Lease, anew: bool = False) -> Draft:
+    """Make the plan; writes nothing.
+
+    A folder that holds the plan of the same STAC search is resumed with the scenes of that plan: the API is
+    not asked again, and may be down or know more by now. The files themselves are looked at again.
+
+    Args:
+        store: the output folder.
+        config: the request.
+        overwrite: what the folder holds is to go.
+        lease: of the folder's lock.
+        anew: search again where the folder holds the plan of the same search, as a night does.
+
+    Raises:
+        RequestError: the request is wrong, or what is to drive it lacks what its models need.
+        LockedError: another process writes into the folder.
+        SceneError: a scene cannot be opened.
+        GridError: the sizes make no grid.
+        ModelError: a model is unknown.
+    """
+    with usable(store):
+        refuse_if_held(store, lease)
+        job = None if overwrite else read_job(store)
+        known = () if anew else frozen_search(store, config, job)
+    plan = make_plan(config, frozen=frozen_scaling(job), known=known)
+    if job is None:
+        check_engine(config)
+    return Draft(plan, job)
+
+
+def freeze_job(store: Store, draft: Draft, *, overwrite: bool) -> None:
+    """Write the plan, unless it is there; under the lock.
+
+    Args:
+        store: the output folder.
+        draft: the plan.
+        overwrite: delete first what another job left.
+
+    Raises:
+        RequestError: another process wrote another job here while this one was drafted.
+        OSError: the storage refuses.
+    """
+    if overwrite:
+        clear_job(store)
+    check_unmoved(store, draft)
+    if draft.job is None:
+        write_plan(store, draft.plan)
+    else:
+        store.clear_temporary("")
+
+
+def check_unmoved(store: Store, draft: Draft) -> None:
+    """Go on only if the folder still holds the job that the draft was made beside.
+
+    Raises:
+        RequestError: it holds another.
+    """
+    if read_job(store) != draft.job:
+        raise RequestError("out", f"{store.root} changed while the job was planned", "run the command again")
+
+
+@contextmanager
+def writing(store: Store, work: str, lease: Lease) -> Iterator[Lock]:
+    """Hold the folder's lock for a block.
+
+    Raises:
+        RequestError: the folder cannot be used.
+        LockedError: another process writes into it.
+    """
+    with ExitStack() as stack:
+        with usable(store):
+            lock = stack.enter_context(held(store, work, lease))
+        yield lock
+
+
+@contextmanager
+def usable(store: Store) -> Iterator[None]:
+    """A block that first touches the output folder; a refusal there is a wrong request."""
+    try:
+        yield
+    except StorageError:
+        raise
+    except OSError as error:
+        reason = f"{store.root} cannot be used as output folder ({error})"
+        raise RequestError("out", reason, "name a folder you may write to") from error
+
+
+def check_engine(config: JobConfig) -> None:
+    """See that what is to drive a run is there and has what the models need; nothing for a plain loop.
+
+    Raises:
+        RequestError: there is no such cluster, or it lacks a GPU or room for the workers.
+        ModelError: there is no such model.
+    """
+    if config.engine is Engine.RAY:
+        from pipelines.engine import check_room
+
+        check_room(wanted_cluster(config))

@@ -1,0 +1,87 @@
+"""Which of tonight's things were there before, so that they keep their ids. Knows shapes and ids, no file.
+
+The rule: of all pairs of a thing before and a thing now whose outlines overlap by at least half of what both
+cover together, the one that overlaps most is the same thing, then the next of what is left, each thing once
+at most. Of what is then still alone, things of one id are the same thing.
+"""
+
+import hashlib
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from tiling.geo import ious
+
+SAME_IOU = 0.5
+"""Overlap (area of the intersection over that of the union) from which two outlines are one thing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outlines:
+    """Things of one question at one time."""
+
+    ids: Sequence[str]
+    """Their ids."""
+    shapes: NDArray[np.object_]
+    """Shape (n,): their outlines, longitude and latitude; overlaps are ratios, so degrees do."""
+
+
+Pairs = dict[int, int]
+"""Index of a thing now to that of the same thing before."""
+
+
+def same_things(before: Outlines, now: Outlines) -> Pairs:
+    """Pair things before with things now; the result does not depend on their order."""
+    pairs: Pairs = {}
+    taken: set[int] = set()
+    for old, new in _by_overlap(before, now):
+        if old not in taken and new not in pairs:
+            pairs[new] = old
+            taken.add(old)
+    return pairs | _by_id(before, now, taken, pairs)
+
+
+def kept_ids(before: Outlines, now: Outlines, pairs: Pairs, *, others: Collection[str] = ()) -> list[str]:
+    """Ids of the things now: of those that stayed the old ones, of the rest their own.
+
+    A thing that came to a place whose id has moved on with another thing is given a new one.
+
+    Args:
+        before: things before.
+        now: things now, with the ids that follow from their places.
+        pairs: which are the same.
+        others: further ids in use.
+    """
+    used = {*others, *(before.ids[old] for old in pairs.values())}
+    ids = []
+    for index, own in enumerate(now.ids):
+        fresh = before.ids[pairs[index]] if index in pairs else _unused(own, used)
+        ids.append(fresh)
+    return ids
+
+
+def _by_overlap(before: Outlines, now: Outlines) -> list[tuple[int, int]]:
+    """(before, now) of all pairs that overlap enough, most overlap first, then by ids."""
+    if not len(before.shapes) or not len(now.shapes):
+        return []
+    new, old = shapely.STRtree(before.shapes).query(now.shapes, predicate="intersects")
+    overlap = ious(before.shapes[old], now.shapes[new])
+    keep = np.flatnonzero(overlap >= SAME_IOU)
+    found = [(-overlap[at], before.ids[old[at]], now.ids[new[at]], int(old[at]), int(new[at])) for at in keep]
+    return [(one, other) for *_, one, other in sorted(found)]
+
+
+def _by_id(before: Outlines, now: Outlines, taken: Collection[int], pairs: Pairs) -> Pairs:
+    alone = {before.ids[old]: old for old in range(len(before.ids)) if old not in taken}
+    return {new: alone.pop(own) for new, own in enumerate(now.ids) if new not in pairs and own in alone}
+
+
+def _unused(own: str, used: Collection[str]) -> str:
+    fresh, number = own, 1
+    while fresh in used:
+        number += 1
+        fresh = hashlib.sha256(f"{own}|{number}".encode()).hexdigest()[: len(own)]
+    return fresh

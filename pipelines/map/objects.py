@@ -1,0 +1,209 @@
+"""Objects as the page holds them: columns of plain JSON values, in the pixels of their tiles."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import groupby
+
+import numpy as np
+import pyarrow as pa
+import shapely
+from numpy.typing import NDArray
+
+from pipelines.map.sources import areas, boxes, scores
+from pipelines.plan import Plan, PlannedScene
+from tiling import Tile
+from tiling.geo import lonlat_points, moved
+
+_TILE = re.compile(r"(?P<scene>.+)/r(?P<row>\d+)-c(?P<col>\d+)", re.DOTALL)
+
+Corners = NDArray[np.float64]
+"""(4, 2) longitude and latitude of the top left, top right, bottom right and bottom left corner."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The tile an object is best seen in, and its box there."""
+
+    tile: str
+    """Id of the tile."""
+    box: tuple[float, float, float, float] | None
+    """x0, y0, x1, y1 as shares of the tile's sides; None where the tile is not in the plan."""
+
+
+def scenes_by_id(plan: Plan) -> dict[str, PlannedScene]:
+    """Planned scenes by scene id."""
+    return {item.scene.scene_id: item for item in plan.scenes}
+
+
+def find_tile(scenes: Mapping[str, PlannedScene], tile_id: str) -> tuple[PlannedScene, Tile] | None:
+    """A planned tile and its scene, None where the plan has no such tile."""
+    parts = _TILE.fullmatch(tile_id)
+    planned = scenes.get(parts["scene"]) if parts else None
+    if parts is None or planned is None:
+        return None
+    row, col = int(parts["row"]), int(parts["col"])
+    if row >= planned.grid.rows.count or col >= planned.grid.columns.count:
+        return None
+    return planned, planned.grid.tile(row, col)
+
+
+def frames(scenes: Mapping[str, PlannedScene], tile_ids: Iterable[str]) -> dict[str, Corners]:
+    """Corners of tiles on the globe; tiles that are not in the plan are left out."""
+    found: dict[str, Corners] = {}
+    known = [(tile_id, place) for tile_id in sorted(set(tile_ids)) if (place := find_tile(scenes, tile_id))]
+    for scene_id, group in groupby(known, key=lambda item: item[1][0].scene.scene_id):
+        own, planned = list(group), scenes[scene_id]
+        pixels = np.array([_corners(tile) for _, (_, tile) in own], dtype=np.float64)
+        lonlat = lonlat_points(moved(pixels.reshape(-1, 2), planned.work.transform), planned.scene.crs)
+        found.update(zip([tile_id for tile_id, _ in own], lonlat.reshape(-1, 4, 2), strict=True))
+    return found
+
+
+def places(scenes: Mapping[str, PlannedScene], table: pa.Table) -> list[Place]:
+    """Where objects are best seen: in that of their tiles whose middle is nearest.
+
+    Args:
+        scenes: planned scenes by id.
+        table: object rows with `tile_ids` and `region`.
+    """
+    tiles: list[list[str]] = table["tile_ids"].to_pylist()
+    at = frames(scenes, (tile for own in tiles for tile in own))
+    pairs = [(number, tile) for number, own in enumerate(tiles) for tile in own if tile in at]
+    found = [Place(own[0] if own else "", None) for own in tiles]
+    if pairs:
+        number = np.array([pair[0] for pair in pairs])
+        low, high = _box_shares(table, number, np.stack([at[tile] for _, tile in pairs]))
+        off = np.hypot(*((low + high) / 2 - 0.5).T)
+        order = np.lexsort((off, number))
+        for index in order[np.unique(number[order], return_index=True)[1]]:
+            x0, y0, x1, y1 = np.concatenate([low[index], high[index]]).round(4).tolist()
+            found[number[index]] = Place(pairs[index][1], (x0, y0, x1, y1))
+    return found
+
+
+def _box_shares(
+    table: pa.Table, number: NDArray[np.int64], corners: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Least and greatest shares (n, 2) of the tiles' sides at which the objects' boxes lie.
+
+    Args:
+        table: object rows with `region`.
+        number: (n,) row of each pair of object and tile.
+        corners: (n, 4, 2) corners of its tile.
+    """
+    regions = shapely.from_wkb(table["region"].to_numpy())[number]
+    points, owner = shapely.get_coordinates(regions, return_index=True)
+    origin, right, down = (corners[:, corner] for corner in (0, 1, 3))
+    sides = np.stack([right - origin, down - origin], axis=2)
+    shares = (np.linalg.inv(sides)[owner] @ (points - origin[owner])[:, :, None])[:, :, 0]
+    low, high = np.full((len(number), 2), np.inf), np.full((len(number), 2), -np.inf)
+    np.minimum.at(low, owner, shares)
+    np.maximum.at(high, owner, shares)
+    return low, high
+
+
+def _corners(tile: Tile) -> list[tuple[int, int]]:
+    own = tile.window
+    return [(own.x0, own.y0), (own.x1, own.y0), (own.x1, own.y1), (own.x0, own.y1)]
+
+
+MAX_OBJECTS = 20_000
+"""Objects in the page itself; of more, a sample."""
+LEAST_PER_QUESTION = 200
+"""Of each question's objects the sample holds at least so many."""
+MAX_POINTS = 400_000
+"""Outline points in the page before outlines are simplified."""
+SHOWN_TILES = 4
+"""Tile ids of one object at most."""
+DOT_PX = 8.0
+"""Objects smaller than this on the screen are shown as dots."""
+COLUMNS = ("q", "s", "a", "x", "y", "z", "g", "id", "label", "thinking", "tiles", "n", "tile", "box", "date")
+
+
+@dataclass(slots=True)
+class Words:
+    """Texts of the page, each once; columns hold their numbers."""
+
+    numbers: dict[str, int] = field(default_factory=dict)
+    """Text to number, in the order of the numbers."""
+
+    def number(self, text: str | None) -> int:
+        """Number of a text."""
+        return self.numbers.setdefault(text or "", len(self.numbers))
+
+
+def sample_sizes(totals: list[int]) -> list[int]:
+    """How many objects of each question the page holds: all, or shares of what it may hold."""
+    whole = sum(totals)
+    if whole <= MAX_OBJECTS:
+        return totals
+    least = [min(total, LEAST_PER_QUESTION) for total in totals]
+    return [max(low, MAX_OBJECTS * total // whole) for low, total in zip(least, totals, strict=True)]
+
+
+def sampled(ids: NDArray[np.object_], size: int) -> NDArray[np.int64]:
+    """Numbers of so many objects, ascending; ids are digests, so the least of them are spread evenly."""
+    return np.sort(np.argsort(ids, kind="stable")[:size])
+
+
+def columns(
+    table: pa.Table, question: int, *, scenes: Mapping[str, PlannedScene], words: Words
+) -> dict[str, list[object]]:
+    """Columns of some objects of one question, without outlines.
+
+    Args:
+        table: object rows.
+        question: number of the question on the page.
+        scenes: planned scenes by id.
+        words: where texts go.
+    """
+    bounds, seen = boxes(table), places(scenes, table)
+    tiles: list[list[str]] = table["tile_ids"].to_pylist()
+    middles = ((bounds[:, :2] + bounds[:, 2:]) / 2).round(7)
+    return {
+        "q": [question] * len(table),
+        "s": scores(table).tolist(),
+        "a": areas(table).tolist(),
+        "x": middles[:, 0].tolist(),
+        "y": middles[:, 1].tolist(),
+        "z": dot_zooms(bounds).tolist(),
+        "g": [None] * len(table),
+        "id": table["id"].to_pylist(),
+        "label": [words.number(text) for text in table["label"].to_pylist()],
+        "thinking": [words.number(text) for text in table["thinking"].to_pylist()],
+        "tiles": [[words.number(tile) for tile in own[:SHOWN_TILES]] for own in tiles],
+        "n": [len(own) for own in tiles],
+        "tile": [words.number(place.tile) for place in seen],
+        "box": [place.box for place in seen],
+        "date": [words.number(day) for day in days(table)],
+    }
+
+
+def outlines(shapes: NDArray[np.object_]) -> tuple[list[object], bool]:
+    """Geometries as GeoJSON, to a centimetre, thinned out until a browser can hold them; were they?"""
+    tolerance, light = 1e-6, shapes
+    while shapely.get_num_coordinates(light).sum() > MAX_POINTS and tolerance < 1e-3:
+        light = shapely.simplify(light, tolerance)
+        tolerance *= 2
+    rounded = shapely.transform(light, lambda points: points.round(7))
+    return [shapely.geometry.mapping(shape) for shape in rounded], light is not shapes
+
+
+def dot_zooms(bounds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n,) zooms from which objects with these bounds (n, 4) are larger than a dot."""
+    share = np.maximum(mercator_sides(bounds).max(axis=1), 1e-9)
+    zooms: NDArray[np.float64] = np.log2(DOT_PX / (512.0 * share))
+    return zooms.round(2)
+
+
+def mercator_sides(bounds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n, 2) width and height of bounds (n, 4) as shares of the world's, in web mercator."""
+    latitude = np.radians(np.clip(bounds[:, 1::2], -85.0, 85.0))
+    north = np.arcsinh(np.tan(latitude)) / (2 * np.pi)
+    return np.column_stack([(bounds[:, 2] - bounds[:, 0]) / 360.0, north[:, 1] - north[:, 0]])
+
+
+def days(table: pa.Table) -> list[str]:
+    """Acquisition day of each object, empty where unknown."""
+    return [when.date().isoformat() if when else "" for when in table["datetime"].to_pylist()]

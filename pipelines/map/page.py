@@ -1,0 +1,61 @@
+"""map.html: imagery and objects of a run in one file that needs no network. Knows no model."""
+
+import html
+import json
+import re
+from functools import partial
+from importlib.metadata import distribution
+from importlib.resources import files
+from pathlib import Path
+
+from pipelines.map.archive import remove_pyramid, write_pyramid
+from pipelines.map.data import Shown, page_data
+from pipelines.map.objects import MAX_OBJECTS
+from pipelines.map.sources import check_published, read_figures
+from pipelines.map.tiles import read_tiles
+from pipelines.plan import Plan
+from reasoner.query import Task
+from tiling.storage import Store
+
+NAME = "map.html"
+_PAGE = files("pipelines") / "map" / "web"
+_LIBRARY = ("maplibre-gl.js", "maplibre-gl.css")
+"""Files of the map library, as the installed package carries them."""
+
+
+def write_map(store: Store, plan: Plan) -> str:
+    """Write the page, and tile archives beside it where the objects are too many for a page; its address.
+
+    Raises:
+        RequestError: the run is not finished, or one of its files cannot be read.
+        OSError: the storage refuses.
+    """
+    check_published(store)
+    located = [query for query in plan.queries if query.task is Task.LOCATE]
+    figures = [read_figures(store, query) for query in located]
+    shown = Shown(store, plan, figures, read_tiles(store, plan))
+    pyramid = write_pyramid(store, plan, figures) if shown.total > MAX_OBJECTS else None
+    store.write(NAME, page(page_data(shown, pyramid=pyramid)).encode())
+    if pyramid is None:
+        remove_pyramid(store)
+    return store.path(NAME)
+
+
+def page(data: dict[str, object]) -> str:
+    """The whole page around its data."""
+    template = (_PAGE / "map.html").read_text(encoding="utf-8")
+    return re.sub(r"\{\{([\w.-]+)\}\}", partial(_part, data=data), template)
+
+
+def _part(mark: re.Match[str], *, data: dict[str, object]) -> str:
+    name = mark[1]
+    if name == "title":
+        return html.escape(str(data["title"]))
+    if name == "data":  # what a model wrote must not end the element
+        return json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+    return _library(name) if name in _LIBRARY else (_PAGE / name).read_text(encoding="utf-8")
+
+
+def _library(name: str) -> str:
+    """A file of the map library; the package itself is not imported, it asks for a web framework."""
+    return Path(str(distribution("maplibre").locate_file(f"maplibre/srcjs/{name}"))).read_text("utf-8")

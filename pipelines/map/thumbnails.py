@@ -1,0 +1,101 @@
+"""Small pictures of scenes and tiles with their corners on the globe. Knows no map and no object."""
+
+from base64 import b64encode
+from dataclasses import dataclass
+from io import BytesIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from tiling import Chunk, Grid, Scene, SceneError, Tile, Window
+from tiling.geo import WorkGrid, lonlat_points, moved, work_grid
+from tiling.raster import Limits, Scaling, read_chunk
+
+PART_PX = 128
+
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """An image small enough to put into a page."""
+
+    url: str
+    """The image as a data: address."""
+    corners: tuple[Point, Point, Point, Point]
+    """Longitude and latitude of the top left, top right, bottom right and bottom left corner."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How pixels are read for pictures."""
+
+    scaling: Scaling | None
+    """The run's scaling to 8 bits."""
+    limits: Limits
+    """What the scenes' files may declare."""
+    side_px: int
+    """A picture's larger side at most, pixels."""
+
+
+def scene_picture(scene: Scene, look: Look) -> Picture:
+    """A whole scene.
+
+    Raises:
+        SceneError: the scene cannot be opened or placed.
+    """
+    native = work_grid(scene, gsd_m=None)
+    shrink = max(1.0, max(native.width, native.height) / look.side_px)
+    work = native if shrink <= 1 else work_grid(scene, gsd_m=native.gsd * shrink)
+    # In parts, so that a damaged block of the file costs its part of the picture and no more.
+    side = max(work.width, work.height) + PART_PX
+    (chunk,) = Grid(scene.scene_id, work.width, work.height, PART_PX, 0, side).chunks()
+    image = read_chunk(scene, work, chunk, scaling=look.scaling, limits=look.limits)
+    window = Window(0, 0, work.width, work.height)
+    return Picture(
+        _data_url(np.dstack(list(image.pixels)), image.valid, quality=85), _corners(window, work, scene.crs)
+    )
+
+
+def tile_picture(scene: Scene, work: WorkGrid, tile: Tile, look: Look) -> Picture:
+    """One tile as the models saw it, made smaller.
+
+    Args:
+        scene: the scene.
+        work: the run's work grid of the scene.
+        tile: a tile on that grid.
+        look: how to read it.
+
+    Raises:
+        SceneError: the tile cannot be read.
+    """
+    own = tile.window
+    inside = Window(own.x0, own.y0, min(own.x1, work.width), min(own.y1, work.height))
+    image = read_chunk(scene, work, Chunk(0, 0, inside, (tile,)), scaling=look.scaling, limits=look.limits)
+    if tile.tile_id in image.failed:
+        raise SceneError(scene.uri, image.failed[tile.tile_id])
+    pixels, valid = image.tile(tile)
+    return Picture(_data_url(pixels, valid, quality=75, side=look.side_px), _corners(own, work, scene.crs))
+
+
+def _corners(window: Window, work: WorkGrid, crs: str) -> tuple[Point, Point, Point, Point]:
+    x0, y0, x1, y1 = window.x0, window.y0, window.x1, window.y1
+    pixels = np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)], dtype=np.float64)
+    first, second, third, fourth = (
+        (float(lon), float(lat)) for lon, lat in lonlat_points(moved(pixels, work.transform), crs)
+    )
+    return first, second, third, fourth
+
+
+def _data_url(
+    pixels: NDArray[np.uint8], valid: NDArray[np.bool_], *, quality: int, side: int | None = None
+) -> str:
+    """A WebP of pixels (height, width, 3), clear where not valid, no larger than the side given."""
+    alpha = np.where(valid, 255, 0).astype(np.uint8)
+    image = Image.fromarray(np.ascontiguousarray(np.dstack([pixels, alpha])), "RGBA")
+    if side is not None:
+        image.thumbnail((side, side), Image.Resampling.LANCZOS)
+    sink = BytesIO()
+    image.save(sink, format="WEBP", quality=quality, method=4)
+    return f"data:image/webp;base64,{b64encode(sink.getvalue()).decode()}"

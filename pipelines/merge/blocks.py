@@ -1,0 +1,68 @@
+"""How the chunks of a scene are shared out to be merged: squares of chunks with about as many bytes each."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pipelines.plan import ChunkRef, Plan
+from pipelines.tables import ledger_name
+from tiling import Grid, Window
+
+BLOCK_BYTES = 12_000_000
+"""Bytes of ledger files that a block may hold, if they are spread evenly: some 80,000 small outlines."""
+MAX_SIDE = 32
+"""Chunks along one side of a block at most: an empty ledger is read soon, but each file is a request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A rectangle of chunks of one scene."""
+
+    chunk_ids: tuple[str, ...]
+    """Its planned chunks."""
+    hull: Window
+    """Hull of the windows of all tiles in the rectangle, work pixels."""
+    alone: tuple[int, int, int, int]
+    """x0, y0, x1, y1 of what no tile outside the rectangle sees, work pixels: past its edges where there is
+    none; tiles outside may leave nothing between them."""
+
+
+def blocks_of(plan: Plan, scene: int, query_id: str, sizes: Mapping[str, int]) -> list[Block]:
+    """Blocks of one scene; all its planned chunks are in one.
+
+    Args:
+        plan: the frozen plan.
+        scene: index of the scene.
+        query_id: the question.
+        sizes: bytes of every ledger file by name.
+    """
+    refs, grid = plan.chunks_of(scene), plan.scenes[scene].grid
+    total = sum(sizes.get(ledger_name(query_id, ref.chunk_id), 0) for ref in refs)
+    side = math.isqrt(max(1, int(BLOCK_BYTES * len(refs) / max(total, 1))))
+    side = _even(min(max(side, 1), MAX_SIDE), 1 + max((max(ref.row, ref.col) for ref in refs), default=0))
+    found: dict[tuple[int, int], list[ChunkRef]] = {}
+    for ref in refs:
+        found.setdefault((ref.row // side, ref.col // side), []).append(ref)
+    return [_block(grid, place, side, members) for place, members in sorted(found.items())]
+
+
+def _even(side: int, count: int) -> int:
+    """Least side with which so many chunks in a row make no more blocks: none is much smaller than others."""
+    return -(-count // -(-count // side))
+
+
+def _block(grid: Grid, place: tuple[int, int], side: int, refs: list[ChunkRef]) -> Block:
+    y0, y1, top, bottom = _span(grid, place[0], side, rows=True)
+    x0, x1, left, right = _span(grid, place[1], side, rows=False)
+    return Block(tuple(ref.chunk_id for ref in refs), Window(x0, y0, x1, y1), (left, top, right, bottom))
+
+
+def _span(grid: Grid, place: int, side: int, *, rows: bool) -> tuple[int, int, int, int]:
+    """Along one axis: where the block's tiles begin and end, and between what no other tile reaches."""
+    axis = grid.rows if rows else grid.columns
+    first = place * side * grid.chunk_tiles
+    end = min(first + side * grid.chunk_tiles, axis.count)
+    start, stop = axis.start(first), axis.start(end - 1) + grid.tile_px
+    before = axis.start(first - 1) + grid.tile_px if first else start - grid.tile_px
+    after = axis.start(end) if end < axis.count else stop + grid.tile_px
+    return start, stop, before, after

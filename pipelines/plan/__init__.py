@@ -1,0 +1,5 @@
+"""What a run is to do, frozen before any pixel is read: request, scenes, tiles, models, cost."""
+
+from lazy_loader import attach_stub
+
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

@@ -1,0 +1,116 @@
+"""Model names made into models, oracles included. Knows no file layout of a run and no prompt."""
+
+import os
+from dataclasses import dataclass
+
+from pipelines import RequestError
+from pipelines.plan.oracle_truth import Placement, Truth, question_kinds, truth_digest, truth_uri
+from pipelines.plan.plan import ModelFacts
+from reasoner import loading
+from reasoner.engines.oracle import OracleReasoner, OracleSegmenter
+from reasoner.protocols import Reasoner, Segmenter
+from reasoner.query import Query, Task
+from tiling.storage import kept_copy
+
+ORACLE_TILE_PX = 256
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRecipe:
+    """All a worker needs to build both models; picklable, holds no weights."""
+
+    reasoner: str
+    """The reasoner's name."""
+    segmenter: str
+    """The segmenter's name."""
+    profile: str | None
+    """Model family, None where the checkpoint tells."""
+    device: str
+    """auto, cpu or cuda."""
+    seed: int
+    """Seed of whatever samples."""
+    placements: tuple[Placement, ...]
+    """Where the planned scenes lie, for oracles; empty for other models."""
+
+    def load_reasoner(self) -> Reasoner:
+        """Build the reasoner.
+
+        Raises:
+            ModelError: it cannot be loaded.
+            RequestError: an oracle's truth table cannot be read.
+        """
+        # Sums of floats differ in their last bits with the number of threads, and a run must not depend on
+        # what drives it: one thread, as in Ray's workers, unless the user says otherwise.
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
+        uri = truth_uri(self.reasoner)
+        if uri is not None:
+            lookup = Truth(uri, self.placements).load()
+            return OracleReasoner(lookup, digest=_oracle_digest(uri), tile_px=ORACLE_TILE_PX)
+        name = local_model(self.reasoner)
+        return loading.load_reasoner(name, device=self.device, profile=self.profile, seed=self.seed)
+
+    def load_segmenter(self) -> Segmenter:
+        """Build the segmenter.
+
+        Raises:
+            ModelError: it cannot be loaded.
+            RequestError: an oracle's truth table cannot be read.
+        """
+        uri = truth_uri(self.segmenter)
+        if uri is not None:
+            return OracleSegmenter(Truth(uri, self.placements).load(), digest=_oracle_digest(uri))
+        return loading.load_segmenter(local_model(self.segmenter), device=self.device)
+
+
+def reasoner_facts(name: str, *, profile: str | None, queries: tuple[Query, ...]) -> ModelFacts:
+    """Digest and tile size of a reasoner, without loading it.
+
+    Raises:
+        ModelError: there is no such model.
+        RequestError: an oracle's truth table cannot be read, or does not know a question.
+    """
+    uri = truth_uri(name)
+    if uri is None:
+        facts = loading.describe_reasoner(local_model(name), profile=profile)
+        return ModelFacts(name, facts.digest, facts.tile_px)
+    digest = _oracle_digest(uri)
+    _check_known(uri, queries)
+    return ModelFacts(name, digest, ORACLE_TILE_PX)
+
+
+def segmenter_facts(name: str) -> ModelFacts:
+    """Digest of a segmenter, without loading it.
+
+    Raises:
+        ModelError: there is no such model.
+        RequestError: an oracle's truth table cannot be read.
+    """
+    uri = truth_uri(name)
+    if uri is None:
+        return ModelFacts(name, loading.describe_segmenter(local_model(name)).digest, 0)
+    return ModelFacts(name, _oracle_digest(uri), 0)
+
+
+def local_model(name: str) -> str:
+    """The name of a model; one on object storage is brought here and named by its local folder.
+
+    Raises:
+        StorageError: there is nothing, or the storage refuses or is away.
+    """
+    return kept_copy(name) if name.startswith("s3://") else name
+
+
+def _oracle_digest(uri: str) -> str:
+    return f"oracle-{truth_digest(uri)}"
+
+
+def _check_known(uri: str, queries: tuple[Query, ...]) -> None:
+    known = question_kinds(uri)
+    for query in queries:
+        if query.task is Task.LOCATE and query.text not in known:
+            example = next(iter(known), "")
+            raise RequestError(
+                "ask",
+                f"the oracle of {uri} does not know {query.text!r}",
+                f"ask as in questions.json: {example!r}",
+            )

@@ -1,0 +1,169 @@
+"""Exact truth of practice scenes, looked up by tile and question, for the oracle models. Knows no model."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from itertools import chain
+
+import geopandas
+import shapely
+
+from pipelines import RequestError
+from reasoner.answer import View
+from reasoner.query import Query
+from tiling import StorageError, Window
+from tiling.geo import LONLAT, SNAP_PX, Frame, lonlat_to_frame, usable
+from tiling.storage import Store
+
+PREFIX = "oracle:"
+_KEY = re.compile(r"(?P<scene>.+)@(?P<window>\d+,\d+,\d+,\d+)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a scene's work grid lies."""
+
+    scene_id: str
+    """The scene."""
+    frame: Frame
+    """Its work pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """Address of a truth table, with the scenes it will be asked about; picklable, holds no geometry."""
+
+    uri: str
+    """A truth.parquet with questions.json beside it, local or s3://."""
+    placements: tuple[Placement, ...]
+    """The planned scenes."""
+
+    def load(self) -> "TruthLookup":
+        """Read the table and place it on the scenes' pixel grids.
+
+        Raises:
+            RequestError: a file is missing or is no truth table.
+        """
+        return TruthLookup(self)
+
+
+class TruthLookup:
+    """The true polygons of a question in a tile."""
+
+    def __init__(self, truth: Truth) -> None:
+        self._kinds = question_kinds(truth.uri)
+        table = _read_table(truth.uri)
+        self._polygons: dict[tuple[str, str], shapely.STRtree] = {}
+        for place in truth.placements:
+            self._add_scene(table[table["scene_id"] == place.scene_id], place)
+
+    def __call__(self, view: View, query: Query) -> Sequence[shapely.Polygon]:
+        """Polygons that answer the query and touch the tile, tile pixels, unclipped, in the table's order."""
+        scene_id, window = read_view_key(view.key)
+        tree = self._polygons.get((scene_id, self._kinds.get(query.text, "")))
+        if tree is None:
+            return ()
+        found = sorted(tree.query(_frame(window), predicate="intersects").tolist())
+        moved = shapely.transform(tree.geometries.take(found), lambda xy: xy - (window.x0, window.y0))
+        return tuple(moved)
+
+    def _add_scene(self, rows: geopandas.GeoDataFrame, place: Placement) -> None:
+        parts = rows.assign(pixels=lonlat_to_frame(rows.geometry.to_crs(LONLAT).to_numpy(), place.frame))
+        for kind, group in parts.groupby("kind"):
+            polygons = shapely.get_parts([_whole(shape) for shape in group["pixels"]])
+            self._polygons[place.scene_id, str(kind)] = shapely.STRtree(polygons)
+
+
+def view_key(scene_id: str, window: Window) -> str:
+    """Name of a tile as the models see it: its scene and its window on the work grid."""
+    return f"{scene_id}@{window.x0},{window.y0},{window.x1},{window.y1}"
+
+
+def read_view_key(key: str) -> tuple[str, Window]:
+    """Scene id and window of a view's key.
+
+    Raises:
+        ValueError: the key is none of ours.
+    """
+    match = _KEY.match(key)
+    if match is None:
+        raise ValueError(f"view key {key!r} names no scene and window")
+    x0, y0, x1, y1 = (int(part) for part in match["window"].split(","))
+    return match["scene"], Window(x0, y0, x1, y1)
+
+
+def truth_uri(model: str) -> str | None:
+    """Address in an oracle model's name, None for any other model."""
+    return model.removeprefix(PREFIX) if model.startswith(PREFIX) else None
+
+
+def truth_digest(uri: str) -> str:
+    """Digest of the truth table and its questions.
+
+    Raises:
+        RequestError: a file is missing.
+    """
+    return hashlib.sha256(_read(uri) + _read(_questions_uri(uri))).hexdigest()[:16]
+
+
+def question_kinds(uri: str) -> Mapping[str, str]:
+    """Kind of object each known question asks for, by the question's text.
+
+    Raises:
+        RequestError: questions.json is missing or unreadable.
+    """
+    data = _read(_questions_uri(uri))
+    try:
+        kinds: dict[str, dict[str, list[str]]] = json.loads(data)
+        pairs = [
+            (" ".join(text.split()), kind) for kind, lists in kinds.items() for text in chain(*lists.values())
+        ]
+    except (ValueError, AttributeError, TypeError) as error:
+        raise _no_truth(_questions_uri(uri), str(error)) from error
+    return dict(pairs)
+
+
+def _whole(shape: shapely.Geometry) -> shapely.Geometry:
+    """What ±180° cuts in longitude and latitude is one piece on the pixel grid."""
+    if shapely.get_num_geometries(shape) == 1:
+        return shape
+    return shapely.union_all([usable(shape)], grid_size=SNAP_PX)
+
+
+def _frame(window: Window) -> shapely.Polygon:
+    return shapely.box(window.x0, window.y0, window.x1, window.y1)
+
+
+def _questions_uri(uri: str) -> str:
+    folder, slash, _ = uri.rpartition("/")
+    return f"{folder}{slash}questions.json"
+
+
+def _read_table(uri: str) -> geopandas.GeoDataFrame:
+    data = _read(uri)  # storage that refuses says so itself: it is no fault of the table
+    try:
+        table = geopandas.read_parquet(BytesIO(data))
+    except (ValueError, OSError) as error:
+        raise _no_truth(uri, str(error)) from error
+    if not {"kind", "scene_id"} <= set(table.columns):
+        raise _no_truth(uri, "it has no columns kind and scene_id")
+    return table
+
+
+def _read(uri: str) -> bytes:
+    folder, _, name = uri.rpartition("/")
+    try:
+        return Store(folder or ".").read(name)
+    except StorageError:
+        raise
+    except OSError as error:
+        raise _no_truth(uri, str(error)) from error
+
+
+def _no_truth(uri: str, reason: str) -> RequestError:
+    return RequestError(
+        "reasoner", f"{uri} is no truth table ({reason})", "make one: remotereasoner practice OUT"
+    )

@@ -1,0 +1,296 @@
+"""The frozen plan on storage: job.json and plan/*.parquet, written before work starts, read back later."""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from io import BytesIO
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import shapely
+
+from pipelines import RequestError
+from pipelines.plan.aoi import aoi_bytes, aoi_digest, aoi_from
+from pipelines.plan.config import JobConfig
+from pipelines.plan.plan import RULES_VERSION, ChunkRef, ModelFacts, Plan, PlannedScene
+from pipelines.plan.planning import FrozenScaling
+from tiling import Band, Composite, Grid, Kernel, Mosaic, Scene, StorageError, Window
+from tiling.geo import WorkGrid
+from tiling.raster import Scaling
+from tiling.storage import Store
+
+_ASKED = ("gsd", "bands", "assets", "mosaic", "assume_crs", "seed", "scene_overlap")
+"""Fields of the request that make another job of it."""
+JOB = "job.json"
+SCENES = "plan/scenes.parquet"
+CHUNKS = "plan/chunks.parquet"
+AOI = "plan/aoi.parquet"
+_OWN_FOLDERS = ("answers", "objects", "texts", "plan", "changes", "map")
+_JOURNAL = "night"
+"""Folder that an unfinished night leaves."""
+_OWN_FILES = (JOB, "collection.json", "map.html")
+
+
+def write_plan(store: Store, plan: Plan) -> None:
+    """Freeze the plan; job.json comes last, so that its presence means the plan is whole.
+
+    Raises:
+        OSError: the storage refuses.
+    """
+    store.write(SCENES, _parquet([_scene_record(item) for item in plan.scenes]))
+    store.write(CHUNKS, _parquet([_chunk_record(ref) for ref in plan.chunks]))
+    if plan.aoi is not None:
+        store.write(AOI, aoi_bytes(plan.aoi))
+    store.write(JOB, json.dumps(job_record(plan), indent=2, sort_keys=True).encode())
+
+
+def read_plan(store: Store) -> Plan:
+    """The frozen plan of an output folder.
+
+    Raises:
+        RequestError: there is none, or it is not readable.
+        StorageError: object storage refuses or is away.
+    """
+    job = read_job(store)
+    if job is None:
+        raise RequestError("out", f"{store.root} holds no run (no {JOB})", "name the --out of an earlier run")
+    try:
+        return _plan_of(store, job)
+    except StorageError:
+        raise
+    except (KeyError, TypeError, ValueError, OSError, pa.ArrowException) as error:
+        raise RequestError(
+            "out", f"the plan in {store.root} cannot be read ({error})", "run with --overwrite"
+        ) from error
+
+
+def read_job(store: Store) -> dict[str, object] | None:
+    """The frozen job, None where the folder holds none.
+
+    Raises:
+        RequestError: job.json is not readable.
+    """
+    if not store.exists(JOB):
+        return None
+    try:
+        job = json.loads(store.read(JOB))
+    except ValueError as error:
+        raise RequestError(
+            "out", f"{store.path(JOB)} is damaged ({error})", "run with --overwrite"
+        ) from error
+    return job if isinstance(job, dict) else None
+
+
+def frozen_scaling(job: Mapping[str, object] | None) -> FrozenScaling | None:
+    """Scaling that the frozen job estimated, None where there is no job or it was given."""
+    if job is None or not isinstance(config := job.get("config"), dict) or config.get("scaling") != "auto":
+        return None
+    return FrozenScaling(_scaling_of(job.get("scaling")))
+
+
+def frozen_search(store: Store, config: JobConfig, job: Mapping[str, object] | None) -> tuple[Scene, ...]:
+    """Scenes of the frozen plan of the very STAC search a request asks for; none of any other request.
+
+    Raises:
+        RequestError: the plan is not readable.
+    """
+    frozen = job.get("config") if job is not None else None
+    asked = config.model_dump(mode="json")
+    if config.stac is None or not isinstance(frozen, dict) or frozen.get("stac") != asked["stac"]:
+        return ()
+    originals = (original for item in read_plan(store).scenes for original in item.scene.originals)
+    return tuple({original.scene_id: original for original in originals}.values())
+
+
+GROWS = frozenset({"scenes", "queries", "run_id"})
+"""What a night may find changed in a standing dataset."""
+
+
+def check_same_job(
+    store: Store, plan: Plan, job: Mapping[str, object], *, may_differ: Collection[str] = frozenset()
+) -> None:
+    """Refuse an output folder that holds another job.
+
+    Args:
+        store: the output folder.
+        plan: what is to be done there.
+        job: the frozen job.
+        may_differ: parts of a job's identity that are not compared.
+
+    Raises:
+        RequestError: it does; the message names the fields that differ.
+    """
+    new, old = _identity(job_record(plan)), _identity(job)
+    fields = [name for name, value in new.items() if value != old.get(name) and name not in may_differ]
+    if fields:
+        detail = _scene_detail(store, plan) if fields == ["scenes"] else ""
+        add = "run 'remotereasoner nightly' to take it up, " if GROWS.issuperset(fields) else ""
+        raise RequestError(
+            "out",
+            f"{store.root} holds another job: {', '.join(fields)} differ{detail}",
+            f"{add}give --overwrite, or another --out",
+        )
+
+
+def clear_job(store: Store) -> None:
+    """Delete everything an earlier job left in the folder, and nothing else; job.json goes early."""
+    store.remove_folder(_JOURNAL)  # before the plan: orders without a plan could not be carried out
+    store.remove(_OWN_FILES)
+    for folder in _OWN_FOLDERS:
+        store.remove_folder(folder)
+
+
+def package_version() -> str:
+    """Version of the installed package."""
+    try:
+        return version("remotereasoner")
+    except PackageNotFoundError:
+        return "0"
+
+
+def job_record(plan: Plan) -> dict[str, object]:
+    """The plan's job as JSON values."""
+    grid = plan.scenes[0].grid
+    return {
+        "format": 1,
+        "version": package_version(),
+        "rules": RULES_VERSION,
+        "run_id": plan.run_id,
+        "config": plan.config.model_dump(mode="json"),
+        "queries": [{"id": query.id, "text": query.text, "task": str(query.task)} for query in plan.queries],
+        "reasoner": asdict(plan.reasoner),
+        "segmenter": asdict(plan.segmenter),
+        "grid": {"tile": grid.tile_px, "overlap": grid.overlap_px, "chunk": grid.chunk_px},
+        "scaling": _plain(asdict(plan.scaling)) if plan.scaling else None,
+        "scenes": [[item.scene.scene_id, item.scene.identity] for item in plan.scenes],
+        "aoi": aoi_digest(plan.aoi),
+        "chunk_count": len(plan.chunks),
+        "tile_count": plan.n_tiles,
+    }
+
+
+def _identity(job: Mapping[str, object]) -> dict[str, object]:
+    config = job.get("config")
+    given = config if isinstance(config, dict) else {}
+    names = ("rules", "queries", "grid", "scaling", "scenes", "aoi")
+    models = {
+        name: value.get("digest")
+        for name in ("reasoner", "segmenter")
+        if isinstance(value := job.get(name), dict)
+    }
+    asked = {name: given.get(name) for name in _ASKED}
+    return {**{name: job.get(name) for name in names}, **models, **asked, "run_id": job.get("run_id")}
+
+
+def _scene_detail(store: Store, plan: Plan) -> str:
+    old = {item.scene.scene_id: item.scene.identity for item in read_plan(store).scenes}
+    new = {item.scene.scene_id: item.scene.identity for item in plan.scenes}
+    parts = {
+        "added": sorted(new.keys() - old.keys()),
+        "missing": sorted(old.keys() - new.keys()),
+        "changed": sorted(name for name in old.keys() & new.keys() if old[name] != new[name]),
+    }
+    said = [
+        f"{word} {', '.join(ids[:3])}{' …' if len(ids) > 3 else ''}" for word, ids in parts.items() if ids
+    ]
+    return f" ({'; '.join(said)})"
+
+
+def _plan_of(store: Store, job: Mapping[str, object]) -> Plan:
+    config = JobConfig.model_validate(job["config"])
+    reasoner, segmenter, grid = job["reasoner"], job["segmenter"], job["grid"]
+    assert isinstance(reasoner, dict) and isinstance(segmenter, dict) and isinstance(grid, dict)  # noqa: PT018
+    sizes = (int(grid["tile"]), int(grid["overlap"]), int(grid["chunk"]))
+    return Plan(
+        run_id=str(job["run_id"]),
+        config=config,
+        queries=config.queries(),
+        reasoner=ModelFacts(**reasoner),
+        segmenter=ModelFacts(**segmenter),
+        scaling=_scaling_of(job["scaling"]),
+        scenes=tuple(_planned_scene(record, sizes) for record in _records(store, SCENES)),
+        chunks=tuple(_chunk_ref(record) for record in _records(store, CHUNKS)),
+        aoi=aoi_from(store.read(AOI)) if job.get("aoi") else None,
+    )
+
+
+def _scaling_of(value: object) -> Scaling | None:
+    if not isinstance(value, dict):
+        return None
+    return Scaling(low=tuple(value["low"]), high=tuple(value["high"]))
+
+
+def _scene_record(item: PlannedScene) -> dict[str, object]:
+    work = {f"work_{name}": value for name, value in asdict(item.work).items()}
+    scene = asdict(item.scene)
+    # As text: a mosaic holds scenes, and columns of Parquet cannot hold themselves.
+    scene["mosaic"] = json.dumps(scene["mosaic"]) if item.scene.mosaic else None
+    ground = None if item.ground is None else shapely.to_wkb(item.ground)
+    return {**scene, **work, "ground": ground}
+
+
+def _planned_scene(record: Mapping[str, object], sizes: tuple[int, int, int]) -> PlannedScene:
+    fields = dict(record)
+    work = {name.removeprefix("work_"): fields.pop(name) for name in list(fields) if name.startswith("work_")}
+    mosaic, ground = fields.pop("mosaic", None), fields.pop("ground", None)
+    scene = _scene({**fields, "mosaic": json.loads(str(mosaic)) if mosaic else None})
+    work_grid = WorkGrid(**{**work, "transform": _six(work["transform"])})  # type: ignore[arg-type]
+    grid = Grid(scene.scene_id, work_grid.width, work_grid.height, *sizes)
+    return PlannedScene(
+        scene, work_grid, grid, shapely.from_wkb(ground) if isinstance(ground, bytes) else None
+    )
+
+
+def _scene(record: Mapping[str, object]) -> Scene:
+    fields = dict(record)
+    bands, transform, mosaic = (fields.pop(name) for name in ("bands", "transform", "mosaic"))
+    assert isinstance(bands, list)
+    return Scene(
+        bands=tuple(Band(**band) for band in bands),
+        transform=_six(transform),
+        mosaic=_mosaic(mosaic) if isinstance(mosaic, dict) else None,
+        **fields,  # type: ignore[arg-type]
+    )
+
+
+def _mosaic(record: Mapping[str, Any]) -> Mosaic:
+    return Mosaic(
+        composite=Composite(record["composite"]),
+        kernel=Kernel(record["kernel"]),
+        depth=record["depth"],
+        items=tuple(_scene(item) for item in record["items"]),
+    )
+
+
+def _six(values: object) -> tuple[float, float, float, float, float, float]:
+    assert isinstance(values, Sequence)
+    a, b, c, d, e, f = values
+    return (a, b, c, d, e, f)
+
+
+def _chunk_record(ref: ChunkRef) -> dict[str, object]:
+    fields = asdict(ref)
+    return {**{name: value for name, value in fields.items() if name != "window"}, **asdict(ref.window)}
+
+
+def _chunk_ref(record: Mapping[str, object]) -> ChunkRef:
+    fields = dict(record)
+    x0, y0, x1, y1 = (fields.pop(name) for name in ("x0", "y0", "x1", "y1"))
+    return ChunkRef(window=Window(x0, y0, x1, y1), **fields)  # type: ignore[arg-type]
+
+
+def _records(store: Store, name: str) -> list[dict[str, object]]:
+    records: list[dict[str, object]] = pq.read_table(BytesIO(store.read(name))).to_pylist()
+    return records
+
+
+def _parquet(records: Sequence[Mapping[str, object]]) -> bytes:
+    sink = BytesIO()
+    pq.write_table(pa.Table.from_pylist(list(records)), sink, compression="zstd")
+    return sink.getvalue()
+
+
+def _plain(value: object) -> object:
+    return json.loads(json.dumps(value))

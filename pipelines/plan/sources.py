@@ -1,0 +1,36 @@
+"""What a request's addresses and search lead to: rasters, band sets and STAC items. Opens no raster."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+from pipelines.plan.config import JobConfig
+from tiling.raster import Source, is_document
+from tiling.storage import list_sources
+
+_READERS = 16
+
+
+def find_sources(config: JobConfig) -> list[Source]:
+    """Everything a request names or finds, STAC documents taken apart into their items.
+
+    Raises:
+        SceneError: an address leads to nothing, or a STAC document cannot be read.
+        RequestError: a STAC API cannot be reached, or finds nothing.
+    """
+    if config.stac is not None:
+        from pipelines.plan.stac_search import search
+
+        return list(search(config.stac))
+    sources: list[Source] = [source for source in config.scenes if not isinstance(source, str)]
+    patterns = [source for source in config.scenes if isinstance(source, str)]
+    addresses = list_sources(patterns) if patterns else []
+    with ThreadPoolExecutor(_READERS) as pool:
+        return sources + [source for found in pool.map(_taken_apart, addresses) for source in found]
+
+
+def _taken_apart(address: str) -> list[Source]:
+    if not is_document(address):
+        return [address]
+    # Only jobs over STAC pay the third of a second that its libraries take to import.
+    from pipelines.plan.stac_search import items_of
+
+    return list(items_of(address))

@@ -1,0 +1,138 @@
+"""Which tiles of which scene a plan holds: the area of interest, and whose ground is whose. Reads no tile."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from pipelines import RequestError
+from pipelines.plan.config import SceneOverlap
+from pipelines.plan.plan import PlannedScene, scene_outline
+from tiling.geo import frame_of, lonlat_to_frame
+from tiling.overlap import Claim, by_priority, data_ground, neighbours, owned_ground, wanted_tiles
+from tiling.raster import Limits
+
+READERS = 16
+"""Scenes looked at at once: a look mostly waits for storage."""
+
+MARGIN_DEGREES = 0.01
+"""So far around a scene the area of interest is looked at when the scene's tiles are chosen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """Scenes by the ground they share."""
+
+    claims: tuple[Claim, ...]
+    """What each scene can speak for."""
+    ranks: tuple[int, ...]
+    """Place of each scene among all: the lesser owns what two share."""
+    beside: tuple[tuple[int, ...], ...]
+    """Per scene, those that overlap it; none where every scene keeps its own."""
+
+    def before(self, scene: int) -> tuple[int, ...]:
+        """Scenes that own ground under a scene."""
+        return tuple(other for other in self.beside[scene] if self.ranks[other] < self.ranks[scene])
+
+
+def ground_of(scenes: Sequence[PlannedScene], overlap: SceneOverlap) -> Ground:
+    """Find out which scenes overlap and which comes first.
+
+    Args:
+        scenes: the planned scenes.
+        overlap: whether shared ground has one owner.
+    """
+    ranks = [0] * len(scenes)
+    for rank, index in enumerate(by_priority([item.scene for item in scenes])):
+        ranks[index] = rank
+    claims = _claims(scenes)
+    if overlap is SceneOverlap.KEEP_ALL:
+        return Ground(claims, tuple(ranks), ((),) * len(scenes))
+    return Ground(claims, tuple(ranks), tuple(neighbours([scene_outline(item) for item in scenes])))
+
+
+def _claims(scenes: Sequence[PlannedScene]) -> tuple[Claim, ...]:
+    """Of each scene all its frame, or where it is known to hold data."""
+    frames = [frame_of(item.scene, item.work) for item in scenes]
+    return tuple(
+        Claim(frame, frame.area if item.ground is None else item.ground)
+        for frame, item in zip(frames, scenes, strict=True)
+    )
+
+
+def with_data_ground(
+    scenes: Sequence[PlannedScene], ground: Ground, limits: Limits
+) -> tuple[PlannedScene, ...]:
+    """The scenes, with where they hold data looked up for those that would take ground from another.
+
+    A collar without data must not own ground that another scene shows.
+    """
+    owners = sorted({other for index in range(len(scenes)) for other in ground.before(index)})
+
+    def looked_up(index: int) -> PlannedScene:
+        item = scenes[index]
+        return replace(item, ground=data_ground(item.scene, item.work, limits))
+
+    with ThreadPoolExecutor(READERS) as pool:
+        found = dict(zip(owners, pool.map(looked_up, owners), strict=True))
+    return tuple(found.get(index, item) for index, item in enumerate(scenes))
+
+
+def scenes_within(scenes: Sequence[PlannedScene], aoi: shapely.Geometry | None) -> list[PlannedScene]:
+    """The scenes that an area of interest meets, all where there is none.
+
+    Raises:
+        RequestError: it meets no scene.
+    """
+    if aoi is None:
+        return list(scenes)
+    outlines = np.asarray([scene_outline(item) for item in scenes], dtype=object)
+    shapely.prepare(aoi)
+    met = [item for item, meets in zip(scenes, shapely.intersects(aoi, outlines), strict=True) if meets]
+    if not met:
+        west, south, east, north = shapely.total_bounds(outlines)
+        raise RequestError(
+            "aoi",
+            f"the area meets none of the {len(scenes)} scenes",
+            f"they lie within longitudes {west:.3f} to {east:.3f} and latitudes {south:.3f} to {north:.3f}",
+        )
+    return met
+
+
+def planned_tiles(
+    scenes: Sequence[PlannedScene], ground: Ground, *, aoi: shapely.Geometry | None
+) -> list[NDArray[np.bool_] | None]:
+    """Per scene, (rows, columns) true where a tile is planned, None where all are.
+
+    Args:
+        scenes: the planned scenes, with where they hold data.
+        ground: which of them share ground; what each can speak for is asked of the scenes anew.
+        aoi: area of interest, longitude and latitude; None for no bounds.
+
+    Raises:
+        SceneError: a scene's outline has no place in the CRS of one beside it.
+    """
+    claims = _claims(scenes)
+    return [
+        wanted_tiles(
+            item.grid,
+            owned=owned_ground(claims, ground.before(index), index),
+            asked=None if aoi is None else _aoi_in(item, claims[index], aoi),
+        )
+        for index, item in enumerate(scenes)
+    ]
+
+
+def _aoi_in(item: PlannedScene, claim: Claim, aoi: shapely.Geometry) -> shapely.Geometry:
+    """What of the area lies at a scene, in its work pixels."""
+    pieces = []
+    for part in shapely.get_parts(scene_outline(item)):
+        west, south, east, north = shapely.bounds(part)
+        near = shapely.box(west, south, east, north).buffer(MARGIN_DEGREES, join_style="mitre")
+        pieces.append(shapely.intersection(aoi, near))
+    moved = lonlat_to_frame([piece for piece in pieces if not piece.is_empty], claim.frame)
+    joined: shapely.Geometry = shapely.union_all(shapely.make_valid(moved, method="structure"))
+    return joined

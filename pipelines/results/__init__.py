@@ -1,0 +1,5 @@
+"""Looking at a result: status, check, SQL and export."""
+
+from lazy_loader import attach_stub
+
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

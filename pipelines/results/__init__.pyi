@@ -1,0 +1,14 @@
+from .check import check_result as check_result
+from .export import ExportRequest as ExportRequest
+from .export import Shape as Shape
+from .export import export_objects as export_objects
+from .query import again as again
+from .query import open_dataset as open_dataset
+from .query import select as select
+from .query_output import json_rows as json_rows
+from .query_output import own_file as own_file
+from .query_output import show_rows as show_rows
+from .query_output import write_csv as write_csv
+from .query_output import write_parquet as write_parquet
+from .status import StatusReport as StatusReport
+from .status import read_status as read_status

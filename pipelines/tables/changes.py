@@ -1,0 +1,181 @@
+"""The change table of a night: what appeared, disappeared and changed. Knows no scene file and no ledger.
+
+A row is a thing with its sides before and after the night. A thing changed where its outline or its label
+is another; `iou` says how much, so that a reader may set a threshold. Scores and scenes alone do not count.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from io import BytesIO
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import shapely
+
+from pipelines.tables.geoparquet import BBOX, geoparquet_bytes, hilbert_order
+from tiling.geo import iou
+from tiling.storage import Store
+
+CHANGES = "changes"
+_WORLD = (-180.0, -90.0, 180.0, 90.0)
+_SIDES = ("before", "after")
+_TIME = pa.timestamp("us", tz="UTC")
+_OF_A_SIDE = (
+    ("label", pa.string()),
+    ("area_m2", pa.float64()),
+    ("score", pa.float64()),
+    ("scene_ids", pa.list_(pa.string())),
+    ("datetime", _TIME),
+)
+CHANGE_SCHEMA = pa.schema(
+    [
+        ("change", pa.string()),
+        ("id", pa.string()),
+        ("query_id", pa.string()),
+        ("query", pa.string()),
+        ("label", pa.string()),
+        ("geometry", pa.binary()),
+        ("before", pa.binary()),
+        ("after", pa.binary()),
+        *((box, BBOX) for box in ("bbox", "before_bbox", "after_bbox")),
+        ("iou", pa.float64()),
+        *((f"{name}_{side}", kind) for name, kind in _OF_A_SIDE for side in _SIDES),
+    ]
+)
+CHANGE_COVERINGS = {"geometry": "bbox", "before": "before_bbox", "after": "after_bbox"}
+"""Geometry columns, the primary one first, and the columns of their covering boxes."""
+
+
+class Kind(StrEnum):
+    """What happened to a thing."""
+
+    APPEARED = "appeared"
+    """It is there, and was not before."""
+    DISAPPEARED = "disappeared"
+    """It was there, and is not any more."""
+    CHANGED = "changed"
+    """It is there as before, with another outline or label."""
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """A thing as it was published at one time."""
+
+    label: str
+    """What the reasoner called it."""
+    geometry: shapely.Geometry
+    """Its outline, longitude and latitude."""
+    area_m2: float
+    """Its area, square metres."""
+    score: float
+    """The segmenter's estimate, 0 to 1."""
+    scene_ids: tuple[str, ...]
+    """The scenes it was seen in."""
+    datetime: datetime | None
+    """When it was seen, None where unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One thing before and after a night."""
+
+    id: str
+    """Its id."""
+    query_id: str
+    """The question it answers."""
+    query: str
+    """That question's text."""
+    before: Side | None
+    """As it was, None where it was not there."""
+    after: Side | None
+    """As it is, None where it is not there."""
+
+    @property
+    def kind(self) -> Kind | None:
+        """What happened, None where nothing did."""
+        if self.before is None or self.after is None:
+            return Kind.APPEARED if self.after else Kind.DISAPPEARED if self.before else None
+        same = self.before.label == self.after.label and self.before.geometry == self.after.geometry
+        return None if same else Kind.CHANGED
+
+
+def changes_name(date: str) -> str:
+    """Name of the change table of a night."""
+    return f"{CHANGES}/date={date}/changes.parquet"
+
+
+def dates_in(names: Iterable[str]) -> list[str]:
+    """Dates of the change tables among file names, sorted."""
+    parts = [name.split("/") for name in names]
+    return sorted(part[1].removeprefix("date=") for part in parts if part[0] == CHANGES and len(part) == 3)
+
+
+def joined(earlier: Sequence[Change], later: Sequence[Change]) -> list[Change]:
+    """What two stretches of time changed together; things that are in the end as at first drop out."""
+    known = {(item.query_id, item.id): item for item in earlier}
+    for item in later:
+        first = known.get((item.query_id, item.id), item)
+        known[item.query_id, item.id] = Change(item.id, item.query_id, item.query, first.before, item.after)
+    return [item for item in known.values() if item.kind is not None]
+
+
+def write_changes(store: Store, date: str, changes: Sequence[Change]) -> str:
+    """Write a night's table; the file's name."""
+    records = [_record(item) for item in _in_order(changes)]
+    plain = [name for name in CHANGE_SCHEMA.names if name not in CHANGE_COVERINGS.values()]
+    columns = {name: [record[name] for record in records] for name in plain}
+    store.write(changes_name(date), geoparquet_bytes(columns, CHANGE_SCHEMA, CHANGE_COVERINGS))
+    return changes_name(date)
+
+
+def read_changes(store: Store, date: str) -> list[Change]:
+    """The rows of a night's table.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    rows = pq.read_table(BytesIO(store.read(changes_name(date)))).to_pylist()
+    return [
+        Change(row["id"], row["query_id"], row["query"], *(_side_of(row, side) for side in _SIDES))
+        for row in rows
+    ]
+
+
+def side(record: Mapping[str, Any]) -> Side:
+    """One side from a row of objects with WKB geometry."""
+    fields = {name: record[name] for name, _ in _OF_A_SIDE}
+    shape = shapely.from_wkb(record["geometry"])
+    return Side(**{**fields, "geometry": shape, "scene_ids": tuple(record["scene_ids"])})
+
+
+def _in_order(changes: Sequence[Change]) -> list[Change]:
+    """Along a Hilbert curve."""
+    places = [side.geometry for item in changes if (side := item.after or item.before)]
+    return [changes[at] for at in hilbert_order(places, _WORLD, [item.id for item in changes])]
+
+
+def _side_of(row: Mapping[str, Any], which: str) -> Side | None:
+    if row[which] is None:
+        return None
+    return side({"geometry": row[which], **{name: row[f"{name}_{which}"] for name, _ in _OF_A_SIDE}})
+
+
+def _record(item: Change) -> dict[str, object]:
+    sides = {"before": item.before, "after": item.after}
+    here = item.after or item.before
+    assert here is not None
+    shapes = {name: each.geometry for name, each in sides.items() if each is not None}
+    record: dict[str, object] = {
+        **{name: getattr(item, name) for name in ("id", "query_id", "query")},
+        "change": str(item.kind),
+        "label": here.label,
+        "geometry": here.geometry,
+        **{name: shapes.get(name) for name in sides},
+        "iou": iou(*shapes.values()) if len(shapes) == 2 else None,
+    }
+    for name, each in sides.items():
+        record |= {f"{column}_{name}": getattr(each, column, None) for column, _ in _OF_A_SIDE}
+    return record

@@ -1,0 +1,128 @@
+"""collection.json: the STAC Collection whose presence means that the result is published. Knows no row."""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+
+import pystac
+import shapely
+
+from pipelines.plan import RULES_VERSION, Plan, package_version, scene_outline
+from pipelines.tables.geoparquet import LONLAT
+from pipelines.tables.objects import OBJECT_SCHEMA, OBJECTS, instant, item_name
+from pipelines.tables.stac_items import NAME as ITEM
+from pipelines.tables.stac_items import PARQUET, table_columns
+from tiling.storage import Store
+
+NAME = "collection.json"
+_EXTENSIONS = (
+    "https://stac-extensions.github.io/table/v1.2.0/schema.json",
+    "https://stac-extensions.github.io/processing/v1.2.0/schema.json",
+    "https://stac-extensions.github.io/projection/v2.0.0/schema.json",
+)
+
+
+def publish(store: Store, plan: Plan, *, files: Sequence[str], failed: int) -> None:
+    """Write collection.json; the last act of a run.
+
+    Args:
+        store: the output folder.
+        plan: the frozen plan.
+        files: names of the object and text files.
+        failed: tiles and questions that failed; above 0 the result is marked incomplete.
+
+    Raises:
+        OSError: the storage refuses.
+    """
+    items = _items(store, files)
+    record = _collection(plan, files, failed=failed, items=items).to_dict(
+        include_self_link=False, transform_hrefs=False
+    )
+    store.write(NAME, json.dumps(record, indent=2, sort_keys=True).encode())
+
+
+def withdraw(store: Store) -> None:
+    """Take collection.json away before work starts."""
+    store.remove([NAME])
+
+
+def published_files(store: Store) -> list[str] | None:
+    """Files the published collection names, None where nothing is published."""
+    if not store.exists(NAME):
+        return None
+    assets = json.loads(store.read(NAME))["assets"]
+    return sorted(str(asset["href"]).removeprefix("./") for asset in assets.values())
+
+
+def missing_files(store: Store, files: Sequence[str]) -> list[str]:
+    """Which of these files of a result are not there, sorted; each of their folders is listed once."""
+    folders = sorted({name.split("/")[0] for name in files})
+    return sorted(set(files) - {name for folder in folders for name in store.names(folder)})
+
+
+def published_failed(store: Store) -> int:
+    """Failed tiles and questions that the published collection names, 0 where nothing is published."""
+    return int(json.loads(store.read(NAME))["remotereasoner:failed"]) if store.exists(NAME) else 0
+
+
+def _items(store: Store, files: Sequence[str]) -> list[str]:
+    """Names of the items of these files; items of files that are no more are deleted."""
+    there = {name for name in store.names(OBJECTS) if name.endswith(f"/{ITEM}")}
+    wanted = {item_name(name) for name in files if name.startswith(f"{OBJECTS}/")}
+    store.remove(sorted(there - wanted))
+    return sorted(there & wanted)
+
+
+def _collection(plan: Plan, files: Sequence[str], *, failed: int, items: Sequence[str]) -> pystac.Collection:
+    questions = "; ".join(query.text for query in plan.queries)
+    found = pystac.Collection(
+        id=f"remotereasoner-{plan.job_id}",
+        title=questions,
+        description=f"Answers to: {questions}",
+        license="other",
+        extent=pystac.Extent(pystac.SpatialExtent(_boxes(plan)), _interval(plan)),
+        stac_extensions=list(_EXTENSIONS),
+        providers=[_maker(plan)],
+        summaries=pystac.Summaries({"proj:code": [LONLAT]}),
+        extra_fields=_facts(plan, failed),
+    )
+    found.assets = {name.replace("/", "-"): _asset(name) for name in files}
+    found.clear_links()  # the collection is its own root
+    for name in items:
+        found.add_link(pystac.Link("item", f"./{name}", media_type="application/geo+json"))
+    return found
+
+
+def _facts(plan: Plan, failed: int) -> dict[str, object]:
+    return {
+        "table:columns": table_columns(OBJECT_SCHEMA),
+        "table:primary_geometry": "geometry",
+        "remotereasoner:complete": failed == 0,
+        "remotereasoner:failed": failed,
+        "remotereasoner:run_id": plan.run_id,
+    }
+
+
+def _maker(plan: Plan) -> pystac.Provider:
+    """Who made it, and how: a collection names processing with its providers."""
+    lineage = (
+        f"reasoner {plan.reasoner.digest}, segmenter {plan.segmenter.digest}, "
+        f"rules {RULES_VERSION}, {len(plan.scenes)} scenes"
+    )
+    facts = {"processing:software": {"remotereasoner": package_version()}, "processing:lineage": lineage}
+    return pystac.Provider("remotereasoner", roles=[pystac.ProviderRole.PROCESSOR], extra_fields=facts)
+
+
+def _boxes(plan: Plan) -> list[list[float]]:
+    bounds = shapely.total_bounds([scene_outline(item) for item in plan.scenes])
+    return [[float(value) for value in bounds]]
+
+
+def _interval(plan: Plan) -> pystac.TemporalExtent:
+    times = sorted(time for item in plan.scenes if (time := instant(item.scene.datetime)))
+    ends: list[datetime | None] = [times[0], times[-1]] if times else [None, None]
+    return pystac.TemporalExtent([ends])
+
+
+def _asset(name: str) -> pystac.Asset:
+    return pystac.Asset(f"./{name}", media_type=PARQUET, roles=["data"])

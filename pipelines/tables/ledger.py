@@ -1,0 +1,270 @@
+"""The ledger: one row per tile and question, one file per chunk and question; read as rows or as columns."""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import shapely
+from numpy.typing import NDArray
+
+from tiling import Transform, Window
+from tiling.geo import footprint, polygon_rings
+from tiling.merge import Fragment, Sightings
+from tiling.storage import Store
+
+LEDGER = "answers"
+
+
+class Status(StrEnum):
+    """How a tile and a question ended."""
+
+    OK = "ok"
+    """Boxes, or a text for caption and VQA."""
+    EMPTY = "empty"
+    """The reasoner says well-formed that nothing is there."""
+    NODATA = "nodata"
+    """The tile has no valid pixel; no model saw it."""
+    MALFORMED = "malformed"
+    """The answer cannot be read; its text is kept."""
+    FAILED = "failed"
+    """Reading or a model failed; the reason is in the row."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRow:
+    """What became of one tile and one question."""
+
+    chunk_id: str
+    """Chunk the tile belongs to."""
+    tile_id: str
+    """The tile."""
+    query_id: str
+    """The question's slug."""
+    scene_uri: str
+    """Address of the scene."""
+    scene_id: str
+    """Id of the scene."""
+    window: Window
+    """The tile's window on the work grid, pixels."""
+    geometry: shapely.Polygon
+    """The tile's footprint, OGC:CRS84."""
+    status: Status
+    """How it ended."""
+    problem: str
+    """What was wrong, empty where nothing was."""
+    thinking: str
+    """The reasoner's thinking."""
+    text: str
+    """Caption or VQA answer, or the raw completion where malformed."""
+    boxes: tuple[tuple[float, float, float, float], ...]
+    """x0, y0, x1, y1 in tile pixels."""
+    fragments: tuple[Fragment, ...]
+    """Outlines in the scene's CRS."""
+    n_tokens: int
+    """Tokens generated."""
+    seconds: float
+    """Share of the model time, seconds; nothing downstream reads it."""
+
+
+_FRAGMENT = pa.struct(
+    [
+        ("geometry", pa.binary()),
+        ("box", pa.binary()),
+        ("score", pa.float64()),
+        ("truncated", pa.bool_()),
+        ("touches_scene_edge", pa.bool_()),
+        ("edge_distance", pa.float64()),
+        ("core_share", pa.float64()),
+        ("label", pa.string()),
+        ("valid_fraction", pa.float64()),
+    ]
+)
+LEDGER_SCHEMA = pa.schema(
+    [
+        ("chunk_id", pa.string()),
+        ("tile_id", pa.string()),
+        ("query_id", pa.string()),
+        ("scene_uri", pa.string()),
+        ("scene_id", pa.string()),
+        ("x0", pa.int64()),
+        ("y0", pa.int64()),
+        ("x1", pa.int64()),
+        ("y1", pa.int64()),
+        ("geometry", pa.binary()),
+        ("status", pa.string()),
+        ("problem", pa.string()),
+        ("thinking", pa.string()),
+        ("text", pa.string()),
+        ("boxes", pa.list_(pa.list_(pa.float64()))),
+        ("fragments", pa.list_(_FRAGMENT)),
+        ("n_tokens", pa.int64()),
+        ("seconds", pa.float64()),
+    ]
+)
+_Record = dict[str, Any]
+_WINDOW = ("x0", "y0", "x1", "y1")
+
+
+def ledger_name(query_id: str, chunk_id: str) -> str:
+    """Name of the ledger file of a chunk and a question."""
+    return f"{LEDGER}/query={query_id}/chunk={chunk_id}.parquet"
+
+
+def committed(store: Store) -> set[tuple[str, str]]:
+    """(query id, chunk id) of every ledger file, from the listing alone."""
+    return {key for name in store.names(LEDGER) if (key := _key_of(name))}
+
+
+def commit_times(store: Store) -> dict[tuple[str, str], float]:
+    """When each ledger file was written, seconds since 1970, by (query id, chunk id): one listing."""
+    return {key: at for name, at in store.times(LEDGER).items() if (key := _key_of(name))}
+
+
+def write_rows(store: Store, rows: Sequence[AnswerRow]) -> str:
+    """Commit the rows of one chunk and one question in one atomic write; the file's name."""
+    table = pa.Table.from_pylist([_to_record(row) for row in rows], schema=LEDGER_SCHEMA)
+    sink = BytesIO()
+    pq.write_table(table, sink, compression="zstd")
+    name = ledger_name(rows[0].query_id, rows[0].chunk_id)
+    store.write(name, sink.getvalue())
+    return name
+
+
+def read_table(store: Store, name: str, columns: Sequence[str] | None = None) -> pa.Table:
+    """Columns of one ledger file.
+
+    Raises:
+        FileNotFoundError: it is not there.
+        pyarrow.ArrowInvalid: it is no whole Parquet file.
+    """
+    return pq.read_table(BytesIO(store.read(name)), columns=list(columns) if columns else None)
+
+
+def read_rows(store: Store, name: str, *, transform: Transform) -> list[AnswerRow]:
+    """Rows of one ledger file.
+
+    Args:
+        store: the output folder.
+        name: the file.
+        transform: work pixel to world of the file's scene, for the footprints of the fragments' tiles.
+
+    Raises:
+        FileNotFoundError: it is not there.
+        pyarrow.ArrowInvalid: it is no whole Parquet file.
+    """
+    return [_from_record(record, transform) for record in read_table(store, name).to_pylist()]
+
+
+def _key_of(name: str) -> tuple[str, str] | None:
+    parts = name.split("/")
+    if len(parts) != 3 or not parts[1].startswith("query=") or not parts[2].startswith("chunk="):
+        return None
+    return parts[1].removeprefix("query="), parts[2].removeprefix("chunk=").removesuffix(".parquet")
+
+
+def _to_record(row: AnswerRow) -> _Record:
+    record: _Record = {field: getattr(row, field) for field in LEDGER_SCHEMA.names if field not in _WINDOW}
+    record.update(asdict(row.window))
+    record["geometry"] = shapely.to_wkb(row.geometry)
+    record["fragments"] = [_fragment_record(fragment) for fragment in row.fragments]
+    return record
+
+
+def _fragment_record(fragment: Fragment) -> _Record:
+    record = {field.name: getattr(fragment, field.name) for field in _FRAGMENT}
+    record["geometry"] = shapely.to_wkb(fragment.geometry)
+    record["box"] = shapely.to_wkb(fragment.box)
+    return record
+
+
+def _from_record(record: _Record, transform: Transform) -> AnswerRow:
+    window = Window(*(record.pop(name) for name in _WINDOW))
+    tile = footprint(window, transform)
+    record["window"] = window
+    record["geometry"] = shapely.from_wkb(record["geometry"])
+    record["status"] = Status(record["status"])
+    record["boxes"] = tuple(tuple(box) for box in record["boxes"])
+    record["fragments"] = tuple(_fragment(item, record["tile_id"], tile) for item in record["fragments"])
+    return AnswerRow(**record)
+
+
+def _fragment(item: _Record, tile_id: str, tile: shapely.Polygon) -> Fragment:
+    shapes = {name: shapely.from_wkb(item[name]) for name in ("geometry", "box")}
+    return Fragment(tile_id=tile_id, tile=tile, **{**item, **shapes})
+
+
+UNREAD = (Status.FAILED, Status.MALFORMED)
+"""Tiles that say nothing, although there may be something."""
+
+_WINDOW = ("x0", "y0", "x1", "y1")
+_COLUMNS = ["tile_id", "status", "thinking", *_WINDOW, "fragments"]
+_PLAIN = (
+    "score", "truncated", "touches_scene_edge", "edge_distance", "core_share", "label", "valid_fraction",
+)  # fmt: skip
+_READERS = 8
+"""Files read at once from object storage."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What some chunks of one scene answered to one question."""
+
+    sightings: Sightings
+    """All fragments."""
+    unread: NDArray[np.int64]
+    """(k, 4) windows of tiles that failed or whose answer cannot be read, work pixels."""
+    nodata: NDArray[np.int64]
+    """(k, 4) windows of tiles without data, work pixels."""
+    thinking: Mapping[str, str]
+    """By tile, what the reasoner thought."""
+
+
+def read_answers(store: Store, names: Sequence[str]) -> Answers:
+    """Read ledger files of one scene and question.
+
+    Args:
+        store: the output folder.
+        names: the files.
+
+    Raises:
+        FileNotFoundError: one is not there.
+        pyarrow.ArrowInvalid: one is no whole Parquet file.
+    """
+    if store.is_local:
+        table = pa.concat_tables(_columns_of(store.read(name)) for name in names)
+    else:
+        with ThreadPoolExecutor(_READERS) as pool:
+            table = pa.concat_tables(pool.map(lambda name: _columns_of(store.read(name)), names))
+    windows = np.column_stack([table.column(side).to_numpy() for side in _WINDOW])
+    status = table.column("status").to_numpy()
+    tile_ids, thinking = (table.column(name).to_numpy() for name in ("tile_id", "thinking"))
+    return Answers(
+        sightings=_sightings(table.column("fragments").combine_chunks(), windows, tile_ids),
+        unread=windows[np.isin(status, [str(kind) for kind in UNREAD])],
+        nodata=windows[status == str(Status.NODATA)],
+        thinking=dict(zip(tile_ids.tolist(), thinking.tolist(), strict=True)),
+    )
+
+
+def _columns_of(data: bytes) -> pa.Table:
+    return pq.ParquetFile(pa.BufferReader(data)).read(columns=_COLUMNS, use_threads=False)
+
+
+def _sightings(lists: pa.ListArray, windows: NDArray[np.int64], tile_ids: NDArray[np.object_]) -> Sightings:
+    fragments = lists.flatten()
+    plain = {name: fragments.field(name).to_numpy(zero_copy_only=False) for name in _PLAIN}
+    lengths = lists.value_lengths().to_numpy(zero_copy_only=False)
+    return Sightings(
+        outlines=polygon_rings(fragments.field("geometry")),
+        box=polygon_rings(fragments.field("box")).points.reshape(-1, 5, 2),
+        tile=np.repeat(np.arange(len(windows)), lengths),
+        windows=windows,
+        tile_ids=tile_ids,
+        **plain,
+    )

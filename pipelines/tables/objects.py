@@ -1,0 +1,234 @@
+"""The objects and texts that users query: columns, cells and files. Knows no fragment and no model."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Set
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from io import BytesIO
+from typing import BinaryIO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from pipelines.tables.cells import EMPTY_CELL, cell_bounds, places_of
+from pipelines.tables.geoparquet import (
+    BBOX,
+    covered_by,
+    encoded_table,
+    hilbert_distances,
+)
+from pipelines.tables.stac_items import NAME as ITEM
+from pipelines.tables.stac_items import item_bytes
+from reasoner.query import Query
+from tiling.geo import bounds_of, polygon_rings, runs_of
+from tiling.storage import Store, look_into
+
+OBJECTS = "objects"
+COVERINGS = {"geometry": "bbox", "region": "region_bbox", "contour": "bbox"}
+"""Geometry columns, the primary one first, and the columns of their covering boxes."""
+GEOMETRIES = tuple(COVERINGS)
+_TIME = pa.timestamp("us", tz="UTC")
+OBJECT_SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("query_id", pa.string()),
+        ("query", pa.string()),
+        ("label", pa.string()),
+        ("score", pa.float64()),
+        ("geometry", pa.binary()),
+        ("region", pa.binary()),
+        ("contour", pa.binary()),
+        ("bbox", BBOX),
+        ("region_bbox", BBOX),
+        ("area_m2", pa.float64()),
+        ("n_fragments", pa.int32()),
+        ("tile_ids", pa.list_(pa.string())),
+        ("touches_scene_edge", pa.bool_()),
+        ("valid_fraction", pa.float64()),
+        ("thinking", pa.string()),
+        ("scene_ids", pa.list_(pa.string())),
+        ("datetime", _TIME),
+        ("run_id", pa.string()),
+    ]
+)
+CELL = "cell"
+"""Column of a part: the deepest cell of a row."""
+POINT = ("at_lon", "at_lat")
+"""Columns of a part: the point of a row by which it is filed and ordered, degrees."""
+PART_SCHEMA = pa.schema(
+    [*OBJECT_SCHEMA, pa.field(CELL, pa.string()), *(pa.field(side, pa.float64()) for side in POINT)]
+)
+"""A part: rows of objects before they lie in files of cells."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What all rows of one question share."""
+
+    query: Query
+    """The question."""
+    run_id: str
+    """Digest of the job."""
+
+
+def part_outlines(part: pa.Table) -> frozenset[bytes]:
+    """Outlines of the rows of a part, WKB."""
+    return frozenset(part.column("geometry").to_pylist())
+
+
+def part_cells(part: pa.Table) -> list[str]:
+    """Deepest cell of each row of a part."""
+    cells: list[str] = part.column(CELL).to_pylist()
+    return cells
+
+
+def row_bytes(part: pa.Table) -> int:
+    """Mean bytes of well-known binary in a row of a part that has some."""
+    return sum(int(part.column(name).nbytes) for name in GEOMETRIES) // len(part)
+
+
+def by_cell(part: pa.Table) -> pa.Table:
+    """The rows of a part, those of one cell of any zoom behind one another."""
+    return part.sort_by(CELL)
+
+
+def cell_rows(part: pa.Table, cell: str) -> pa.Table:
+    """The rows that lie in a cell of any zoom, of a part sorted by cell."""
+    keys = part.column(CELL).to_numpy()
+    first = int(np.searchsorted(keys, cell))
+    return part.slice(first, int(np.searchsorted(keys, f"{cell}~")) - first)
+
+
+def empty_part() -> pa.Table:
+    """A part without rows."""
+    return PART_SCHEMA.empty_table()
+
+
+def split_rows(part: pa.Table, scene_ids: Set[str], outlines: Set[bytes]) -> tuple[pa.Table, pa.Table]:
+    """Rows that none of these scenes has a share in and that have none of these outlines, and all others.
+
+    The id of a row does not tell it: one that has been kept from night to night is not that of the place.
+    """
+    scenes, shapes = (part.column(name).to_pylist() for name in ("scene_ids", "geometry"))
+    pairs = zip(scenes, shapes, strict=True)
+    apart = [scene_ids.isdisjoint(own) and shape not in outlines for own, shape in pairs]
+    other = [not each for each in apart]
+    return part.filter(pa.array(apart, pa.bool_())), part.filter(pa.array(other, pa.bool_()))
+
+
+def read_cell(store: Store, query_id: str, cell: str) -> pa.Table:
+    """A written cell's objects as a part again.
+
+    Raises:
+        FileNotFoundError: there is no such cell.
+    """
+    return by_cell(as_part(pq.read_table(BytesIO(store.read(object_name(query_id, cell))))))
+
+
+def as_part(rows: pa.Table) -> pa.Table:
+    """Rows of objects with the columns by which they are filed and ordered."""
+    rings = polygon_rings(rows.column("geometry").combine_chunks())
+    places = places_of(rings, bounds_of(rings))
+    rows = rows.append_column(CELL, pa.array(places.cells, pa.string()))
+    for side, column in zip(POINT, places.points.T, strict=True):
+        rows = rows.append_column(side, pa.array(column))
+    return rows.select(PART_SCHEMA.names).cast(PART_SCHEMA)
+
+
+def object_cells(store: Store, query_id: str) -> list[str]:
+    """Cells of which a question has a file, sorted."""
+    return sorted(name.split("/cell=")[1].split("/")[0] for name in object_files(store, query_id))
+
+
+def write_cell(store: Store, query_id: str, cell: str, part: pa.Table) -> str:
+    """Write one cell's objects in Hilbert order, atomically, and their STAC Item; the file's name."""
+    rows = _distinct(part.take(pa.array(_order(part, cell))))
+    name = object_name(query_id, cell)
+    data = encoded_table(rows.select(OBJECT_SCHEMA.names), COVERINGS)
+    store.write(name, data)
+    bounds = covered_by(rows.column("bbox"))
+    assert bounds is not None  # a cell is written only where it has rows
+    item = item_bytes(data, name=f"{query_id}-{cell}", cell=cell_bounds(cell), rows=rows, bounds=bounds)
+    store.write(item_name(name), item)
+    return name
+
+
+def _order(part: pa.Table, cell: str) -> NDArray[np.int64]:
+    """Along a Hilbert curve over the cell; ties stand by id, scenes and outline."""
+    points = np.column_stack([part.column(side).to_numpy() for side in POINT])
+    along = hilbert_distances(points, cell_bounds(cell))
+    groups, columns = runs_of(along), part.select(["id", "scene_ids", "geometry"])
+    order = groups.values.copy()
+    for tie in np.flatnonzero(groups.lengths > 1).tolist():
+        order[groups.starts[tie] : groups.starts[tie + 1]] = _by_values(columns, groups[tie])
+    return order
+
+
+def _by_values(columns: pa.Table, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Some rows in the order of their values, column by column."""
+    values = [tuple(row.values()) for row in columns.take(pa.array(rows)).to_pylist()]
+    return rows[sorted(range(len(rows)), key=values.__getitem__)]
+
+
+def _distinct(rows: pa.Table) -> pa.Table:
+    """The rows, each with an id of its own: things so like that they share one are told apart by their order.
+
+    Scenes that are answered each on its own may show the same thing: there the id is the thing's.
+    """
+    ids = rows.column("id").to_pylist()
+    if len(set(ids)) == len(ids):
+        return rows
+    seen: Counter[tuple[str, tuple[str, ...]]] = Counter()
+    own = []
+    for key in zip(ids, map(tuple, rows.column("scene_ids").to_pylist()), strict=True):
+        seen[key] += 1
+        own.append(key[0] if seen[key] == 1 else _other(key[0], seen[key]))
+    return rows.set_column(rows.column_names.index("id"), "id", pa.array(own, pa.string()))
+
+
+def _other(name: str, number: int) -> str:
+    return hashlib.sha256(f"{name}|{number}".encode()).hexdigest()[: len(name)]
+
+
+def write_empty(store: Store, query_id: str) -> str:
+    """Write the valid empty file of a question that found nothing; the file's name."""
+    name = object_name(query_id, EMPTY_CELL)
+    store.write(name, encoded_table(OBJECT_SCHEMA.empty_table(), COVERINGS))
+    return name
+
+
+def object_name(query_id: str, cell: str) -> str:
+    """Name of the file of a question's objects in a cell."""
+    return f"{OBJECTS}/query={query_id}/cell={cell}/objects.parquet"
+
+
+def item_name(name: str) -> str:
+    """Name of the STAC Item beside a file of objects."""
+    return f"{name.rsplit('/', 1)[0]}/{ITEM}"
+
+
+def object_files(store: Store, query_id: str | None = None) -> list[str]:
+    """Names of the object files of one question, or of all."""
+    folder = OBJECTS if query_id is None else f"{OBJECTS}/query={query_id}"
+    return [name for name in store.names(folder) if name.endswith(".parquet")]
+
+
+def count_objects(store: Store, query_id: str | None = None) -> int:
+    """Objects in the files of one question, or of all, by their footers."""
+    names = object_files(store, query_id)
+    return sum(look_into(store.path(name), _count_rows) for name in names)
+
+
+def _count_rows(file: BinaryIO) -> int:
+    return int(pq.read_metadata(file).num_rows)
+
+
+def instant(text: str | None) -> datetime | None:
+    """A time given as ISO 8601, in UTC where it names no zone; None where it is unknown."""
+    if text is None:
+        return None
+    instant = datetime.fromisoformat(text)
+    return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)

@@ -1,0 +1,1 @@
+"""What answers and what segments: in-process models, served ones, exact oracles."""

@@ -1,0 +1,111 @@
+"""Claim: merging only what changed leaves every file with the bytes of a merge of everything."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from pipelines.engine import executor
+from pipelines.inference.steps import CommitStep, ReadStep
+from pipelines.inference.tasks import pending_chunks
+from pipelines.jobs.run import model_recipe, run_job
+from pipelines.merge import cell_step
+from pipelines.merge import job as merge_job
+from pipelines.plan.config import JobConfig
+from pipelines.plan.plan import Plan
+from pipelines.plan.plan_diff import changed_between
+from pipelines.plan.plan_files import read_plan, write_plan
+from pipelines.plan.planning import job_limits, make_plan
+from pipelines.tables.ledger import committed
+from tests.worlds.fixtures import ATOLLS, SHIPS, MakeConfig, file_bytes, oracle_config
+from tests.worlds.practice import World
+from tiling.storage.store import Store
+from training.scenery.practice import write_practice
+
+
+@pytest.fixture(scope="module")
+def country(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four scenes of practice."""
+    folder = tmp_path_factory.mktemp("country")
+    write_practice(str(folder), scenes=4, size_px=230, seed=11, density=2.0)
+    return folder
+
+
+KINDS = ["aircraft", "building", "atoll"]
+"""Kinds of which the scenes hold 2, 1, 2, 2 and 0, 1, 2, 2 and 2, 0, 0, 0 things."""
+
+
+def job(country: Path, out: Path, numbers: Sequence[int]) -> JobConfig:
+    asked = World(country).questions(KINDS)
+    return oracle_config(country, out=str(out), ask=asked, scenes=scenes_of(country, numbers))
+
+
+def scenes_of(country: Path, numbers: Sequence[int]) -> list[str]:
+    return [f"{country}/scenes/scene-{number:04d}.tif" for number in numbers]
+
+
+def answered(store: Store, config: JobConfig) -> Plan:
+    """Plan over what the folder holds and answer what is open, as a night does; nothing is merged."""
+    plan = make_plan(config)
+    write_plan(store, plan)
+    read, recipe = ReadStep(plan.scaling, job_limits(plan.config)), model_recipe(plan)
+    pending = pending_chunks(plan, committed(store))
+    list(executor.run_chunks(pending, read=read, recipe=recipe, commit=CommitStep(store)))
+    return plan
+
+
+@pytest.mark.parametrize("then", [[0, 1, 2, 3], [0, 2], [1], [3, 1]])
+def test_scenes_that_come_and_go(country: Path, tmp_path: Path, then: list[int]) -> None:
+    first = job(country, tmp_path / "out", [0, 1])
+    run_job(first)
+    store = Store(first.out)
+    old = read_plan(store)
+    new = answered(store, first.model_copy(update={"scenes": tuple(scenes_of(country, then))}))
+    merge_job.merge_job(store, new, only=changed_between(old, new))
+    run_job(job(country, tmp_path / "fresh", then))
+    assert file_bytes(tmp_path / "out" / "objects") == file_bytes(tmp_path / "fresh" / "objects")
+
+
+def test_a_question_that_joins_is_merged_whole_and_the_others_are_not_written(
+    make_config: MakeConfig, whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_job(make_config(ask=[SHIPS]))
+    config = make_config(ask=[SHIPS, ATOLLS])
+    store = Store(config.out)
+    old = read_plan(store)
+    new = answered(store, config)
+    written: list[str] = []
+    write = cell_step.write_cell
+
+    def noting(store: Store, query_id: str, cell: str, rows: object) -> str:
+        written.append(query_id)
+        return write(store, query_id, cell, rows)
+
+    monkeypatch.setattr(cell_step, "write_cell", noting)
+    merge_job.merge_job(store, new, only=changed_between(old, new))
+    assert set(written) == {new.queries[1].id}
+    assert file_bytes(Path(config.out) / "objects") == file_bytes(whole / "objects")
+
+
+def test_what_was_and_what_will_be_can_be_compared_before_anything_is_written(
+    country: Path, tmp_path: Path
+) -> None:
+    first = job(country, tmp_path / "out", [0, 1])
+    run_job(first)
+    store = Store(first.out)
+    old, before = read_plan(store), file_bytes(tmp_path / "out" / "objects")
+    new = answered(store, first.model_copy(update={"scenes": tuple(scenes_of(country, [1, 2]))}))
+    with merge_job.staged_merge(store, new, only=changed_between(old, new)) as staged:
+        was, will = (
+            {
+                (row["id"], row["scene_ids"][0])
+                for question in staged.questions
+                for item in staged.tasks(question)
+                for row in rows(item).to_pylist()
+            }
+            for rows in (staged.step.before, staged.step.after)
+        )
+    assert {scene for _, scene in was - will} == {"scene-0000"}
+    assert {scene for _, scene in will - was} == {"scene-0002"}
+    assert {scene for _, scene in was & will} == {"scene-0001"}
+    assert file_bytes(tmp_path / "out" / "objects") == before

@@ -1,0 +1,158 @@
+"""Things on the ground that we drew, and the fragments an exact observer would report of them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from shapely import affinity, box
+
+from tiling.geo.crs import footprint, to_world
+from tiling.grid import Grid, Tile, Window
+from tiling.merge.fragment_table import sightings_of
+from tiling.merge.fragments import Fragment
+from tiling.merge.objects import Things
+from tiling.merge.resolve import NO_WINDOWS, merge
+from tiling.scene import Transform
+
+PLACE: Transform = (0.5, 0.1, 500_000.0, 0.1, -0.5, 5_000_000.0)
+"""A rotated grid: nothing may rely on the axes of the world."""
+
+
+def apart(candidates: Iterable[shapely.Geometry], side: int, gap: float = 2.0) -> NDArray[np.object_]:
+    """Those inside a scene that keep a distance from the ones before them."""
+    kept: list[shapely.Geometry] = []
+    for candidate in candidates:
+        shape = candidate.intersection(box(0, 0, side, side))
+        if shape.geom_type != "Polygon" or shape.area < 60:
+            continue
+        if not kept or shapely.distance(np.array(kept), shape).min() >= gap - 1e-9:
+            kept.append(shape)
+    return np.array(kept, dtype=object)
+
+
+def things(seed: int, side: int = 1500) -> NDArray[np.object_]:
+    """Strips over many tiles, rings, discs, small turned rectangles and a block of them 2 px apart."""
+    rng = np.random.default_rng(seed)
+    s = side / 3000
+
+    def ring(x: float, y: float, outer: float, inner: float) -> shapely.Polygon:
+        return shapely.Point(x, y).buffer(outer, 32).difference(shapely.Point(x, y).buffer(inner, 32))
+
+    block = [
+        box(300 + c * 14, 1200 + r * 22, 312 + c * 14, 1220 + r * 22) for r in range(8) for c in range(12)
+    ]
+    strips = [
+        affinity.rotate(box(200 * s, 1500 * s, 2800 * s, 1500 * s + 30), 17 + rng.uniform(-5, 5)),
+        affinity.rotate(box(100 * s, 400 * s, 2900 * s, 400 * s + 20), -3),
+    ]
+    rings = [ring(*rng.uniform(200, side - 200, 2), r, r - 20) for r in rng.uniform(60, 300, 6)]
+    discs = [shapely.Point(*rng.uniform(100, side - 100, 2)).buffer(r, 32) for r in rng.uniform(80, 160, 4)]
+    corners = rng.uniform(0, side, (400, 2))
+    small = [
+        affinity.rotate(box(x, y, x + w, y + h), turn)
+        for (x, y), (w, h), turn in zip(
+            corners, rng.uniform(9, 60, (400, 2)), rng.uniform(0, 180, 400), strict=True
+        )
+    ]
+    return apart([*block, *strips, *rings, *discs, *small], side)
+
+
+def seen(
+    truth: NDArray[np.object_],
+    grid: Grid,
+    transform: Transform = PLACE,
+    *,
+    sloppy: float = 0.0,
+    seed: int = 0,
+) -> list[Fragment]:
+    """What every tile shows of the truth, each connected piece of 4 px² or more a fragment.
+
+    With `sloppy`, every outline is grown or shrunk at random, standard deviation in pixels.
+    """
+    rng = np.random.default_rng(seed)
+    tree = shapely.STRtree(truth)
+    fragments = []
+    for tile in grid.tiles():
+        w = tile.window
+        ground = box(w.x0, w.y0, w.x1, w.y1)
+        near = truth[np.sort(tree.query(ground))]
+        if sloppy:
+            near = shapely.buffer(shapely.intersection(near, ground), rng.normal(0, sloppy, len(near)))
+        pieces = shapely.get_parts(shapely.intersection(near, ground))
+        kept = pieces[(shapely.area(pieces) >= 4) & (shapely.get_type_id(pieces) == 3)]
+        fragments += [fragment(piece, tile, grid, transform) for piece in kept]
+    return fragments
+
+
+def fragment(
+    piece: shapely.Polygon, tile: Tile, grid: Grid, transform: Transform = PLACE, *, score: float = 0.9
+) -> Fragment:
+    x0, y0, x1, y1 = piece.bounds
+    w = tile.window
+    gaps = [
+        gap
+        for gap, inner in (
+            (x0 - w.x0, w.x0 > 0), (y0 - w.y0, w.y0 > 0), (w.x1 - x1, w.x1 < grid.width),
+            (w.y1 - y1, w.y1 < grid.height),
+        )
+        if inner
+    ]  # fmt: skip
+    distance = min([*gaps, float(grid.tile_px)])
+    geometry, asked = to_world([piece, box(x0, y0, x1, y1)], transform)
+    return Fragment(
+        geometry=geometry,
+        box=asked,
+        score=score,
+        tile_id=tile.tile_id,
+        tile=footprint(w, transform),
+        truncated=distance <= 0.75,
+        touches_scene_edge=min(x0, y0, grid.width - x1, grid.height - y1) <= 0.75,
+        edge_distance=0.0 if distance <= 0.75 else distance,
+        core_share=piece.intersection(box(tile.core.x0, tile.core.y0, tile.core.x1, tile.core.y1)).area
+        / piece.area,
+        label="thing",
+        valid_fraction=1.0,
+    )
+
+
+@dataclass(frozen=True)
+class Thing:
+    """One thing of a merge, as a row."""
+
+    geometry: shapely.Geometry
+    region: shapely.Polygon
+    tile_ids: tuple[str, ...]
+    seen_best: str
+    score: float
+    n_fragments: int
+
+
+def listed(things: Things) -> list[Thing]:
+    starts, shapes = things.tile_starts, things.outlines.shapes()
+    return [
+        Thing(
+            shapes[i],
+            shapely.Polygon(things.region[i]),
+            tuple(things.tile_ids[starts[i] : starts[i + 1]]),
+            things.seen_best[i],
+            float(things.score[i]),
+            int(things.n_fragments[i]),
+        )
+        for i in range(len(things))
+    ]
+
+
+def merged_things(
+    fragments: Sequence[Fragment], transform: Transform = PLACE, *, unanswered: Sequence[Window] = ()
+) -> Things:
+    windows = [(each.x0, each.y0, each.x1, each.y1) for each in unanswered]
+    silent = np.array(windows, dtype=np.int64) if windows else NO_WINDOWS
+    return merge(sightings_of(fragments, transform), transform=transform, unanswered=silent)
+
+
+def merged_list(
+    fragments: Sequence[Fragment], transform: Transform = PLACE, *, unanswered: Sequence[Window] = ()
+) -> list[Thing]:
+    return listed(merged_things(fragments, transform, unanswered=unanswered))

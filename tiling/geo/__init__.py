@@ -1,0 +1,5 @@
+"""Geometry: coordinates between pixels, world and longitude and latitude, and polygons as arrays."""
+
+from lazy_loader import attach_stub
+
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

@@ -1,0 +1,133 @@
+"""What shapes have in common with boxes and with one another, as areas. Knows no unit and no CRS."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from tiling.geo.groups import picked
+from tiling.geo.polygon_array import Rings, over_rings, over_shapes, ring_areas
+
+EDGE_PAIRS = 512
+"""Of two shapes with more pairs of edges than this, shapely cuts one out of the other: sooner, and in memory
+that does not grow with the square of their size."""
+
+_BATCH = 1_000_000
+"""Pairs of edges worked on at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Edges:
+    """Edges of shapes that lead from one x to another, those of one shape behind one another, (e,) each."""
+
+    left: NDArray[np.float64]
+    """Least x."""
+    right: NDArray[np.float64]
+    """Greatest x."""
+    height: NDArray[np.float64]
+    """y at the least x."""
+    slope: NDArray[np.float64]
+    """Rise of y over x."""
+    sign: NDArray[np.float64]
+    """1 where the shape lies below the edge, -1 where it lies above."""
+    starts: NDArray[np.int64]
+    """(n + 1,) where the edges of each shape begin, and where the last ones end."""
+
+    def at(self, index: NDArray[np.int64], x: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Heights of some edges at some x."""
+        return self.height[index] + self.slope[index] * (x - self.left[index])
+
+
+def areas_in_boxes(rings: Rings, boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Area (n,) of every shape in its own one of (n, 4) boxes x0, y0, x1, y1; exact.
+
+    Of a ring, it is the integral of the distance from the box's left side, held between 0 and the box's
+    width, over the way up and down within the box's height.
+    """
+    box = np.repeat(boxes, rings.n_points, axis=0)[:-1]
+    width, height = (box[:, 2:] - box[:, :2]).T
+    (ax, ay), (bx, by) = (rings.points[:-1] - box[:, :2]).T, (rings.points[1:] - box[:, :2]).T
+    up = by - ay
+    low, high = np.clip(ay, 0.0, height), np.clip(by, 0.0, height)
+    slope = (bx - ax) / np.where(up == 0, 1.0, up)
+    left, right = ax + (low - ay) * slope, ax + (high - ay) * slope
+    return over_shapes(rings, over_rings(rings, (high - low) * _mean_held(left, right, width)))
+
+
+def _mean_held(
+    one: NDArray[np.float64], other: NDArray[np.float64], limit: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Mean of a number, held between 0 and a limit, on the straight way from one value to another."""
+
+    def integral(value: NDArray[np.float64]) -> NDArray[np.float64]:
+        held = np.clip(value, 0.0, limit)
+        return held * held / 2 + limit * np.clip(value - limit, 0.0, None)
+
+    apart = np.abs(other - one) > 1e-7
+    step = np.where(apart, other - one, 1.0)
+    return np.where(apart, (integral(other) - integral(one)) / step, np.clip((one + other) / 2, 0.0, limit))
+
+
+def shared_areas(one: Rings, other: Rings) -> NDArray[np.float64]:
+    """Area (n,) that every shape has in common with the one at its place among others; exact.
+
+    A shape is what lies below its edges, upper ones counted in and lower ones out. So what two have in
+    common is what lies below both edges of a pair, over all pairs and by the product of their signs; and as
+    the signs of a shape's edges cancel at every x, only how far the one edge lies below the other counts.
+
+    Args:
+        one: (n,) valid polygons and multipolygons.
+        other: (n,) as many.
+    """
+    n_pairs = one.n_points * other.n_points
+    few = np.flatnonzero(n_pairs <= EDGE_PAIRS)
+    many = np.flatnonzero(n_pairs > EDGE_PAIRS)
+    areas = np.zeros(len(one))
+    number = np.cumsum(n_pairs[few]) // _BATCH
+    for part in np.split(few, np.flatnonzero(np.diff(number)) + 1):
+        areas[part] = _by_edges(_edges_of(one.take(part)), _edges_of(other.take(part)))
+    if len(many):
+        cut = shapely.intersection(one.take(many).shapes(), other.take(many).shapes())
+        areas[many] = shapely.area(cut)
+    return areas
+
+
+def _edges_of(rings: Rings) -> _Edges:
+    (ax, ay), (bx, by) = rings.points[:-1].T, rings.points[1:].T
+    leads = ax != bx
+    leads[rings.starts[1:-1] - 1] = False  # from one ring to the next
+    index = np.flatnonzero(leads)
+    ax, ay, bx, by = (side[index] for side in (ax, ay, bx, by))
+    ring = np.searchsorted(rings.starts, index, side="right") - 1
+    below = (ring_areas(rings) > 0) == rings.shell  # shells run counterclockwise, holes clockwise
+    forth = bx > ax
+    sign = np.where(forth == below[ring], -1.0, 1.0)
+    return _Edges(
+        left=np.where(forth, ax, bx),
+        right=np.where(forth, bx, ax),
+        height=np.where(forth, ay, by),
+        slope=(by - ay) / (bx - ax),
+        sign=sign,
+        starts=np.searchsorted(ring, rings.shape_starts),
+    )
+
+
+def _by_edges(one: _Edges, other: _Edges) -> NDArray[np.float64]:
+    """Area (n,) that shapes have in common pair by pair."""
+    widths = np.diff(other.starts)
+    shape = np.repeat(np.arange(len(widths)), np.diff(one.starts))
+    second, starts = picked(other.starts, shape)
+    first = np.repeat(np.arange(len(shape)), np.diff(starts))
+    left = np.maximum(one.left[first], other.left[second])
+    right = np.minimum(one.right[first], other.right[second])
+    over = np.flatnonzero(right > left)
+    first, second, left, right = first[over], second[over], left[over], right[over]
+    here, there = (one.at(first, x) - other.at(second, x) for x in (left, right))
+    below = np.minimum(here, 0.0), np.minimum(there, 0.0)
+    change = there - here
+    share = np.where(change == 0, 1.0, (below[1] - below[0]) / np.where(change == 0, 1.0, change))
+    sign = one.sign[first] * other.sign[second]
+    values = sign * (right - left) * (below[0] + below[1]) / 2 * share
+    shared = np.bincount(shape[first], values, minlength=len(widths))
+    return shared.astype(np.float64)  # of no values, bincount makes whole numbers

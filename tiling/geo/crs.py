@@ -1,0 +1,262 @@
+"""From pixels to world to longitude and latitude, and square metres. Knows no files and no masks."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+import shapely
+from affine import Affine
+from numpy.typing import NDArray
+from pyproj import CRS, Geod, Transformer
+from pyproj.exceptions import ProjError
+from shapely.affinity import affine_transform
+
+from tiling import SceneError, Transform, Window
+from tiling.geo.polygon_array import (
+    Rings,
+    bounds_of,
+    long_edged,
+    oriented,
+    over_rings,
+    over_shapes,
+    rings_of,
+    with_shapes,
+)
+
+LONLAT = "OGC:CRS84"
+"""The CRS of everything users get: longitude, latitude on WGS 84, degrees."""
+
+GEOD = Geod(ellps="WGS84")
+"""The ellipsoid distances and areas are measured on."""
+
+MAX_STEP_M = 1000.0
+"""Edges are cut into steps of at most this before reprojection; a straight edge of 1 km bends by 2 cm."""
+
+LONG_DEGREES = 0.02
+"""Longest edge whose deviation from a great circle is left out of an area."""
+
+Geometries = Sequence[shapely.Geometry] | NDArray[np.object_]
+"""Shapely geometries in a list or an object array."""
+
+
+def moved(points: NDArray[np.float64], transform: Transform) -> NDArray[np.float64]:
+    """Map (n, 2) points x, y through an affine transform: (n, 2) float64."""
+    a, b, c, d, e, f = transform
+    x, y = points[:, 0], points[:, 1]
+    return np.column_stack((a * x + b * y + c, d * x + e * y + f))
+
+
+def inverse(transform: Transform) -> Transform:
+    """The way back."""
+    back = ~Affine(*transform)
+    return (back.a, back.b, back.c, back.d, back.e, back.f)
+
+
+def to_world(geometries: Geometries, transform: Transform) -> NDArray[np.object_]:
+    """Map geometries from pixels to world.
+
+    Args:
+        geometries: (n,) geometries, x = column, y = row, pixels.
+        transform: Pixel to world.
+
+    Returns:
+        (n,) object array of geometries in world coordinates.
+    """
+    return np.asarray(shapely.transform(_array(geometries), lambda p: moved(p, transform)), dtype=object)
+
+
+def to_pixels(geometries: Geometries, transform: Transform) -> NDArray[np.object_]:
+    """Map geometries from world to pixels: the inverse of the way to world, same shapes and order."""
+    return to_world(geometries, inverse(transform))
+
+
+def rings_to_pixels(rings: Rings, transform: Transform) -> Rings:
+    """Map rings from world to pixels, same order."""
+    return rings.moved(moved(rings.points, inverse(transform)))
+
+
+def _array(geometries: Geometries) -> NDArray[np.object_]:
+    if isinstance(geometries, np.ndarray):
+        return geometries
+    array = np.empty(len(geometries), dtype=object)
+    array[:] = geometries
+    return array
+
+
+def footprint(window: Window, transform: Transform) -> shapely.Polygon:
+    """The ground under a window, world coordinates; four corners, rotated with the grid."""
+    box = shapely.box(window.x0, window.y0, window.x1, window.y1)
+    polygon: shapely.Polygon = to_world([box], transform)[0]
+    return polygon
+
+
+@lru_cache(maxsize=256)
+def lonlat_transformer(crs: str) -> Transformer:
+    """The way from a CRS (authority code or WKT) to longitude and latitude, x before y."""
+    return Transformer.from_crs(CRS.from_user_input(crs), CRS.from_user_input(LONLAT), always_xy=True)
+
+
+@lru_cache(maxsize=256)
+def _step(crs: str) -> float | None:
+    """Longest edge that may be reprojected whole, in units of the CRS; None where edges stay straight."""
+    system = CRS.from_user_input(crs)
+    if system.is_geographic:
+        return None
+    return MAX_STEP_M / (system.axis_info[0].unit_conversion_factor or 1.0)
+
+
+def lonlat_points(points: NDArray[np.float64], crs: str) -> NDArray[np.float64]:
+    """Map (n, 2) world x, y to (n, 2) longitude, latitude in degrees.
+
+    Raises:
+        SceneError: A point has no longitude and latitude in that CRS.
+    """
+    try:
+        lon, lat = lonlat_transformer(crs).transform(points[:, 0], points[:, 1], errcheck=True)
+    except ProjError as exc:
+        raise SceneError(crs, f"coordinates cannot be turned into longitude and latitude: {exc}") from exc
+    placed = np.column_stack((lon, lat)).astype(np.float64)
+    if not np.isfinite(placed).all():
+        raise SceneError(crs, "some coordinates have no longitude and latitude in this CRS")
+    return placed
+
+
+def to_lonlat(geometries: Geometries, crs: str) -> NDArray[np.object_]:
+    """Map geometries from a CRS to OGC:CRS84; what crosses ±180° is split there.
+
+    Args:
+        geometries: (n,) geometries in that CRS, x before y.
+        crs: Authority code or WKT.
+
+    Returns:
+        (n,) object array, longitude and latitude in degrees, longitudes within -180..180.
+
+    Raises:
+        SceneError: A coordinate has no longitude and latitude.
+    """
+    array = _array(geometries)
+    step = _step(crs)
+    if step is not None:
+        array = _short_edged(array, step)
+    placed = np.asarray(shapely.transform(array, lambda p: lonlat_points(p, crs)), dtype=object)
+    if step is not None:  # coordinates in degrees hang together as they are
+        placed = unrolled(placed)
+    bounds = shapely.bounds(placed)
+    for index in np.flatnonzero((bounds[:, 0] < -180.0) | (bounds[:, 2] > 180.0)):
+        placed[index] = _cut_180(placed[index])
+    return placed
+
+
+def _short_edged(geometries: NDArray[np.object_], step: float) -> NDArray[np.object_]:
+    """The same geometries with no edge longer than a step; what is smaller than that has none."""
+    bounds = shapely.bounds(geometries).reshape(-1, 4)
+    large = np.flatnonzero(np.hypot(*(bounds[:, 2:] - bounds[:, :2]).T) > step)
+    if len(large):
+        geometries = geometries.copy()
+        geometries[large] = shapely.segmentize(geometries[large], step)
+    return geometries
+
+
+def unrolled(geometries: NDArray[np.object_]) -> NDArray[np.object_]:
+    """Make whole what leaps over ±180°, (n,) in degrees; its longitudes may leave -180..180."""
+    whole = geometries.copy()
+    for index in _leaping(geometries):
+        whole[index] = _unrolled(geometries[index])
+    return whole
+
+
+def _leaping(geometries: NDArray[np.object_]) -> NDArray[np.int64]:
+    """Which geometries have an edge longer than half the globe: the mark of a ring that passes ±180°."""
+    points, owner = shapely.get_coordinates(geometries, return_index=True)
+    leap = (np.abs(np.diff(points[:, 0])) > 180.0) & (np.diff(owner) == 0)
+    return np.unique(owner[:-1][leap]) if len(owner) else owner
+
+
+def _unrolled(geometry: shapely.Geometry) -> shapely.Geometry:
+    """Bring all longitudes within half a turn of the first one; they may leave -180..180."""
+    first = shapely.get_coordinates(geometry)[0, 0]
+
+    def unroll(points: NDArray[np.float64]) -> NDArray[np.float64]:
+        lon = points[:, 0] - 360.0 * np.round((points[:, 0] - first) / 360.0)
+        return np.column_stack((lon, points[:, 1]))
+
+    return shapely.transform(geometry, unroll)
+
+
+def _cut_180(geometry: shapely.Geometry) -> shapely.Geometry:
+    """Cut at every 180° ± a turn and lay the parts side by side within -180..180."""
+    parts = []
+    for turn in (-360.0, 0.0, 360.0):
+        part = shapely.intersection(geometry, shapely.box(turn - 180.0, -90.0, turn + 180.0, 90.0))
+        parts.append(affine_transform(part, (1.0, 0.0, 0.0, 1.0, -turn, 0.0)))
+    return shapely.union_all(parts)
+
+
+def placed_rings(rings: Rings, crs: str) -> Rings:
+    """Rings of polygons in OGC:CRS84; what crosses ±180° is split there.
+
+    Args:
+        rings: Polygons and multipolygons in that CRS, x before y.
+        crs: Authority code or WKT.
+
+    Raises:
+        SceneError: A coordinate has no longitude and latitude.
+    """
+    placed, step = rings.moved(lonlat_points(rings.points, crs)), _step(crs)
+    careful = _astray(placed) if step is None else _astray(placed) | long_edged(rings, step)
+    if not careful.any():
+        return placed
+    places = np.flatnonzero(careful)
+    return with_shapes(placed, places, rings_of(to_lonlat(rings.take(places).shapes(), crs)))
+
+
+def _astray(placed: Rings) -> NDArray[np.bool_]:
+    """Which shapes (n,) may pass ±180°; where all longitudes are near one another, none is looked at."""
+    longitudes = placed.points[:, 0]
+    low, high = longitudes.min(initial=180.0), longitudes.max(initial=-180.0)
+    if low >= -180.0 and high <= 180.0 and high - low <= 180.0:
+        return np.zeros(len(placed), dtype=bool)
+    west, _, east, _ = bounds_of(placed).T
+    return np.asarray((west < -180.0) | (east > 180.0) | (east - west > 180.0), dtype=bool)
+
+
+def areas_m2(rings: Rings) -> NDArray[np.float64]:
+    """Areas (n,) on the WGS 84 ellipsoid, square metres, holes subtracted.
+
+    The points are put on the sphere of the ellipsoid's area by PROJ's equal-area cylinder; there, edges are
+    great circles, which for short edges are the ellipsoid's own shortest lines: areas are off by less than
+    5e-8 of the square of what the shape spans. Where an edge is longer than `LONG_DEGREES`, pyproj's
+    geodesics are asked one by one.
+
+    Args:
+        rings: Valid polygons and multipolygons, longitude and latitude in degrees.
+    """
+    if not len(rings):
+        return np.zeros(0)
+    areas = over_shapes(rings, over_rings(rings, _excess(rings.points)) * _equal_area()[1])
+    long = np.flatnonzero(long_edged(rings, LONG_DEGREES))
+    for index, shape in zip(long, oriented(rings.take(long)).shapes(), strict=True):
+        areas[index] = abs(GEOD.geometry_area_perimeter(shape)[0])
+    return areas
+
+
+def _excess(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Area (k - 1,) between every edge and the equator on a sphere of radius 1.
+
+    Source: the spherical excess of a quadrilateral with two corners on the equator, I. Todhunter,
+    Spherical Trigonometry (1886), section 103.
+    """
+    flat, _, top = _equal_area()
+    share = flat.transform(points[:, 0], points[:, 1])[1] / top  # sine of the latitude on the sphere
+    half = share / (1.0 + np.sqrt(np.clip(1.0 - share**2, 0.0, None)))  # tangent of half that latitude
+    turn = np.tan(np.radians(np.diff(points[:, 0])) / 2)
+    excess = 2 * np.arctan2(turn * (half[1:] + half[:-1]), 1.0 + half[1:] * half[:-1])
+    return np.asarray(excess, dtype=np.float64)
+
+
+@lru_cache(maxsize=1)
+def _equal_area() -> tuple[Transformer, float, float]:
+    """The way onto an equal-area cylinder, the square of the radius of its sphere, and its height, metres."""
+    flat = Transformer.from_crs(CRS.from_user_input(LONLAT), CRS.from_user_input("+proj=cea"), always_xy=True)
+    top = float(flat.transform(0.0, 90.0)[1])
+    return flat, GEOD.a * top, top

@@ -1,0 +1,243 @@
+"""Which outlines of neighbouring tiles show the same thing. Knows pixel geometry only."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from tiling.geo import SNAP_PX, Pairs, Rings, areas_in_boxes, shared_areas, snapped
+from tiling.merge.fragment_table import Extents, extents_of
+
+BATCH = 100_000
+"""Pairs worked on at a time: what is known of each is held in memory."""
+
+SURE_PX2 = 1e-6
+"""Less than this is rounding: bounds of areas decide only where they are clear of the line by so much."""
+
+INSIDE_PX = 0.5
+"""An outline lies inside a tile if it passes its edges by no more than this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outlines:
+    """Outlines and the tiles they were seen in, (n,) each."""
+
+    rings: Rings
+    """Valid polygons, work pixels."""
+    extents: Extents
+    """How far they reach."""
+    tiles: NDArray[np.int64]
+    """(n, 4) x0, y0, x1, y1 of the tile each was seen in, work pixels."""
+
+    def __len__(self) -> int:
+        return len(self.tiles)
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """Pairs that show the same thing, sorted; (m,) each."""
+
+    first: NDArray[np.int64]
+    """Index of the first of each pair."""
+    second: NDArray[np.int64]
+    """Index of the second."""
+    first_inside: NDArray[np.bool_]
+    """The first lies inside the second's tile."""
+    second_inside: NDArray[np.bool_]
+    """The second lies inside the first's tile."""
+
+    @property
+    def pairs(self) -> Pairs:
+        """First and second indexes."""
+        return self.first, self.second
+
+    def take(self, index: NDArray[np.int64] | NDArray[np.bool_]) -> "Matches":
+        """Some of them."""
+        return Matches(
+            self.first[index], self.second[index], self.first_inside[index], self.second_inside[index]
+        )
+
+
+def all_matches(parts: Sequence[Matches]) -> Matches:
+    """Pairs of several parts behind one another; one part at least."""
+    return Matches(
+        *(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Matches))
+    )
+
+
+def outlines_of(rings: Rings, tiles: NDArray[np.int64]) -> Outlines:
+    """Outlines with how far they reach.
+
+    Args:
+        rings: (n,) valid polygons, work pixels.
+        tiles: (n, 4) x0, y0, x1, y1 of the tile each was seen in, work pixels.
+    """
+    return Outlines(rings, extents_of(rings), tiles)
+
+
+def matches_within(outlines: Outlines, *, tau: float) -> Matches:
+    """Pairs of outlines of different tiles that share enough of the strip both tiles see.
+
+    They match if the area they share is at least `tau` of the lesser of their areas in the strip. Tiles
+    that only abut share a line instead of a strip; there the lengths on that line are compared.
+
+    Args:
+        outlines: All outlines.
+        tau: Share, 0 to 1.
+
+    Returns:
+        The pairs, the first index the lesser one.
+    """
+    a, b = _near(outlines, outlines)
+    once = a < b
+    a, b = a[once], b[once]
+    x, y = outlines.tiles[:, :2].T
+    kept = (x[a] != x[b]) | (y[a] != y[b])
+    return _matches(outlines, outlines, (a[kept], b[kept]), tau)
+
+
+def matches_between(one: Outlines, other: Outlines, *, tau: float) -> Matches:
+    """Pairs of an outline of one part of a scene and one of another, which has no tile of the first.
+
+    Args:
+        one: Outlines of the first part.
+        other: Those of the second, of the same grid.
+        tau: Share, 0 to 1.
+    """
+    return _matches(one, other, _near(one, other), tau)
+
+
+def _near(one: Outlines, other: Outlines) -> Pairs:
+    """Pairs whose extents meet; where tiles only abut, outlines meet in lines, which rounding may part."""
+    margin = SNAP_PX if _abut(np.concatenate((one.tiles, other.tiles))) else 0.0
+    here = _diagonals(one.extents, margin)
+    there = here if other is one else _diagonals(other.extents, margin)
+    a, b = shapely.STRtree(there).query(here)
+    return a, b
+
+
+def _diagonals(extents: Extents, margin: float) -> NDArray[np.object_]:
+    """Lines (n,) whose bounding boxes are those of outlines, widened: made sooner than boxes."""
+    wide = extents.bounds + np.array([-margin, -margin, margin, margin])
+    return np.asarray(shapely.linestrings(wide.reshape(-1, 2, 2)), dtype=object)
+
+
+def _abut(tiles: NDArray[np.int64]) -> bool:
+    """Some of these tiles lie side by side, or apart, without a strip in common."""
+    sides = np.max(tiles[:, 2:] - tiles[:, :2], axis=0, initial=0)
+    steps = [np.diff(np.unique(starts)) for starts in tiles[:, :2].T]
+    return any(len(step) and step.max() >= side for step, side in zip(steps, sides, strict=True))
+
+
+def _matches(one: Outlines, other: Outlines, near: Pairs, tau: float) -> Matches:
+    a, b = near
+    found = np.concatenate(
+        [np.empty(0, dtype=bool)]
+        + [
+            _match(one, other, (a[part], b[part]), tau)
+            for part in (np.s_[start : start + BATCH] for start in range(0, len(a), BATCH))
+        ]
+    )
+    a, b = a[found], b[found]
+    order = np.lexsort((b, a))
+    a, b = a[order], b[order]
+    return Matches(
+        a,
+        b,
+        _inside(one.extents.bounds.take(a, axis=0), other.tiles.take(b, axis=0)),
+        _inside(other.extents.bounds.take(b, axis=0), one.tiles.take(a, axis=0)),
+    )
+
+
+def _inside(bounds: NDArray[np.float64], tiles: NDArray[np.int64]) -> NDArray[np.bool_]:
+    (x0, y0, x1, y1), (left, top, right, bottom) = bounds.T, tiles.T
+    low = (x0 >= left - INSIDE_PX) & (y0 >= top - INSIDE_PX)
+    return np.asarray(low & (x1 <= right + INSIDE_PX) & (y1 <= bottom + INSIDE_PX), dtype=bool)
+
+
+def _match(one: Outlines, other: Outlines, near: Pairs, tau: float) -> NDArray[np.bool_]:
+    """Which of (m,) pairs match. Outlines themselves are looked at only where their extents leave doubt."""
+    a, b = near
+    strips = _common(one.tiles.take(a, axis=0), other.tiles.take(b, axis=0))
+    lined = np.asarray((strips[:, 0] == strips[:, 2]) | (strips[:, 1] == strips[:, 3]))
+    first, second = one.extents.take(a), other.extents.take(b)
+    within = [_bounded(each, strips) for each in (first, second)]
+    least, most = (np.minimum(*ends) for ends in zip(*within, strict=True))
+    match = (_shared_at_least(first, second) >= tau * most + SURE_PX2) & ~lined
+    never = (_shared_at_most(first, second) < tau * least - SURE_PX2) & ~lined
+    doubt = np.flatnonzero(~match & ~never)
+    rings = one.rings.take(a[doubt]), other.rings.take(b[doubt])
+    match[doubt] = _match_closely(*rings, strips.take(doubt, axis=0), lined[doubt], tau)
+    return np.asarray(match, dtype=bool)
+
+
+def _match_closely(
+    one: Rings, other: Rings, strips: NDArray[np.float64], lined: NDArray[np.bool_], tau: float
+) -> NDArray[np.bool_]:
+    """Which pairs match, by their areas in the strips and what they share."""
+    if not len(one):
+        return np.zeros(0, dtype=bool)
+    least = np.minimum(*(areas_in_boxes(each, strips) for each in (one, other)))
+    shared = shared_areas(one, other)
+    match = (shared > SURE_PX2) & (shared >= tau * least - SURE_PX2)
+    linear = np.flatnonzero(lined)
+    shapes = [each.take(linear).shapes() for each in (one, other)]
+    match[linear] = _match_along(shapes[0], shapes[1], strips[linear], tau)
+    return np.asarray(match, dtype=bool)
+
+
+def _match_along(
+    one: NDArray[np.object_], other: NDArray[np.object_], strips: NDArray[np.float64], tau: float
+) -> NDArray[np.bool_]:
+    """Which pairs share enough of the lesser length along strips that are lines."""
+    one, other = snapped(one), snapped(other)
+    lines = np.asarray(shapely.linestrings(strips.reshape(-1, 2, 2)), dtype=object)
+    least = np.minimum(*(shapely.length(shapely.intersection(each, lines)) for each in (one, other)))
+    together = shapely.length(shapely.intersection(one, other))
+    return np.asarray((together > 0) & (together >= tau * least), dtype=bool)
+
+
+def _bounded(
+    extents: Extents, strips: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Least and greatest area (m,) that outlines can have in their strips, by their extents."""
+    inside, box = _sizes(_common(extents.bounds, strips)), _sizes(extents.bounds)
+    return np.clip(extents.area - (box - inside), 0.0, None), np.minimum(extents.area, inside)
+
+
+def _shared_at_least(one: Extents, other: Extents) -> NDArray[np.float64]:
+    """Least area (m,) that pairs share: the sum of their areas less that of an octagon around both."""
+    low = np.minimum(one.bounds[:, :2], other.bounds[:, :2])
+    high = np.maximum(one.bounds[:, 2:], other.bounds[:, 2:])
+    around = np.hstack((low, high))
+    return np.asarray(one.area + other.area - _octagons(one, other, around), dtype=np.float64)
+
+
+def _octagons(one: Extents, other: Extents, boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Area (m,) of what of (m, 4) boxes the slanting sides around both of each pair leave, or more."""
+    x0, y0, x1, y1 = boxes.T
+    u0, v0 = np.minimum(one.slants[:, :2], other.slants[:, :2]).T
+    u1, v1 = np.maximum(one.slants[:, 2:], other.slants[:, 2:]).T
+    most = np.minimum(x1 - x0, y1 - y0) / 2  # corners cut so far do not meet
+    legs = (np.clip(leg, 0.0, most) for leg in (x1 + y1 - u1, u0 - x0 - y0, x1 - y0 - v1, v0 - x0 + y1))
+    return np.asarray((x1 - x0) * (y1 - y0) - sum(leg**2 for leg in legs) / 2, dtype=np.float64)
+
+
+def _shared_at_most(one: Extents, other: Extents) -> NDArray[np.float64]:
+    """Greatest area (m,) that pairs can share: that of what their bounding boxes share."""
+    return _sizes(_common(one.bounds, other.bounds))
+
+
+def _sizes(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Areas (m,) of (m, 4) boxes."""
+    x0, y0, x1, y1 = boxes.T
+    return np.asarray((x1 - x0) * (y1 - y0), dtype=np.float64)
+
+
+def _common(one: NDArray[Any], other: NDArray[Any]) -> NDArray[np.float64]:
+    """(m, 4) boxes that pairs of boxes share; without size where they share none."""
+    low, high = np.maximum(one[:, :2], other[:, :2]), np.minimum(one[:, 2:], other[:, 2:])
+    return np.hstack((low, np.maximum(low, high))).astype(np.float64, copy=False)

@@ -1,0 +1,17 @@
+from .cross_match import ScenePart as ScenePart
+from .cross_merge import Joined as Joined
+from .cross_merge import Led as Led
+from .cross_merge import join as join
+from .overlap_zone import Shared as Shared
+from .overlap_zone import View as View
+from .overlap_zone import all_shared as all_shared
+from .overlap_zone import seam_of as seam_of
+from .overlap_zone import sort_out as sort_out
+from .ownership import Claim as Claim
+from .ownership import by_priority as by_priority
+from .ownership import covered as covered
+from .ownership import neighbours as neighbours
+from .ownership import owned_ground as owned_ground
+from .ownership import unplanned_beside as unplanned_beside
+from .ownership import wanted_tiles as wanted_tiles
+from .valid_area import data_ground as data_ground

@@ -1,0 +1,181 @@
+"""Which scene owns ground that several cover, which tiles that leaves each, and what these see."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from tiling import Axis, Grid, Scene, Window
+from tiling.geo import Frame, moved_between
+
+MIN_SHARED_PX = 8
+"""Scenes see about this much of each other's ground at least, so that things across the border are joined."""
+
+
+THIN_PX = 0.5
+"""Ground that shrinks to nothing by this is a line of rounding, work pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The ground one scene can speak for."""
+
+    frame: Frame
+    """Its work pixels."""
+    ground: shapely.Geometry
+    """Where it holds data as far as is known, its work pixels."""
+
+
+def by_priority(scenes: Sequence[Scene]) -> list[int]:
+    """Indexes of scenes, the owner of shared ground first: newest, undated ones last, then by id."""
+    return sorted(range(len(scenes)), key=lambda index: _rank(scenes[index]))
+
+
+def owned_ground(claims: Sequence[Claim], before: Sequence[int], own: int) -> shapely.Geometry | None:
+    """What of a scene no scene before it claims.
+
+    Args:
+        claims: of all scenes.
+        before: indexes of those that overlap it and come before it.
+        own: index of the scene.
+
+    Returns:
+        Ground in the scene's work pixels, None where all of it is its own.
+
+    Raises:
+        SceneError: a coordinate has no place in another scene's CRS.
+    """
+    if not before:
+        return None
+    frame = claims[own].frame
+    taken = [moved_between([claims[index].ground], claims[index].frame, frame)[0] for index in before]
+    left: shapely.Geometry = shapely.difference(frame.area, shapely.union_all(shapely.make_valid(taken)))
+    return left
+
+
+def wanted_tiles(
+    grid: Grid, *, owned: shapely.Geometry | None = None, asked: shapely.Geometry | None = None
+) -> NDArray[np.bool_] | None:
+    """Tiles of a scene that are to be answered.
+
+    Args:
+        grid: The scene's tiles.
+        owned: Its own ground, work pixels: a tile counts if its core meets it. None for all.
+        asked: The area of interest, work pixels: a tile counts if its window meets it. None for all.
+
+    Returns:
+        (rows, columns), true where the tile is wanted; None where all are.
+    """
+    if owned is None and asked is None:
+        return None
+    wanted = np.ones((grid.rows.count, grid.columns.count), dtype=bool)
+    if owned is not None:
+        wanted &= _meeting(_reached(owned, grid.overlap_px), core_boxes(grid))
+    if asked is not None:
+        wanted &= _meeting(asked, window_boxes(grid))
+    return None if wanted.all() else wanted
+
+
+def core_boxes(grid: Grid) -> NDArray[np.object_]:
+    """(rows, columns) cores of a grid's tiles, work pixels."""
+    x0, x1 = _cores(grid.columns)
+    y0, y1 = _cores(grid.rows)
+    return np.asarray(shapely.box(x0[None, :], y0[:, None], x1[None, :], y1[:, None]), dtype=object)
+
+
+def window_boxes(grid: Grid) -> NDArray[np.object_]:
+    """(rows, columns) windows of a grid's tiles, clipped to the scene, work pixels."""
+    x0, x1 = _windows(grid.columns)
+    y0, y1 = _windows(grid.rows)
+    return np.asarray(shapely.box(x0[None, :], y0[:, None], x1[None, :], y1[:, None]), dtype=object)
+
+
+def _cores(axis: Axis) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    cuts = np.array([axis.cut(index) for index in range(axis.count + 1)], dtype=np.float64)
+    return cuts[:-1], cuts[1:]
+
+
+def _windows(axis: Axis) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    starts = np.array([axis.start(index) for index in range(axis.count)], dtype=np.float64)
+    return starts, np.minimum(starts + axis.tile_px, axis.length)
+
+
+def _reached(owned: shapely.Geometry, overlap_px: int) -> shapely.Geometry:
+    """Own ground without slivers of rounding, and so much more that both scenes see the border.
+
+    Windows reach past cores by half the overlap; where that is little, a tile more may be needed.
+    """
+    firm = shapely.buffer(owned, -THIN_PX, join_style="mitre")
+    more = MIN_SHARED_PX - overlap_px / 2
+    return firm if more <= 0 else shapely.buffer(firm, THIN_PX + more, join_style="mitre")
+
+
+def _meeting(ground: shapely.Geometry, boxes: NDArray[np.object_]) -> NDArray[np.bool_]:
+    shapely.prepare(ground)
+    return np.asarray(shapely.intersects(ground, boxes) & ~shapely.touches(ground, boxes), dtype=bool)
+
+
+def _rank(scene: Scene) -> tuple[bool, float, str]:
+    if scene.datetime is None:
+        return True, 0.0, scene.scene_id
+    instant = datetime.fromisoformat(scene.datetime)
+    known = instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+    return False, -known.timestamp(), scene.scene_id
+
+
+def neighbours(outlines: Sequence[shapely.Geometry]) -> list[tuple[int, ...]]:
+    """Per outline, the indexes of the others that touch it, ascending.
+
+    Args:
+        outlines: Ground footprints, longitude and latitude, split at ±180°.
+    """
+    if not outlines:
+        return []
+    shapes = np.asarray(outlines, dtype=object)
+    first, second = shapely.STRtree(shapes).query(shapes, predicate="intersects")
+    found: list[list[int]] = [[] for _ in outlines]
+    for one, other in sorted(zip(first.tolist(), second.tolist(), strict=True)):
+        if one != other:
+            found[one].append(other)
+    return [tuple(each) for each in found]
+
+
+NEAR_TILES = 2
+"""A tile's window may meet that of the next tile but one, where the last is shifted back."""
+
+
+def covered(grid: Grid, wanted: NDArray[np.bool_] | None) -> shapely.Geometry:
+    """What the windows of the planned tiles cover together, work pixels.
+
+    Args:
+        grid: The scene's tiles.
+        wanted: (rows, columns), true where a tile is planned; None where all are.
+    """
+    if wanted is None:
+        return shapely.box(0, 0, grid.width, grid.height)
+    ground: shapely.Geometry = shapely.union_all(window_boxes(grid)[wanted])
+    return ground
+
+
+def unplanned_beside(grid: Grid, wanted: NDArray[np.bool_] | None) -> list[Window]:
+    """Windows of the tiles that are not planned, where they meet a planned tile's, row by row.
+
+    Args:
+        grid: The scene's tiles.
+        wanted: (rows, columns), true where a tile is planned; None where all are.
+    """
+    if wanted is None:
+        return []
+    near = ~wanted & _widened(_widened(wanted).T).T
+    return [grid.tile(row, col).window for row, col in np.argwhere(near).tolist()]
+
+
+def _widened(wanted: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """True within so many rows of a true one."""
+    rows = len(wanted)
+    padded = np.pad(wanted, ((NEAR_TILES, NEAR_TILES), (0, 0)))
+    shifts = [padded[shift : shift + rows] for shift in range(2 * NEAR_TILES + 1)]
+    return np.asarray(np.logical_or.reduce(shifts), dtype=bool)

@@ -1,0 +1,191 @@
+"""One read per chunk, tiles as slices of it. Knows scenes and grids; shows them to no model."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+from rasterio.enums import Resampling
+
+from tiling import Chunk, Scene, SceneError, Tile, Window
+from tiling.geo import WorkGrid
+from tiling.raster.handles import held
+from tiling.raster.header import DEFAULT_LIMITS, Limits
+from tiling.raster.native_window import Area, Valid, Values, read_patiently
+from tiling.raster.scaling import Scaling
+from tiling.storage import LONG, patiently
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkImage:
+    """The pixels of one chunk as models see them."""
+
+    chunk: Chunk
+    """What was read."""
+    pixels: NDArray[np.uint8]
+    """(3, height, width) red, green, blue of the chunk's window; grey scenes repeat their one band."""
+    valid: NDArray[np.bool_]
+    """(height, width), true where there is data."""
+    failed: Mapping[str, str]
+    """Tiles that could not be read, by tile id, with the reason; their pixels must not be used."""
+
+    def tile(self, tile: Tile) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """One tile as an image.
+
+        Args:
+            tile: A tile of the chunk.
+
+        Returns:
+            Pixels (tile_px, tile_px, 3) uint8, C-contiguous, and validity (tile_px, tile_px); zero and
+            invalid where the tile reaches past the scene.
+        """
+        own, hull = tile.window, self.chunk.window
+        x0, y0 = own.x0 - hull.x0, own.y0 - hull.y0
+        part = np.s_[y0 : y0 + own.height, x0 : x0 + own.width]
+        valid = self.valid[part]
+        rows, columns = valid.shape
+        whole = (rows, columns) == (own.height, own.width)
+        made = np.empty if whole else np.zeros
+        pixels = made((own.height, own.width, 3), dtype=np.uint8)
+        # Band by band: transposing the whole tile at once is three times slower.
+        for band in range(3):
+            pixels[:rows, :columns, band] = self.pixels[band][part]
+        if whole:
+            return pixels, valid
+        mask = np.zeros((own.height, own.width), dtype=bool)
+        mask[:rows, :columns] = valid
+        return pixels, mask
+
+
+def read_chunk(
+    scene: Scene,
+    work: WorkGrid,
+    chunk: Chunk,
+    *,
+    scaling: Scaling | None,
+    limits: Limits = DEFAULT_LIMITS,
+) -> ChunkImage:
+    """Read a chunk with one read per file; where that fails, ever smaller parts down to single tiles.
+
+    Args:
+        scene: The scene.
+        work: Its work grid.
+        chunk: A chunk of a grid on that work grid.
+        scaling: The run's scaling; scenes of uint8 are shown as they are.
+        limits: What the scene's files may declare.
+
+    Raises:
+        SceneError: The scene is not uint8 and no scaling was given.
+        StorageError: Object storage refuses, or is away for longer than a run waits.
+    """
+    if scene.dtype != "uint8" and scaling is None:
+        raise SceneError(scene.uri, f"holds {scene.dtype} values and no scaling was given")
+    failed: dict[str, str] = {}
+    try:
+        values, valid = _values(scene, _area(scene, work, chunk.window), limits)
+    except SceneError:
+        values, valid = _in_parts(scene, work, chunk, limits=limits, failed=failed)
+    return ChunkImage(chunk, _shown(scene, values, valid, scaling), valid, failed)
+
+
+def _values(scene: Scene, area: Area, limits: Limits) -> tuple[Values, Valid]:
+    if scene.mosaic is None:
+        return read_patiently(scene, area, limits=limits)
+    # Only mosaics pay the seconds that odc-stac, xarray and dask take to import.
+    from tiling.raster.mosaic_read import read_mosaic
+
+    return read_mosaic(scene, area, limits=limits)
+
+
+def _shown(scene: Scene, values: Values, valid: Valid, scaling: Scaling | None) -> NDArray[np.uint8]:
+    if scene.dtype != "uint8" and scaling is not None:
+        values = scaling.apply(values, valid)
+    shown = np.asarray(values, dtype=np.uint8)
+    return shown if len(shown) == 3 else np.broadcast_to(shown[:1], (3, *shown.shape[1:]))
+
+
+def _area(scene: Scene, work: WorkGrid, window: Window) -> Area:
+    """The native pixels under a window of the work grid."""
+    if (work.width, work.height) == (scene.width, scene.height):
+        return Area(window.x0, window.y0, window.x1, window.y1, window.height, window.width)
+    fx, fy = scene.width / work.width, scene.height / work.height
+    return Area(
+        left=window.x0 * fx,
+        top=window.y0 * fy,
+        right=min(window.x1 * fx, scene.width),
+        bottom=min(window.y1 * fy, scene.height),
+        height=window.height,
+        width=window.width,
+        resampling=Resampling.average if work.scale < 1 else Resampling.bilinear,
+    )
+
+
+def _in_parts(
+    scene: Scene, work: WorkGrid, chunk: Chunk, *, limits: Limits, failed: dict[str, str]
+) -> tuple[Values, Valid]:
+    """Read what can be read of a chunk; tiles over what cannot go to `failed`."""
+    shape = (chunk.window.height, chunk.window.width)
+    values = np.zeros((len(scene.bands), *shape), dtype=scene.dtype)
+    valid = np.zeros(shape, dtype=bool)
+    problem = _cannot_open(scene, limits)
+    if problem:
+        failed.update((tile.tile_id, problem) for tile in chunk.tiles)
+        return values, valid
+    waiting = _halves(chunk.tiles) or [chunk.tiles]
+    while waiting:
+        tiles = waiting.pop()
+        window = _hull(tiles, chunk.window)
+        try:
+            part, part_valid = _values(scene, _area(scene, work, window), limits)
+        except SceneError as exc:
+            halves = _halves(tiles)
+            waiting += halves
+            if not halves:
+                failed[tiles[0].tile_id] = exc.reason
+            continue
+        place = np.s_[
+            window.y0 - chunk.window.y0 : window.y1 - chunk.window.y0,
+            window.x0 - chunk.window.x0 : window.x1 - chunk.window.x0,
+        ]
+        values[:, place[0], place[1]] = part
+        valid[place] = part_valid
+    return values, valid
+
+
+def _cannot_open(scene: Scene, limits: Limits) -> str:
+    """Why a file of the scene cannot be opened; empty where all can."""
+    for original in scene.originals:
+        for band in original.bands:
+            try:
+                patiently(band.uri, partial(_touch, band.uri, original, limits), patience=LONG)
+            except SceneError as exc:
+                return exc.reason
+    return ""
+
+
+def _touch(uri: str, scene: Scene, limits: Limits) -> None:
+    with held(uri, limits, version=scene.identity):
+        pass
+
+
+def _hull(tiles: tuple[Tile, ...], bounds: Window) -> Window:
+    windows = [tile.window for tile in tiles]
+    return Window(
+        min(w.x0 for w in windows),
+        min(w.y0 for w in windows),
+        min(max(w.x1 for w in windows), bounds.x1),
+        min(max(w.y1 for w in windows), bounds.y1),
+    )
+
+
+def _halves(tiles: tuple[Tile, ...]) -> list[tuple[Tile, ...]]:
+    """Two groups of tiles that make up one, cut between rows, else between columns; none of one tile."""
+    if len(tiles) == 1:
+        return []
+    tops = sorted({tile.window.y0 for tile in tiles})
+    if len(tops) > 1:
+        cut = tops[len(tops) // 2]
+        return [tuple(t for t in tiles if t.window.y0 < cut), tuple(t for t in tiles if t.window.y0 >= cut)]
+    half = len(tiles) // 2
+    return [tiles[:half], tiles[half:]]

@@ -1,0 +1,128 @@
+"""Whole folders brought from object storage to this disk and back. Knows nothing of what is in them."""
+
+import hashlib
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tiling import Fault, StorageError
+from tiling.storage.files import local_path
+from tiling.storage.retry import patiently
+from tiling.storage.s3 import filesystem, is_local
+
+
+def files_below(uri: str) -> dict[str, str]:
+    """Names of the files below a folder, relative to it, with a mark of each one's content.
+
+    Raises:
+        StorageError: The storage refuses or is away.
+    """
+
+    def listed() -> dict[str, str]:
+        fs, path = filesystem(uri)
+        found = fs.find(path, detail=True)
+        return {
+            str(name)[len(path) + 1 :]: f"{info.get('size')}-{info.get('ETag', '')}"
+            for name, info in sorted(found.items())
+            if str(name).startswith(path + "/")
+        }
+
+    return patiently(uri, listed)
+
+
+def fetch_folder(uri: str, target: Path) -> None:
+    """Copy the files below a folder of object storage, or the one file of that name, to a local place.
+
+    Raises:
+        StorageError: There is nothing, or the storage refuses or is away.
+    """
+    names = list(files_below(uri))
+    for name in names:
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        patiently(uri, lambda name=name: _fetch(f"{uri.rstrip('/')}/{name}", target / name))  # type: ignore[misc]
+    if not names:
+        try:
+            patiently(uri, lambda: _fetch(uri, target))
+        except FileNotFoundError as error:
+            raise StorageError(uri, "there is nothing", Fault.ODD) from error
+
+
+def put_folder(source: Path, uri: str) -> None:
+    """Copy the files below a local folder to object storage, each whole or not at all.
+
+    Raises:
+        StorageError: The storage refuses or is away.
+    """
+    for path in sorted(path for path in source.rglob("*") if path.is_file()):
+        address = f"{uri.rstrip('/')}/{path.relative_to(source).as_posix()}"
+        patiently(address, lambda path=path, address=address: _put(path, address))  # type: ignore[misc]
+
+
+@contextmanager
+def at_hand(uri: str) -> Iterator[Path]:
+    """A local folder or file with the content of an address, itself where it is local; not to be changed.
+
+    Raises:
+        StorageError: There is nothing, or the storage refuses or is away.
+    """
+    if is_local(uri):
+        yield Path(uri.removeprefix("file://"))
+        return
+    with tempfile.TemporaryDirectory(prefix="remotereasoner-") as scratch:
+        place = Path(scratch) / uri.rstrip("/").rsplit("/", 1)[-1]
+        fetch_folder(uri, place)
+        yield place
+
+
+@contextmanager
+def delivered(uri: str) -> Iterator[Path]:
+    """A local folder to write into; where the address is elsewhere, its files are taken there at the end.
+
+    Raises:
+        StorageError: The storage refuses or is away.
+    """
+    if is_local(uri):
+        yield Path(uri.removeprefix("file://"))
+        return
+    with tempfile.TemporaryDirectory(prefix="remotereasoner-") as scratch:
+        yield Path(scratch)
+        put_folder(Path(scratch), uri)
+
+
+def kept_copy(uri: str) -> str:
+    """Local path of a folder's content; a copy from object storage is kept for all processes of a machine.
+
+    Raises:
+        StorageError: There is nothing, or the storage refuses or is away.
+    """
+    if is_local(uri):
+        return local_path(uri)
+    marks = "\n".join(f"{name} {mark}" for name, mark in files_below(uri).items())
+    name = hashlib.sha256(f"{uri}\n{marks}".encode()).hexdigest()[:24]
+    place = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "remotereasoner" / name
+    if not place.exists():
+        part = place.with_name(f"{name}.part-{secrets.token_hex(4)}")
+        part.parent.mkdir(parents=True, exist_ok=True)
+        fetch_folder(uri, part)
+        try:
+            part.rename(place)
+        except OSError:  # another process was faster
+            shutil.rmtree(part, ignore_errors=True)
+    return str(place)
+
+
+def _fetch(uri: str, target: Path) -> None:
+    fs, path = filesystem(uri)
+    fs.get_file(path, str(target))
+    size = fs.info(path)["size"]
+    if target.stat().st_size != size:
+        raise ConnectionError(f"{target.stat().st_size} of {size} bytes came")
+
+
+def _put(source: Path, uri: str) -> None:
+    fs, path = filesystem(uri)
+    fs.put_file(str(source), path)

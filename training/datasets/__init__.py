@@ -1,0 +1,5 @@
+"""Published datasets and practice folders, read into examples."""
+
+from lazy_loader import attach_stub
+
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

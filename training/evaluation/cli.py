@@ -1,0 +1,68 @@
+"""The command `eval`: parse, make one call, print. Mounted by the product's command line."""
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from tiling.storage import at_hand, delivered, kept_copy
+from training.evaluation.data import DataChoice, Format
+from training.evaluation.protocols import Protocol
+
+if TYPE_CHECKING:
+    from training.evaluation.evaluate import Listener
+
+_DATA = "folder of the dataset, local or s3://; for real also a YAML file of sets, for tiles one of questions"
+_MODEL = "nano, a folder (local or s3://), a hub id, http://host:port/v1#model, or truth for the true boxes"
+_MASKS = "nano, a folder, a .pth file, a hub id, or none for boxes alone"
+
+
+def evaluate_command(
+    data: Annotated[str, typer.Argument(help=_DATA)],
+    data_format: Annotated[Format, typer.Option("--format", help="layout of the data")] = Format.PRACTICE,
+    split: Annotated[str, typer.Option(help="train, val or test")] = "test",
+    reasoner: Annotated[str, typer.Option(help=_MODEL)] = "nano",
+    segmenter: Annotated[str, typer.Option(help=_MASKS)] = "nano",
+    profile: Annotated[str | None, typer.Option(help="conventions of the reasoner")] = None,
+    protocol: Annotated[Protocol, typer.Option(help="whose reading of the figures")] = Protocol.SEGEARTH,
+    limit: Annotated[int | None, typer.Option(help="at most so many examples")] = None,
+    tiles: Annotated[int | None, typer.Option(help="so many random tiles of a practice folder")] = None,
+    seed: Annotated[int, typer.Option(help="of draws and intervals")] = 0,
+    spare: Annotated[bool, typer.Option("--spare", help="ask in wordings that training never sees")] = False,
+    boxes_only: Annotated[
+        bool, typer.Option("--boxes-only", help="no captions, no answers in words")
+    ] = False,
+    out: Annotated[str | None, typer.Option(help="folder for eval.json, eval.md and eval.html")] = None,
+    compare: Annotated[str | None, typer.Option(help="an earlier eval.json: what has changed")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object on stdout")] = False,
+) -> None:
+    """Measure a model on labelled images: counts, boxes, masks, contours and words, with 95 % intervals.
+
+    Example: [bold]remotereasoner eval practice --spare --limit 500 --out eval[/bold]
+    """
+    # Imported here: every other command would wait for scipy, shapely and pandas.
+    from training.evaluation.job import EvalRequest, run_eval
+
+    with ExitStack() as near, _bar() as listener:
+        root = near.enter_context(at_hand(data))
+        choice = DataChoice(root, data_format, split, limit, seed, spare, boxes_only, tiles, data)
+        asker, cutter = (
+            kept_copy(name) if name.startswith("s3://") else name for name in (reasoner, segmenter)
+        )
+        before = near.enter_context(at_hand(compare)) if compare else None
+        place = near.enter_context(delivered(out)) if out else None
+        request = EvalRequest(choice, asker, cutter, profile, protocol, seed, place, before)
+        report = run_eval(request, listener=listener)
+    typer.echo(json.dumps(report.values) if as_json else report.text)
+
+
+@contextmanager
+def _bar() -> Iterator["Listener"]:
+    """A listener that draws a bar on stderr."""
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        bar = progress.add_task("asking and judging", total=None)
+        yield lambda done, total: progress.update(bar, completed=done, total=total)

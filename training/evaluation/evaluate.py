@@ -1,0 +1,149 @@
+"""Asks a dataset's questions as the pipeline would and sums the answers up. Knows no file and no page."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reasoner.protocols import Reasoner, Segmenter
+from training.data import Example, Problem
+from training.evaluation.bootstrap import Interval, differences, intervals
+from training.evaluation.predict import ask, grouped, picture_key, tell_truth
+from training.evaluation.protocols import Protocol
+from training.evaluation.scoring import Record, Result, judge_image
+
+Listener = Callable[[int, int], None]
+"""Told after every call of a model how much is done of how much; each example counts twice: asked, judged."""
+Figures = Mapping[str, Interval]
+"""Figures by name; one that nothing decides is left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """How good a model is on a dataset."""
+
+    protocol: Protocol
+    """Whose reading of the figures is used."""
+    seed: int
+    """Seed of the intervals."""
+    results: tuple[Result, ...]
+    """In the order of the examples."""
+    problems: tuple[Problem, ...]
+    """Examples that could not be judged because their files cannot be read."""
+    overall: Figures
+    """Figures of all examples."""
+    by_task: Mapping[str, Figures]
+    """Figures of each task."""
+    by_kind: Mapping[str, Figures]
+    """Figures of each kind that a source names."""
+    by_source: Mapping[str, Figures]
+    """Figures of each dataset."""
+
+    @property
+    def records(self) -> list[Record]:
+        """The scores, in the order of the results."""
+        return [result.record for result in self.results]
+
+
+def evaluate(
+    examples: Sequence[Example],
+    reasoner: Reasoner | None,
+    segmenter: Segmenter | None = None,
+    *,
+    protocol: Protocol = Protocol.SEGEARTH,
+    batch: int = 16,
+    seed: int = 0,
+    listener: Listener | None = None,
+) -> Evaluation:
+    """Ask every question about its image and judge the answers.
+
+    An answer that cannot be read is data and scores as one; an image or a mask that cannot be read is a
+    problem and leaves its example out.
+
+    Args:
+        examples: what to ask and what is true, images of any size.
+        reasoner: answers; examples of one question, or of one image, are handed to it together. None takes
+            the true boxes for the answers and leaves questions to be answered in words out, which judges the
+            segmenter alone.
+        segmenter: makes masks of the boxes; None leaves pixel and contour figures out.
+        protocol: whose reading of the figures is used.
+        batch: most examples handed to the reasoner at once.
+        seed: of the bootstrap intervals; answers do not depend on it.
+        listener: told of progress.
+    """
+    tell = _teller(len(examples), listener)
+    asked, problems = (
+        ask(examples, reasoner, batch=batch, tell=tell) if reasoner else (tell_truth(examples), [])
+    )
+    results: dict[int, Result] = {}
+    for image, members in enumerate(grouped(asked, lambda index: picture_key(examples[index]))):
+        judged = judge_image([asked[index] for index in members], segmenter, protocol.policy, image=image)
+        results |= {i: one for i, one in zip(members, judged, strict=True) if isinstance(one, Result)}
+        problems += [one for one in judged if isinstance(one, Problem)]
+        tell(len(members))
+    return _summed([results[index] for index in sorted(results)], problems, protocol, seed)
+
+
+def figures_of(records: Sequence[Record], *, seed: int) -> Figures:
+    """Figures of a set of examples with their 95 % intervals; examples of one image are drawn together."""
+    names = _names(records)
+    if not names:
+        return {}
+    found = intervals(_sums(records, names), seed=seed, places=[str(record.image) for record in records])
+    return {name: one for name, one in zip(names, found, strict=True) if np.isfinite(one.mean)}
+
+
+def compare(before: Sequence[Record], after: Sequence[Record], *, seed: int) -> Figures:
+    """By how much each figure rose on the examples that both have, with paired 95 % intervals."""
+    old = {record.key: record for record in before}
+    new = [record for record in after if record.key in old]
+    kept = [old[record.key] for record in new]
+    names = [name for name in _names(new) if name in _names(kept)]
+    if not names:
+        return {}
+    places = [str(record.image) for record in new]
+    risen = differences(_sums(kept, names), _sums(new, names), seed=seed, places=places)
+    return {name: one for name, one in zip(names, risen, strict=True) if np.isfinite(one.mean)}
+
+
+def _teller(count: int, listener: Listener | None) -> Callable[[int], None]:
+    done = 0
+
+    def tell(more: int) -> None:
+        nonlocal done
+        done += more
+        if listener is not None:
+            listener(done, 2 * count)
+
+    return tell
+
+
+def _summed(
+    results: Sequence[Result], problems: Sequence[Problem], protocol: Protocol, seed: int
+) -> Evaluation:
+    def by(name: Callable[[Result], str]) -> Mapping[str, Figures]:
+        groups: dict[str, list[Record]] = {}
+        for result in results:
+            groups.setdefault(name(result), []).append(result.record)
+        return {key: figures_of(groups[key], seed=seed) for key in sorted(groups) if key}
+
+    return Evaluation(
+        protocol=protocol,
+        seed=seed,
+        results=tuple(results),
+        problems=tuple(problems),
+        overall=figures_of([result.record for result in results], seed=seed),
+        by_task=by(lambda result: str(result.example.query.task)),
+        by_kind=by(lambda result: result.example.kind),
+        by_source=by(lambda result: result.example.source),
+    )
+
+
+def _names(records: Sequence[Record]) -> list[str]:
+    return list(dict.fromkeys(name for record in records for name in record.scores))
+
+
+def _sums(records: Sequence[Record], names: Sequence[str]) -> NDArray[np.float64]:
+    """(n, k, 2) numerators and denominators; a figure that an example does not have is 0 of 0."""
+    return np.array([[record.scores.get(name, (0.0, 0.0)) for name in names] for record in records])

@@ -1,0 +1,12 @@
+from .distributed import World as World
+from .in_process import run_here as run_here
+from .ray_launch import launch as launch
+from .ray_launch import prepared as prepared
+from .stage import Stage as Stage
+from .stage import State as State
+from .stage import stage_loop as stage_loop
+from .worker import Launch as Launch
+from .worker import Loop as Loop
+from .worker import Outcome as Outcome
+from .worker import Worker as Worker
+from .worker import save as save

@@ -1,0 +1,13 @@
+from .batches import Batches as Batches
+from .grpo import Parts as Parts
+from .grpo import teach as teach
+from .grpo_recipe import GrpoRecipe as GrpoRecipe
+from .grpo_recipe import LoraRecipe as LoraRecipe
+from .grpo_recipe import TileRecipe as TileRecipe
+from .lora import with_lora as with_lora
+from .mask_union import SegmenterMasks as SegmenterMasks
+from .ray_masks import parts_on_ray as parts_on_ray
+from .rewards import RewardWeights as RewardWeights
+from .rewards import accuracy_reward as accuracy_reward
+from .rewards import location_reward as location_reward
+from .rewards import quantity_reward as quantity_reward

@@ -1,0 +1,9 @@
+from .half_precision import ship as ship
+from .nano import open_nano as open_nano
+from .segmenter import SegmenterRecipe as SegmenterRecipe
+from .segmenter import SegmenterStage as SegmenterStage
+from .sequences import Turn as Turn
+from .sequences import caption_turn as caption_turn
+from .sequences import count_turn as count_turn
+from .sft import NanoStage as NanoStage
+from .sft import SftRecipe as SftRecipe

@@ -1,1 +1,0 @@
-"""Published datasets and practice folders, each read from its own layout into examples."""
