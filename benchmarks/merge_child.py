@@ -24,7 +24,7 @@ from pipelines.tables import cells
 from pipelines.tables.ledger import ledger_name, read_answers
 from pipelines.tables.objects import object_files
 from tiling.geo.polygon_array import bounds_of
-from tiling.merge.fragment_table import Sightings
+from tiling.merge.fragment_table import FragmentTable
 
 WARM_UP = 10_000
 """Fragments that are merged before anything is timed."""
@@ -43,16 +43,17 @@ def make(run: SyntheticRun) -> dict[str, float]:
 
 def ours(run: SyntheticRun) -> dict[str, float]:
     """Merge on Ray, as a run does: its workers have worked before, here on a few chunks."""
-    from pipelines.engine.ray_executor import Spread
+    from pipelines.engine.ray_executor import RayExecutor
+    from pipelines.engine.resources import Cluster
 
     folder = Path(run.store.root).parent
-    small, spread = synthetic_run(folder, WARM_UP), Spread(None)
+    small, executor = synthetic_run(folder, WARM_UP), RayExecutor(Cluster())
     began = time.perf_counter()
     with patch.object(blocks, "BLOCK_BYTES", 1), patch.object(cells, "CELL_BYTES", 200_000):
-        merge_job(small.store, small.plan, drive=spread)
+        merge_job(small.store, small.plan, executor)
     run.store.remove_folder("objects")
     ready = time.perf_counter()
-    merge_job(run.store, run.plan, drive=spread)
+    merge_job(run.store, run.plan, executor)
     return {"seconds": time.perf_counter() - ready, "start_s": ready - began}
 
 
@@ -117,12 +118,12 @@ def sahi(run: SyntheticRun) -> dict[str, float]:
     return {"seconds": took[0], "again_s": took[1], "objects": len(kept), **_errors(seen, groups)}
 
 
-def _fragments(run: SyntheticRun) -> Sightings:
+def _fragments(run: SyntheticRun) -> FragmentTable:
     names = [ledger_name(QUERY.id, ref.chunk_id) for ref in run.plan.chunks]
-    return read_answers(run.store, names).sightings
+    return read_answers(run.store, names).fragments
 
 
-def _errors(seen: Sightings, groups: NDArray[np.int64]) -> dict[str, float]:
+def _errors(seen: FragmentTable, groups: NDArray[np.int64]) -> dict[str, float]:
     """Things whose fragments lie in several groups, and groups with several things.
 
     A thing is doubled where several groups hold a whole sighting of it, and cut otherwise.

@@ -19,7 +19,7 @@ from rasterio.windows import Window as RasterWindow
 from benchmarks.measure import Aim, Row, Timed, divided, interleaved, timed
 from benchmarks.scenes import small_scene
 from benchmarks.settings import Settings
-from tiling.geo.geobox import WorkGrid, work_grid
+from tiling.geo.geobox import WorkingGrid, working_grid
 from tiling.grid import Grid, Tile, Window
 from tiling.raster.chunks import read_chunk
 from tiling.raster.describe import describe_scene
@@ -39,7 +39,7 @@ class _Subject:
 
     path: Path
     scene: Scene
-    work: WorkGrid
+    work: WorkingGrid
     grid: Grid
 
     @property
@@ -80,7 +80,7 @@ def measure(settings: Settings) -> list[Row]:
 
 def _subject(path: Path, settings: Settings, sizes: tuple[int, int]) -> _Subject:
     scene = describe_scene(str(path))
-    work = work_grid(scene, gsd_m=None)
+    work = working_grid(scene, gsd_m=None)
     return _Subject(
         path, scene, work, Grid(scene.scene_id, work.width, work.height, *sizes, settings.chunk_px)
     )

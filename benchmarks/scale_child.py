@@ -16,7 +16,7 @@ from unittest.mock import patch
 import numpy as np
 
 from benchmarks.processes import own_memory
-from pipelines.inference.tasks import pending_chunks
+from pipelines.inference.tasks import open_chunks
 from pipelines.jobs.run import run_job
 from pipelines.plan import planning
 from pipelines.plan.config import JobConfig, load_config
@@ -24,7 +24,7 @@ from pipelines.plan.plan_files import read_plan, write_plan
 from pipelines.progress import ChunkDone, Event
 from tiling.raster.cog import write_cog
 from tiling.raster.describe import describe_scene
-from tiling.raster.header import DEFAULT_LIMITS
+from tiling.raster.header import DEFAULT_OPTIONS
 from tiling.scene import Band, Scene
 from tiling.storage.store import Store
 
@@ -76,7 +76,7 @@ def plan_many(folder: Path, scenes: int) -> dict[str, float]:
     store = Store(config.out)
     _timed(times, "write", lambda: write_plan(store, plan))
     again = _timed(times, "read", lambda: read_plan(store))
-    pending = _timed(times, "pending", lambda: pending_chunks(again, ()))
+    pending = _timed(times, "pending", lambda: open_chunks(again, ()))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return {**times, "tiles": plan.n_tiles, "chunks": len(pending), "peak_bytes": peak}
 
@@ -86,7 +86,7 @@ def read_headers(folder: Path, count: int) -> dict[str, float]:
     paths = [_flat_scene(folder / "headers", number, side_px=256) for number in range(count)]
     began = time.perf_counter()
     for path in paths:
-        describe_scene(str(path), bands=None, assume_crs=None, limits=DEFAULT_LIMITS)
+        describe_scene(str(path), bands=None, assume_crs=None, options=DEFAULT_OPTIONS)
     return {"seconds": (time.perf_counter() - began) / count, "count": count}
 
 

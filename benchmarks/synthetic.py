@@ -35,7 +35,7 @@ class Pieces:
     """What one tile shows, (n,) each."""
 
     shapes: NDArray[np.object_]
-    """Outlines, work pixels."""
+    """Outlines, working pixels."""
     names: NDArray[np.object_]
     """True identity of each."""
 

@@ -18,7 +18,7 @@ from pipelines.plan.plan import ChunkRef, ModelFacts, Plan, PlannedScene
 from pipelines.tables.ledger import LEDGER_SCHEMA, Status, ledger_name
 from reasoner.query import Query
 from tiling.geo.crs import to_world
-from tiling.geo.geobox import WorkGrid
+from tiling.geo.geobox import WorkingGrid
 from tiling.grid import Grid, Tile
 from tiling.scene import Scene, Transform
 from tiling.storage.store import Store
@@ -87,7 +87,7 @@ def planned(
         "synthetic.tif", "synthetic", "made", side_px, side_px, place, CRS, "uint8", (), None,
         "2026-01-01T00:00:00Z",
     )  # fmt: skip
-    work = WorkGrid(side_px, side_px, place, 1.0, abs(place[0]))
+    work = WorkingGrid(CRS, place, side_px, side_px, 1.0, abs(place[0]))
     config = JobConfig(
         scenes=(scene.uri,), ask=(Question(text=QUERY.text),), out=str(folder),
         reasoner="null", segmenter="null", engine=Engine.RAY,

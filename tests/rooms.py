@@ -190,7 +190,9 @@ def wanted_names() -> dict[str, dict[str, str]]:
         if target is None or each.top in OPEN or not each.name:
             continue
         if target.endswith("__init__.py"):
-            target = _definer(room_of(target), each.name) or target
+            target = _definer(room_of(target), each.name)
+        if target is None:
+            raise LookupError(f"{each}: no file of that room defines it")
         if (
             room_of(target) != room_of(each.file)
             and not (ROOT / _path(each.module) / f"{each.name}.py").is_file()

@@ -73,9 +73,9 @@ class Tile:
     tile_id: str
     """`<scene_id>/r<row>-c<column>`, row and column of the tile in its grid, from 0."""
     window: Window
-    """Always tile_px by tile_px work pixels; reaches past the scene only where the scene is smaller."""
+    """Always tile_px by tile_px working pixels; reaches past the scene only where the scene is smaller."""
     core: Window
-    """The part of the scene this tile answers for, work pixels; cores partition the work grid."""
+    """The part of the scene this tile answers for, working pixels; cores partition the working grid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class Chunk:
     col: int
     """Column of the chunk in the grid, from 0."""
     window: Window
-    """Hull of its tiles' windows, clipped to the work grid, work pixels."""
+    """Hull of its tiles' windows, clipped to the working grid, working pixels."""
     tiles: tuple[Tile, ...]
     """Its tiles, row by row."""
 
@@ -97,11 +97,11 @@ class Axis:
     """Tiles along one side of a scene."""
 
     length: int
-    """Side of the scene, work pixels."""
+    """Side of the scene, working pixels."""
     tile_px: int
-    """Side of a tile, work pixels."""
+    """Side of a tile, working pixels."""
     overlap_px: int
-    """What neighbouring tiles share at least, work pixels."""
+    """What neighbouring tiles share at least, working pixels."""
 
     @property
     def count(self) -> int:
@@ -130,15 +130,15 @@ class Grid:
     scene_id: str
     """Scene the tile ids are named after."""
     width: int
-    """Columns of the work grid."""
+    """Columns of the working grid."""
     height: int
-    """Rows of the work grid."""
+    """Rows of the working grid."""
     tile_px: int
-    """Side of a tile, work pixels."""
+    """Side of a tile, working pixels."""
     overlap_px: int
-    """What neighbouring tiles share at least, work pixels; at most half a tile."""
+    """What neighbouring tiles share at least, working pixels; at most half a tile."""
     chunk_px: int
-    """Side a chunk's window may have, work pixels (a memory budget); one tile is always allowed."""
+    """Side a chunk's window may have, working pixels (a memory budget); one tile is always allowed."""
 
     def __post_init__(self) -> None:
         if min(self.width, self.height, self.tile_px, self.chunk_px) < 1:
@@ -243,7 +243,7 @@ class Grid:
         )
 
     def hull(self, rows: range, columns: range, wanted: NDArray[np.bool_]) -> Window:
-        """Hull of the windows of tiles, clipped to the work grid, work pixels.
+        """Hull of the windows of tiles, clipped to the working grid, working pixels.
 
         Args:
             rows: Rows of tiles.

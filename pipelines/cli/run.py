@@ -8,17 +8,17 @@ import typer
 from pipelines import INCOMPLETE, RequestError
 from pipelines.cli.console import progress_bar, say, say_facts
 from pipelines.cli.flags import BenchFlags, JobFlags, PlanFlags, with_job_flags
-from pipelines.inference import ReadStep, calibrate
-from pipelines.jobs import model_recipe, run_job, run_nightly, today
+from pipelines.inference import calibrate
+from pipelines.jobs import chunk_step, run_job, run_nightly, today
 from pipelines.plan import (
     JobConfig,
     Plan,
     estimate,
-    job_limits,
     make_plan,
     read_calibration,
     write_calibration,
 )
+from tiling.storage import Store
 
 
 @with_job_flags
@@ -45,8 +45,7 @@ def bench_command(flags: BenchFlags) -> None:
     """
     config = flags.config()
     made = make_plan(config)
-    read = ReadStep(made.scaling, job_limits(config))
-    found = calibrate(made, read=read, recipe=model_recipe(made), answers=flags.answers)
+    found = calibrate(made, chunk_step(Store(config.out), made), answers=flags.answers)
     write_calibration(config.out, found)
     say_facts("calibration", {**asdict(found), "out": config.out}, as_json=flags.json)
 

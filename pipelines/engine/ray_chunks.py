@@ -8,28 +8,18 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import ray
 from ray.exceptions import RayError, RayTaskError
 
 from pipelines import ChunkDone
+from pipelines.engine.credentials import WithCredentials, forwarded_to
 from pipelines.engine.ray_cluster import IO_CPUS, connect, room
-from pipelines.engine.ray_executor import Lending, lent_to
 from pipelines.engine.ray_pool import ActorPool, Slot
 from pipelines.engine.resources import Cluster
-from pipelines.inference import (
-    ChunkAnswers,
-    ChunkRead,
-    ChunkTask,
-    CommitStep,
-    InferStep,
-    Pending,
-    ReadStep,
-    failed_chunk,
-)
-from pipelines.plan import ModelRecipe
+from pipelines.inference import ChunkAnswers, ChunkStep, ChunkTask, failed_chunk
+from tiling.raster import ChunkPixels
 
 STREAMED_TRIES = 2
 """Tries of a chunk among others. One whose worker dies each time is then tried alone, so that it takes no
@@ -45,15 +35,8 @@ LOOK_S = 5.0
 """Between two looks at the cluster's nodes: lost ones, and new ones to be used."""
 
 
-def run_chunks_on_ray(
-    pending: Sequence[Pending],
-    *,
-    read: ReadStep,
-    recipe: ModelRecipe,
-    commit: CommitStep,
-    cluster: Cluster,
-) -> Iterator[ChunkDone]:
-    """Do the pending chunks on Ray; an event per committed chunk, in the order they finish.
+def run_chunks(step: ChunkStep, tasks: Sequence[ChunkTask], cluster: Cluster) -> Iterator[ChunkDone]:
+    """Do chunks on Ray; an event per committed chunk, in the order they finish.
 
     Raises:
         RequestError: no such cluster, or it has not what the workers need.
@@ -61,13 +44,13 @@ def run_chunks_on_ray(
         OSError: the storage refuses.
         ray.exceptions.RayError: the cluster fails.
     """
-    if not pending:
+    if not tasks:
         return
     connect(cluster.address)
-    pool, lent = ActorPool(cluster), lent_to(cluster.address)
-    steps = (read, partial(InferStep, recipe), commit)
-    line = _Line(*(ray.put(Lending(step, lent)) for step in steps))
-    left: Sequence[Pending] = pending
+    pool, forwarded = ActorPool(cluster), forwarded_to(cluster.address)
+    parts = (step.read, step.infer, step.commit)
+    line = _Line(*(ray.put(WithCredentials(part, forwarded)) for part in parts))
+    left = tasks
     try:
         for _ in range(STREAMED_TRIES):
             left = yield from _Stream(left, line, pool).run()
@@ -83,17 +66,17 @@ class _Line:
     """The three steps of a chunk, chained without passing through this process."""
 
     read: "ray.ObjectRef[Any]"
-    make: "ray.ObjectRef[Any]"
+    infer: "ray.ObjectRef[Any]"
     commit: "ray.ObjectRef[Any]"
 
     def ready(self, slot: Slot) -> "ray.ObjectRef[str]":
         """Done when the actor, restarted if need be, has its models loaded; the id of its node."""
-        loaded: ray.ObjectRef[str] = slot.actor.load.options(max_task_retries=-1).remote([self.make])
+        loaded: ray.ObjectRef[str] = slot.actor.load.options(max_task_retries=-1).remote([self.infer])
         return loaded
 
-    def send(self, chunk: Pending, slot: Slot) -> "ray.ObjectRef[ChunkDone]":
-        image = _read_one.remote(self.read, chunk)
-        answers = slot.actor.answer.remote([self.make], image)
+    def send(self, task: ChunkTask, slot: Slot) -> "ray.ObjectRef[ChunkDone]":
+        pixels = _read_one.remote(self.read, task)
+        answers = slot.actor.answer.remote([self.infer], task, pixels)
         done: ray.ObjectRef[ChunkDone] = _commit_one.remote(self.commit, answers)
         return done
 
@@ -104,9 +87,9 @@ class _UnderWay:
 
     slot: Slot
     """The slot it occupies."""
-    chunk: Pending | None = None
+    chunk: ChunkTask | None = None
     """What its line does; None while an actor gets ready."""
-    suspect: Pending | None = None
+    suspect: ChunkTask | None = None
     """What the actor was doing when it died, until it is known whether its node died too."""
 
 
@@ -116,17 +99,17 @@ class _Stream:
     A slot is used as soon as its actor has loaded its models, and after a death once they are loaded again.
     """
 
-    def __init__(self, chunks: Sequence[Pending], line: _Line, pool: ActorPool) -> None:
+    def __init__(self, chunks: Sequence[ChunkTask], line: _Line, pool: ActorPool) -> None:
         self._waiting = deque(chunks)
         self._line = line
         self._pool = pool
         self._free: list[Slot] = []
         self._busy = Counter[int]()
-        self._died: list[Pending] = []
+        self._died: list[ChunkTask] = []
         self._lost: dict[str, int] = {}
         self._under_way: dict[ray.ObjectRef[Any], _UnderWay] = {}
 
-    def run(self) -> Generator[ChunkDone, None, list[Pending]]:
+    def run(self) -> Generator[ChunkDone, None, list[ChunkTask]]:
         """Do the chunks; returns those whose worker died."""
         self._look()
         looked = time.monotonic()
@@ -146,7 +129,7 @@ class _Stream:
     def _open(self) -> bool:
         return bool(self._waiting) or any(item.chunk or item.suspect for item in self._under_way.values())
 
-    def _send(self, chunk: Pending) -> None:
+    def _send(self, chunk: ChunkTask) -> None:
         """Give a chunk to the actor that has least to do."""
         slot = min(self._free, key=lambda slot: self._busy[slot.number])
         self._free.remove(slot)
@@ -210,8 +193,8 @@ def _outcome(ref: "ray.ObjectRef[Any]") -> ChunkDone | str | None:
 
 
 @ray.remote(num_cpus=IO_CPUS, max_retries=IO_RETRIES, scheduling_strategy="SPREAD")
-def _read_one(read: Callable[[ChunkTask], ChunkRead], chunk: Pending) -> ChunkRead:
-    return read(chunk.task())
+def _read_one(read: Callable[[ChunkTask], ChunkPixels], task: ChunkTask) -> ChunkPixels:
+    return read(task)
 
 
 @ray.remote(num_cpus=IO_CPUS, max_retries=IO_RETRIES)
@@ -220,6 +203,6 @@ def _commit_one(commit: Callable[[ChunkAnswers], ChunkDone], answers: ChunkAnswe
 
 
 @ray.remote(num_cpus=IO_CPUS, max_retries=IO_RETRIES)
-def _give_up(commit: Callable[[ChunkAnswers], ChunkDone], chunk: Pending) -> ChunkDone:
+def _give_up(commit: Callable[[ChunkAnswers], ChunkDone], task: ChunkTask) -> ChunkDone:
     reason = f"the worker died {STREAMED_TRIES + 1} times on this chunk, the last time with nothing beside it"
-    return commit(failed_chunk(chunk.task(), reason))
+    return commit(failed_chunk(task, reason))

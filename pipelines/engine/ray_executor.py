@@ -1,40 +1,19 @@
-"""Steps over many items as Ray tasks, a bounded number under way, with the driver's credentials forwarded.
-
-On a cluster the machines may reach the bucket by themselves (a role, a mounted profile): then that is used.
-Where a worker finds no credentials, those the driver has at the start are forwarded to it, from memory to
-memory: they never stand in a job, a task's description, a runtime environment or a log.
-"""
+"""Steps over many items as Ray tasks, a bounded number under way; chunks over a pool of model actors."""
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Generic, ParamSpec, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
 
 import ray
 from ray.exceptions import RayTaskError
 
-from pipelines.engine.executor import do, in_turn
+from pipelines.engine.credentials import WithCredentials, forwarded_to
+from pipelines.engine.executor import SerialExecutor, run_step
+from pipelines.engine.ray_chunks import run_chunks
 from pipelines.engine.ray_cluster import connect, room
-from tiling.storage import borrow, lend
-
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
-@dataclass(frozen=True, slots=True)
-class Lending(Generic[P, R]):
-    """A step and the access it may need; as picklable as the step."""
-
-    step: Callable[P, R]
-    """What is to be done."""
-    lent: Mapping[str, str] = field(repr=False)
-    """Environment variables of the driver's access; empty where workers share its environment."""
-
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Do the step, with the driver's access where this process has none."""
-        borrow(self.lent)
-        return self.step(*args, **kwargs)
-
+from pipelines.engine.resources import Cluster
+from pipelines.inference import ChunkStep, ChunkTask
 
 I = TypeVar("I")  # noqa: E741 - item
 O = TypeVar("O")  # noqa: E741 - outcome
@@ -46,38 +25,37 @@ AHEAD = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
-    """Drives a step over a cluster, or over the cores of this machine."""
+class RayExecutor:
+    """Runs steps on a Ray cluster, or on the cores of this machine."""
 
-    address: str | None
-    """The cluster, None for this machine."""
+    cluster: Cluster
+    """Where, and on how many workers."""
 
-    def __call__(self, step: Callable[[I], O], items: Sequence[I]) -> Iterator[O]:
-        """Do the items as Ray tasks; what comes of them, in their order.
+    def map(self, step: Callable[[I], O], items: Sequence[I]) -> Iterator[O]:
+        """The outcomes of the items, in their order; of chunks in the order in which they finish.
 
         Raises:
-            RequestError: no such cluster.
+            RequestError: no such cluster, or it has not what the workers need.
+            ModelError: a model cannot be loaded.
             ray.exceptions.RayError: the cluster fails.
         """
+        if isinstance(step, ChunkStep):
+            return cast("Iterator[O]", run_chunks(step, cast("Sequence[ChunkTask]", items), self.cluster))
         here = not items or (len(items) < FEW and not ray.is_initialized())
-        return in_turn(step, items) if here else self._spread(step, items)
+        return SerialExecutor().map(step, items) if here else self._tasks(step, items)
 
-    def _spread(self, step: Callable[[I], O], items: Sequence[I]) -> Iterator[O]:
-        connect(self.address)
-        shared: ray.ObjectRef[Any] = ray.put(Lending(step, lent_to(self.address)))
+    def _tasks(self, step: Callable[[I], O], items: Sequence[I]) -> Iterator[O]:
+        address = self.cluster.address
+        connect(address)
+        shared: ray.ObjectRef[Any] = ray.put(WithCredentials(step, forwarded_to(address)))
         waiting = deque[ray.ObjectRef[O]]()
         at_once = AHEAD * max(1, int(room().cpus))
         for item in items:
             if len(waiting) >= at_once:
                 yield _outcome(waiting.popleft())
-            waiting.append(_do.remote(shared, item))  # type: ignore[arg-type]
+            waiting.append(_run.remote(shared, item))  # type: ignore[arg-type]
         while waiting:
             yield _outcome(waiting.popleft())
-
-
-def lent_to(address: str | None) -> Mapping[str, str]:
-    """Access to object storage for the workers of a cluster; those of this process share its environment."""
-    return lend() if address else {}
 
 
 def _outcome(ref: "ray.ObjectRef[O]") -> O:
@@ -89,5 +67,6 @@ def _outcome(ref: "ray.ObjectRef[O]") -> O:
 
 
 @ray.remote(num_cpus=1)
-def _do(step: Callable[[I], O], item: I) -> O:
-    return do(step, item)
+def _run(step: WithCredentials[[I], O], item: I) -> O:
+    step.use()
+    return run_step(step.step, item)

@@ -1,18 +1,20 @@
 """The model actors of a run: started, restarted by Ray, and more of them as the cluster grows."""
 
-from collections.abc import Callable, Set
+from collections.abc import Set
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import ray
 
 from pipelines import RequestError
+from pipelines.engine.credentials import WithCredentials
 from pipelines.engine.ray_cluster import Pool, choose_pool, room
 from pipelines.engine.resources import Cluster
-from pipelines.inference import ChunkAnswers, ChunkRead, InferStep
+from pipelines.inference import ChunkAnswers, ChunkTask, InferStep
+from tiling.raster import ChunkPixels
 
-MakeStep = Callable[[], InferStep]
-"""Loads the models. Actors get a reference to it in a list, which is followed only where it is needed."""
+ForwardedStep = WithCredentials[[ChunkTask, ChunkPixels], ChunkAnswers]
+"""The infer step as it travels to actors."""
 
 PER_ACTOR = 3
 """Chunks under way for each model actor: one is read, one answered, one committed."""
@@ -25,17 +27,26 @@ class InferActor:
         """Load nothing yet. A restart repeats this call: it has no arguments that could be lost."""
         self._step: InferStep | None = None
 
-    def load(self, make: "list[ray.ObjectRef[MakeStep]]") -> str:
-        """Load the models, so that a model that cannot be loaded is an error of its own; the node's id."""
+    def load(self, step: "list[ray.ObjectRef[ForwardedStep]]") -> str:
+        """Load the models, so that a model that cannot be loaded is an error of its own; the node's id.
+
+        Args:
+            step: the step by reference, in a list: so it is fetched only where it is needed.
+        """
         if self._step is None:
-            self._step = ray.get(make[0])()
+            with_credentials = ray.get(step[0])
+            with_credentials.use()
+            self._step = cast("InferStep", with_credentials.step)
+            self._step.load()
         return str(ray.get_runtime_context().get_node_id())
 
-    def answer(self, make: "list[ray.ObjectRef[MakeStep]]", read: ChunkRead) -> ChunkAnswers:
+    def answer(
+        self, step: "list[ray.ObjectRef[ForwardedStep]]", task: ChunkTask, pixels: ChunkPixels
+    ) -> ChunkAnswers:
         """Answer one chunk."""
-        self.load(make)
+        self.load(step)
         assert self._step is not None
-        return self._step(read)
+        return self._step(task, pixels)
 
 
 @dataclass(slots=True, eq=False)

@@ -1,10 +1,9 @@
 from .infer_chunk import failed_chunk as failed_chunk
+from .steps import ChunkStep as ChunkStep
 from .steps import CommitStep as CommitStep
 from .steps import InferStep as InferStep
 from .steps import ReadStep as ReadStep
 from .tasks import ChunkAnswers as ChunkAnswers
-from .tasks import ChunkRead as ChunkRead
 from .tasks import ChunkTask as ChunkTask
-from .tasks import Pending as Pending
-from .tasks import pending_chunks as pending_chunks
+from .tasks import open_chunks as open_chunks
 from .timing import calibrate as calibrate

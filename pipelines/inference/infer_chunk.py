@@ -9,16 +9,16 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from pipelines.inference.tasks import ChunkAnswers, ChunkRead, ChunkTask
-from pipelines.plan import view_key
+from pipelines.inference.tasks import ChunkAnswers, ChunkTask
+from pipelines.plan import PlannedScene, view_key
 from pipelines.tables import AnswerRow, Status
 from reasoner.answer import Answer, Completion, Masks, Parse, View
 from reasoner.protocols import Reasoner, Segmenter
 from reasoner.query import Query, Task
 from tiling import Tile
-from tiling.geo import WorkGrid, footprint, to_lonlat
+from tiling.geo import WorkingGrid, footprint, to_lonlat
 from tiling.merge import Fragment, fragments_of
-from tiling.raster import ChunkImage
+from tiling.raster import ChunkPixels
 
 T = TypeVar("T")
 
@@ -31,7 +31,7 @@ class Failure:
     """Class and message of the exception."""
 
 
-def attempt(call: Callable[[], T]) -> T | Failure:
+def capture_errors(call: Callable[[], T]) -> T | Failure:
     """Result of a call, or what went wrong in it; a failure of one tile must not cost its neighbours."""
     try:
         return call()
@@ -62,32 +62,36 @@ class _Shown:
     tile: Tile
     view: View
     valid_fraction: float
-    work: WorkGrid
+    work: WorkingGrid
 
 
-def answer_chunk(read: ChunkRead, models: ChunkModels) -> ChunkAnswers:
+def answer_chunk(task: ChunkTask, pixels: ChunkPixels, models: ChunkModels) -> ChunkAnswers:
     """Rows of every tile and question of a chunk, in the order of the tiles."""
-    shown = _shown_tiles(read)
-    answered = _answer_tiles([item for item in shown if isinstance(item, _Shown)], read.task.queries, models)
-    return _rows_of(read.task, shown, answered)
+    shown = [_shown(tile, pixels, task.planned) for tile in pixels.chunk.tiles]
+    answered = _answer_tiles([item for item in shown if isinstance(item, _Shown)], task.queries, models)
+    return _rows_of(task, pixels.chunk.tiles, shown, answered)
 
 
 def failed_chunk(task: ChunkTask, reason: str) -> ChunkAnswers:
     """Rows of a chunk that no worker survives: every tile failed, with the reason."""
-    return _rows_of(task, [_Result(Status.FAILED, reason)] * len(task.chunk.tiles), {})
+    tiles = task.chunk.tiles
+    return _rows_of(task, tiles, [_Result(Status.FAILED, reason)] * len(tiles), {})
 
 
 def _rows_of(
-    task: ChunkTask, shown: Sequence["_Shown | _Result"], answered: Mapping[tuple[str, str], "_Result"]
+    task: ChunkTask,
+    tiles: Sequence[Tile],
+    shown: Sequence["_Shown | _Result"],
+    answered: Mapping[tuple[str, str], "_Result"],
 ) -> ChunkAnswers:
     """Rows by question; a tile that was not shown has the same result for every question."""
-    blank = _blank_rows(task)
+    blank = _blank_rows(task, tiles)
     rows: dict[str, list[AnswerRow]] = {query.id: [] for query in task.queries if query.id in task.open_ids}
-    for tile, item in zip(task.chunk.tiles, shown, strict=True):
+    for tile, item in zip(tiles, shown, strict=True):
         for query_id, found in rows.items():
             result = answered[tile.tile_id, query_id] if isinstance(item, _Shown) else item
             found.append(_filled(replace(blank[tile.tile_id], query_id=query_id), result))
-    return ChunkAnswers(task.chunk_id, task.scene.scene_id, rows)
+    return ChunkAnswers(task.ref.chunk_id, task.planned.scene.scene_id, rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,20 +105,14 @@ class _Result:
     seconds: float = 0.0
 
 
-def _shown_tiles(read: ChunkRead) -> list["_Shown | _Result"]:
-    if read.image is None:
-        return [_Result(Status.FAILED, read.problem) for _ in read.task.chunk.tiles]
-    return [_shown(tile, read.image, read.task) for tile in read.task.chunk.tiles]
-
-
-def _shown(tile: Tile, image: ChunkImage, task: ChunkTask) -> "_Shown | _Result":
-    if tile.tile_id in image.failed:
-        return _Result(Status.FAILED, image.failed[tile.tile_id])
-    pixels, valid = image.tile(tile)
+def _shown(tile: Tile, chunk: ChunkPixels, planned: PlannedScene) -> "_Shown | _Result":
+    if tile.tile_id in chunk.failed:
+        return _Result(Status.FAILED, chunk.failed[tile.tile_id])
+    pixels, valid = chunk.tile(tile)
     if not valid.any():
         return _Result(Status.NODATA)
-    view = View(pixels, view_key(task.scene.scene_id, tile.window))
-    return _Shown(tile, view, float(valid.mean()), task.work)
+    view = View(pixels, view_key(planned.scene.scene_id, tile.window))
+    return _Shown(tile, view, float(valid.mean()), planned.work)
 
 
 def _answer_tiles(
@@ -140,14 +138,14 @@ def _completions(
 ) -> list[list[Completion] | Failure]:
     """Completions per tile; where the group fails, every tile is tried alone."""
     views = [item.view for item in group]
-    together = attempt(lambda: reasoner.generate(views, queries))
+    together = capture_errors(lambda: reasoner.generate(views, queries))
     if not isinstance(together, Failure):
         return list(together)
     return [_alone(view, queries, reasoner) for view in views]
 
 
 def _alone(view: View, queries: Sequence[Query], reasoner: Reasoner) -> list[Completion] | Failure:
-    said = attempt(lambda: reasoner.generate([view], queries))
+    said = capture_errors(lambda: reasoner.generate([view], queries))
     return said if isinstance(said, Failure) else said[0]
 
 
@@ -167,7 +165,7 @@ def _tile_results(
 def _segmented(item: _Shown, answers: Sequence[Answer], segmenter: Segmenter) -> list[_Result]:
     """Results of one tile's answers; the segmenter sees the tile only if some answer has a box."""
     boxed = [answer for answer in answers if answer.query.task is Task.LOCATE and len(answer.boxes)]
-    masks = attempt(lambda: segmenter.segment(item.view, boxed)) if boxed else []
+    masks = capture_errors(lambda: segmenter.segment(item.view, boxed)) if boxed else []
     waiting = iter(masks if not isinstance(masks, Failure) else ())
     results = []
     for answer in answers:
@@ -182,7 +180,7 @@ def _segmented(item: _Shown, answers: Sequence[Answer], segmenter: Segmenter) ->
 
 
 def _outlined(item: _Shown, plain: _Result, answer: Answer, masks: Masks) -> _Result:
-    found = attempt(lambda: _fragments(item, answer, masks))
+    found = capture_errors(lambda: _fragments(item, answer, masks))
     if isinstance(found, Failure):
         return replace(plain, status=Status.FAILED, problem=found.reason)
     return replace(plain, fragments=tuple(found))
@@ -203,22 +201,21 @@ def _fragments(item: _Shown, answer: Answer, masks: Masks) -> list[Fragment]:
     return found
 
 
-def _blank_rows(task: ChunkTask) -> dict[str, AnswerRow]:
-    ground = [footprint(tile.window, task.work.transform) for tile in task.chunk.tiles]
-    lonlat = to_lonlat(ground, task.scene.crs)
+def _blank_rows(task: ChunkTask, tiles: Sequence[Tile]) -> dict[str, AnswerRow]:
+    work = task.planned.work
+    lonlat = to_lonlat([footprint(tile.window, work.transform) for tile in tiles], work.crs)
     return {
-        tile.tile_id: _blank_row(task, tile, geometry)
-        for tile, geometry in zip(task.chunk.tiles, lonlat, strict=True)
+        tile.tile_id: _blank_row(task, tile, geometry) for tile, geometry in zip(tiles, lonlat, strict=True)
     }
 
 
 def _blank_row(task: ChunkTask, tile: Tile, geometry: shapely.Polygon) -> AnswerRow:
     return AnswerRow(
-        chunk_id=task.chunk_id,
+        chunk_id=task.ref.chunk_id,
         tile_id=tile.tile_id,
         query_id="",
-        scene_uri=task.scene.uri,
-        scene_id=task.scene.scene_id,
+        scene_uri=task.planned.scene.uri,
+        scene_id=task.planned.scene.scene_id,
         window=tile.window,
         geometry=geometry,
         status=Status.FAILED,

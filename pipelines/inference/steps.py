@@ -1,15 +1,16 @@
-"""The three steps of a chunk as plain callables: read, infer, commit. Knows no engine that maps them."""
+"""The steps of a chunk as plain callables: read, infer, commit, and the three in a row."""
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import ClassVar
 
 from pipelines import ChunkDone
 from pipelines.inference.infer_chunk import ChunkModels, answer_chunk
-from pipelines.inference.tasks import ChunkAnswers, ChunkRead, ChunkTask
+from pipelines.inference.tasks import ChunkAnswers, ChunkTask
 from pipelines.plan import ModelRecipe
 from pipelines.tables import write_rows
 from tiling import SceneError
-from tiling.raster import Limits, Scaling, read_chunk
+from tiling.raster import ChunkPixels, OpenOptions, Scaling, failed_pixels, read_chunk
 from tiling.storage import Store
 
 
@@ -19,33 +20,45 @@ class ReadStep:
 
     scaling: Scaling | None
     """Fixed scaling to 8 bits of the run."""
-    limits: Limits
-    """What may be opened."""
+    options: OpenOptions
+    """What may be opened, and how."""
 
-    def __call__(self, task: ChunkTask) -> ChunkRead:
+    def __call__(self, task: ChunkTask) -> ChunkPixels:
         """Pixels of the chunk; a scene that cannot be opened is recorded, not raised."""
+        chunk, planned = task.chunk, task.planned
         try:
-            image = read_chunk(task.scene, task.work, task.chunk, scaling=self.scaling, limits=self.limits)
+            return read_chunk(planned.scene, planned.work, chunk, scaling=self.scaling, options=self.options)
         except SceneError as error:
-            return ChunkRead(task, None, str(error))
-        return ChunkRead(task, image, "")
+            return failed_pixels(chunk, str(error))
 
 
 class InferStep:
-    """Holds both models and turns a chunk's pixels into ledger rows."""
+    """Turns a chunk's pixels into ledger rows; loads both models when it is first called, and keeps them."""
 
     def __init__(self, recipe: ModelRecipe) -> None:
-        """Load both models.
+        """Load nothing yet: until it is called the step is as picklable as its recipe."""
+        self._recipe = recipe
+        self._models: ChunkModels | None = None
+
+    def load(self) -> ChunkModels:
+        """Load both models, unless they are loaded.
 
         Raises:
             ModelError: one of them cannot be loaded.
             RequestError: an oracle's truth table cannot be read.
         """
-        self._models = ChunkModels(recipe.load_reasoner(), recipe.load_segmenter())
+        if self._models is None:
+            self._models = ChunkModels(self._recipe.load_reasoner(), self._recipe.load_segmenter())
+        return self._models
 
-    def __call__(self, read: ChunkRead) -> ChunkAnswers:
-        """Rows of every tile and question of the chunk; failures are rows too."""
-        return answer_chunk(read, self._models)
+    def __call__(self, task: ChunkTask, pixels: ChunkPixels) -> ChunkAnswers:
+        """Rows of every tile and question of the chunk; failures are rows too.
+
+        Raises:
+            ModelError: a model cannot be loaded.
+            RequestError: an oracle's truth table cannot be read.
+        """
+        return answer_chunk(task, pixels, self.load())
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,3 +79,27 @@ class CommitStep:
         statuses = Counter(str(row.status) for rows in answers.rows.values() for row in rows)
         n_tiles = max(len(rows) for rows in answers.rows.values())
         return ChunkDone(answers.chunk_id, answers.scene_id, n_tiles, dict(statuses))
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkStep:
+    """A chunk from plan to commit. In one process it is called as any step; Ray takes it apart."""
+
+    doing: ClassVar[str] = "answering chunks"
+    """Shown while it runs."""
+    read: ReadStep
+    """Reads its pixels."""
+    infer: InferStep
+    """Answers its questions."""
+    commit: CommitStep
+    """Writes its rows."""
+
+    def __call__(self, task: ChunkTask) -> ChunkDone:
+        """Do the chunk.
+
+        Raises:
+            ModelError: a model cannot be loaded.
+            RequestError: an oracle's truth table cannot be read.
+            OSError: the storage refuses.
+        """
+        return self.commit(self.infer(task, self.read(task)))

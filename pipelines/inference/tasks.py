@@ -1,4 +1,4 @@
-"""What travels between the steps: plain picklable values. Does nothing."""
+"""What travels between the steps of a chunk: plain picklable values."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,39 +6,31 @@ from dataclasses import dataclass
 from pipelines.plan import ChunkRef, Plan, PlannedScene
 from pipelines.tables import AnswerRow
 from reasoner.query import Query
-from tiling import Chunk, Scene
-from tiling.geo import WorkGrid
-from tiling.raster import ChunkImage
+from tiling import Chunk
 
 
 @dataclass(frozen=True, slots=True)
 class ChunkTask:
-    """One chunk to be done."""
+    """One chunk that has questions without a ledger file; small, and all a worker needs to do it.
 
-    chunk_id: str
-    """Id of the chunk."""
-    scene: Scene
+    All its questions are asked even where some are committed: what a model computes depends in its last bits
+    on what else is in the batch, and a resumed run must give the same bytes. A killed run leaves at most one
+    such chunk per worker.
+    """
+
+    ref: ChunkRef
+    """The chunk."""
+    planned: PlannedScene
     """Its scene."""
-    work: WorkGrid
-    """The scene's work grid."""
-    chunk: Chunk
-    """Its planned tiles."""
     queries: tuple[Query, ...]
-    """Questions to ask together."""
+    """The questions to ask together: all of the job but those an earlier night published."""
     open_ids: frozenset[str]
-    """Ids of those whose rows are to be committed."""
+    """Ids of those without a ledger file: their rows are to be committed."""
 
-
-@dataclass(frozen=True, slots=True)
-class ChunkRead:
-    """One chunk with its pixels."""
-
-    task: ChunkTask
-    """What is to be done."""
-    image: ChunkImage | None
-    """Its pixels, None where nothing could be read."""
-    problem: str
-    """Why nothing could be read, empty otherwise."""
+    @property
+    def chunk(self) -> Chunk:
+        """The chunk with its planned tiles, listed at each call."""
+        return self.planned.grid.chunk(self.ref.row, self.ref.col, mask=self.ref.mask)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,45 +45,23 @@ class ChunkAnswers:
     """Rows by question id, in the order of the tiles."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """One chunk that has questions without a ledger file; small, and all a worker needs to do it."""
-
-    ref: ChunkRef
-    """The chunk."""
-    planned: PlannedScene
-    """Its scene."""
-    queries: tuple[Query, ...]
-    """The questions to ask together: all of the job but those an earlier night settled."""
-    open_ids: frozenset[str]
-    """Ids of those without a ledger file."""
-
-    def task(self) -> ChunkTask:
-        """The chunk's task, with its planned tiles listed.
-
-        All its questions are asked even where some are committed: what a model computes depends in its last
-        bits on what else is in the batch, and a resumed run must give the same bytes. A killed run leaves at
-        most one such chunk per worker.
-        """
-        chunk = self.planned.grid.chunk(self.ref.row, self.ref.col, mask=self.ref.mask)
-        scene, work = self.planned.scene, self.planned.work
-        return ChunkTask(self.ref.chunk_id, scene, work, chunk, self.queries, self.open_ids)
-
-
-def pending_chunks(
-    plan: Plan, done: Collection[tuple[str, str]], *, settled: Collection[tuple[str, str]] = frozenset()
-) -> list[Pending]:
+def open_chunks(
+    plan: Plan,
+    done: Collection[tuple[str, str]],
+    *,
+    published: Collection[tuple[str, str]] = frozenset(),
+) -> list[ChunkTask]:
     """Planned minus committed, in the plan's order.
 
     Args:
         plan: the frozen plan.
         done: (query id, chunk id) of every committed ledger file.
-        settled: the same of those that an earlier night published; they are not asked again beside others.
+        published: the same of those that an earlier night published; they are not asked again beside others.
     """
     found = []
     for ref in plan.chunks:
-        asked = tuple(query for query in plan.queries if (query.id, ref.chunk_id) not in settled)
+        asked = tuple(query for query in plan.queries if (query.id, ref.chunk_id) not in published)
         open_ids = frozenset(query.id for query in asked if (query.id, ref.chunk_id) not in done)
         if open_ids:
-            found.append(Pending(ref, plan.scenes[ref.scene], asked, open_ids))
+            found.append(ChunkTask(ref, plan.scenes[ref.scene], asked, open_ids))
     return found

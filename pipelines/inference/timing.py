@@ -3,13 +3,13 @@
 import statistics
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from tempfile import TemporaryDirectory
 
 from pipelines import RequestError
-from pipelines.inference.steps import CommitStep, InferStep, ReadStep
-from pipelines.inference.tasks import ChunkAnswers, Pending, pending_chunks
-from pipelines.plan import Calibration, ModelRecipe, Plan
+from pipelines.inference.steps import ChunkStep, CommitStep
+from pipelines.inference.tasks import ChunkAnswers, ChunkTask, open_chunks
+from pipelines.plan import Calibration, Plan
 from pipelines.tables import Status, ledger_name
 from reasoner.loading import device_name
 from tiling.storage import Store
@@ -30,48 +30,46 @@ class _Timed:
     ledger_bytes: int
 
 
-def calibrate(plan: Plan, *, read: ReadStep, recipe: ModelRecipe, answers: int) -> Calibration:
+def calibrate(plan: Plan, step: ChunkStep, *, answers: int) -> Calibration:
     """Time chunks spread over the plan until enough answers are timed; the first chunk warms up.
 
     Args:
         plan: a plan over sample scenes.
-        read: the plan's read step.
-        recipe: the plan's models.
+        step: the plan's step; its reads and models are timed, its commits in a folder of their own.
         answers: tiles times questions to time at least, as far as the scenes have them.
 
     Raises:
         RequestError: no tile of the sample has data, so that no model was asked.
         ModelError: a model cannot be loaded.
     """
-    infer = InferStep(recipe)
     timed: list[_Timed] = []
     with TemporaryDirectory(prefix="remotereasoner-") as folder:
-        commit = CommitStep(Store(folder))
-        sample = _spread(pending_chunks(plan, ()))
-        infer(read(sample[0].task()))
-        for pending in sample:
-            timed.append(_time_chunk(plan, pending, read, infer, commit))
+        step = replace(step, commit=CommitStep(Store(folder)))
+        sample = _spread(open_chunks(plan, ()))
+        step.infer(sample[0], step.read(sample[0]))
+        for task in sample:
+            timed.append(_time_chunk(plan, task, step))
             if sum(item.answers for item in timed) >= answers:
                 break
     return _calibration(plan, [item for item in timed if item.answers])
 
 
-def _time_chunk(plan: Plan, pending: Pending, read: ReadStep, infer: InferStep, commit: CommitStep) -> _Timed:
+def _time_chunk(plan: Plan, task: ChunkTask, step: ChunkStep) -> _Timed:
     began = time.perf_counter()
-    image = read(pending.task())
+    pixels = step.read(task)
     seen = time.perf_counter()
-    rows = infer(image)
+    rows = step.infer(task, pixels)
     answered = time.perf_counter()
-    commit(rows)
+    step.commit(rows)
     ended = time.perf_counter()
-    names = [ledger_name(query_id, pending.ref.chunk_id) for query_id in rows.rows]
+    names = [ledger_name(query_id, task.ref.chunk_id) for query_id in rows.rows]
     return _Timed(
         read=seen - began,
         infer=answered - seen,
         commit=ended - answered,
         answers=_asked(rows),
-        read_bytes=plan.chunk_bytes(pending.ref),
-        ledger_bytes=sum(len(commit.store.read(name)) for name in names),
+        read_bytes=plan.chunk_bytes(task.ref),
+        ledger_bytes=sum(len(step.commit.store.read(name)) for name in names),
     )
 
 
@@ -79,9 +77,9 @@ def _asked(rows: ChunkAnswers) -> int:
     return sum(row.status not in _NO_MODEL for found in rows.rows.values() for row in found)
 
 
-def _spread(pending: Sequence[Pending]) -> list[Pending]:
+def _spread(tasks: Sequence[ChunkTask]) -> list[ChunkTask]:
     """Full chunks before the remainders at edges, and among like ones no order of place or scene."""
-    return sorted(pending, key=lambda item: (-item.ref.n_tiles, item.ref.chunk_id))
+    return sorted(tasks, key=lambda task: (-task.ref.n_tiles, task.ref.chunk_id))
 
 
 def _calibration(plan: Plan, timed: Sequence[_Timed]) -> Calibration:

@@ -23,13 +23,14 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from pipelines import Listener, MergeStarted, RequestError, ignore
-from pipelines.inference import pending_chunks
+from pipelines.engine import WithProgress, executor_of
+from pipelines.inference import open_chunks
 from pipelines.jobs import journal
 from pipelines.jobs.journal import Orders
 from pipelines.jobs.lock import LEASE, Lease, Lock
 from pipelines.jobs.nightly_merge import NightMerge, strangers
-from pipelines.jobs.run import chunk_events, merge_driver, result_files
 from pipelines.jobs.setup import check_unmoved, draft_job, stopping, writing
+from pipelines.jobs.work import answer_chunks
 from pipelines.merge import merge_job
 from pipelines.plan import (
     GROWS,
@@ -45,7 +46,7 @@ from pipelines.plan import (
 )
 from pipelines.tables import (
     Change,
-    Kind,
+    ChangeKind,
     Status,
     changes_name,
     committed,
@@ -58,6 +59,7 @@ from pipelines.tables import (
     published_files,
     read_changes,
     read_table,
+    result_files,
     withdraw,
     write_changes,
 )
@@ -167,8 +169,8 @@ class Night:
     def _first(self, plan: Plan) -> NightReport:
         """Make the dataset; there is nothing to compare it with."""
         write_plan(self.store, plan)
-        answered = self._answer(plan, settled=())
-        merge_job(self.store, plan, drive=merge_driver(plan, self.listener))
+        answered = self._answer(plan, published=())
+        merge_job(self.store, plan, self._executor(plan))
         self.store.remove(strangers(self.store, plan))
         self._forget(plan)
         write_changes(self.store, self.date, [])
@@ -188,24 +190,27 @@ class Night:
         what = difference(before, plan)
         journal.open_night(self.store)
         write_plan(self.store, plan)
-        answered = self._answer(plan, settled=_keys(before))
+        answered = self._answer(plan, published=_keys(before))
         orders = self._stage(plan, what, failed=answered.failed)
         self.lock.check()
         journal.give_orders(self.store, orders)
         self._end(orders)
         return self._report(plan, what, orders, answered.chunks)
 
-    def _answer(self, plan: Plan, *, settled: Collection[Key]) -> _Answered:
+    def _answer(self, plan: Plan, *, published: Collection[Key]) -> _Answered:
         """Do what is open, and count what failed in the whole plan."""
         done = committed(self.store)
-        pending = pending_chunks(plan, done, settled=settled)
-        failed = published_failed(self.store) if settled else 0
-        failed -= self._failed_in(set(settled) - _keys(plan))
-        failed += self._failed_in((_keys(plan) - set(settled)) & done)
-        for each in chunk_events(self.store, plan, pending, listener=self.listener):
+        tasks, executor = open_chunks(plan, done, published=published), executor_of(plan.config)
+        failed = published_failed(self.store) if published else 0
+        failed -= self._failed_in(set(published) - _keys(plan))
+        failed += self._failed_in((_keys(plan) - set(published)) & done)
+        for each in answer_chunks(self.store, plan, tasks, executor=executor, listener=self.listener):
             self.lock.check()
             failed += each.statuses.get(Status.FAILED, 0)
-        return _Answered(len(pending), failed)
+        return _Answered(len(tasks), failed)
+
+    def _executor(self, plan: Plan) -> WithProgress:
+        return WithProgress(executor_of(plan.config), self.listener)
 
     def _failed_in(self, keys: Collection[Key]) -> int:
         names = (ledger_name(*key) for key in sorted(keys))
@@ -217,7 +222,7 @@ class Night:
         n_scenes = len(plan.scenes) if what.new_queries else len(what.changed.scene_ids)
         self.listener(MergeStarted(n_scenes))
         merge = NightMerge(self.store, stage, plan, what)
-        staged = merge(merge_driver(plan, self.listener))
+        staged = merge(self._executor(plan))
         table = write_changes(stage, self.date, joined(self._earlier_changes(), staged.changes))
         return Orders(self.date, (*staged.writes, table), staged.removes, failed)
 
@@ -257,9 +262,9 @@ class Night:
             chunks_done=chunks_done,
             files_written=len([name for name in orders.writes if name != changes_name(self.date)]),
             files_removed=len(orders.removes),
-            appeared=kinds[Kind.APPEARED],
-            disappeared=kinds[Kind.DISAPPEARED],
-            changed=kinds[Kind.CHANGED],
+            appeared=kinds[ChangeKind.APPEARED],
+            disappeared=kinds[ChangeKind.DISAPPEARED],
+            changed=kinds[ChangeKind.CHANGED],
             failed=orders.failed,
             seconds=0.0,
             out=self.store.root,
@@ -315,7 +320,7 @@ def run_nightly(
         check_unmoved(store, draft)
         store.clear_temporary("")
         with stopping(store):
-            night = Night(replace(store, patience=LONG), date, lock, listener)
+            night = Night(replace(store, retry_policy=LONG), date, lock, listener)
             report = night.bring_up_to(draft.plan)
     return replace(report, seconds=round(time.perf_counter() - began, 3))
 

@@ -10,9 +10,18 @@ import numpy as np
 import pyarrow as pa
 import shapely
 
-from pipelines.engine import Drive
+from pipelines.engine import Executor
 from pipelines.jobs.stable_ids import Outlines, Pairs, kept_ids, same_things
-from pipelines.merge import CellTask, Part, StagedMerge, StagedQuestion, collect_texts, get, put, staged_merge
+from pipelines.merge import (
+    CellTask,
+    MergeResult,
+    QuestionResult,
+    SpilledRows,
+    collect_texts,
+    open_merge,
+    read_spilled,
+    write_table,
+)
 from pipelines.plan import Difference, Plan
 from pipelines.tables import (
     EMPTY_CELL,
@@ -38,9 +47,9 @@ _COMPARED = ["id", "label", "geometry", "area_m2", "score", "scene_ids", "dateti
 class NightCells:
     """One question's published cells and how tonight's merge changes them."""
 
-    merged: StagedMerge
+    merged: MergeResult
     """Tonight's merge, not written."""
-    question: StagedQuestion
+    question: QuestionResult
     """The question's part in it."""
     query: Query
     """The question."""
@@ -53,10 +62,10 @@ class NightCells:
         split = [step.split(item) for item in self.merged.tasks(self.question)]
         others = {name for stays, _ in split for name in stays.column("id").to_pylist()}
         before = _compared([goes for _, goes in split])
-        now = _compared([get(step.scratch, part.name) for part in self.question.parts])
+        now = _compared([read_spilled(step.spill, part.name) for part in self.question.rows])
         pairs = same_things(_outlines(before), _outlines(now))
         ids = kept_ids(_outlines(before), _outlines(now), pairs, others=others)
-        _set_ids(step.scratch, self.question.parts, ids)
+        _set_ids(step.spill, self.question.rows, ids)
         return self._changes(before, now, pairs, ids)
 
     def staged(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -129,12 +138,12 @@ def _sides(table: pa.Table) -> list[Side]:
     return [side(record) for record in table.to_pylist()]
 
 
-def _set_ids(scratch: Store, parts: Sequence[Part], ids: Sequence[str]) -> None:
+def _set_ids(spill: Store, parts: Sequence[SpilledRows], ids: Sequence[str]) -> None:
     first = 0
     for part in parts:
-        table = get(scratch, part.name)
+        table = read_spilled(spill, part.name)
         own = pa.array(ids[first : first + len(table)], pa.string())
-        put(scratch, part.name, table.set_column(table.column_names.index("id"), "id", own))
+        write_table(spill, part.name, table.set_column(table.column_names.index("id"), "id", own))
         first += len(table)
 
 
@@ -163,15 +172,15 @@ class NightMerge:
     what: Difference
     """What differs from the published one."""
 
-    def __call__(self, drive: Drive) -> Staged:
+    def __call__(self, executor: Executor) -> Staged:
         """Merge every new question wholly, and of the others what the changed scenes touch.
 
         Raises:
             IncompleteError: a ledger file is missing.
             OSError: the storage refuses.
         """
-        with staged_merge(self.store, self.plan, only=self.what.changed, drive=drive) as merged:
-            results = list(self._objects(merged))
+        with open_merge(self.store, self.plan, executor, only=self.what.changed) as result:
+            results = list(self._objects(result))
         return Staged(
             writes=(*(name for each in results for name in each.writes), *self._texts()),
             removes=(
@@ -181,7 +190,7 @@ class NightMerge:
             changes=tuple(change for each in results for change in each.changes),
         )
 
-    def _objects(self, merged: StagedMerge) -> Iterator[Staged]:
+    def _objects(self, merged: MergeResult) -> Iterator[Staged]:
         queries = {query.id: query for query in self.plan.queries}
         for question in merged.questions:
             query = queries[question.query_id]

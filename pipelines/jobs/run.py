@@ -2,33 +2,35 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from pipelines import ChunkDone, Listener, MergeStarted, RequestError, RunStarted, ignore
-from pipelines.engine import Drive, Telling, in_turn, run_chunks_here, wanted_cluster
-from pipelines.inference import CommitStep, Pending, ReadStep, pending_chunks
+from pipelines import Listener, MergeStarted, RequestError, ignore
+from pipelines.engine import WithProgress, check_engine, executor_of
+from pipelines.inference import open_chunks
 from pipelines.jobs.journal import night_is_open
 from pipelines.jobs.lock import LEASE, Lease, Lock
-from pipelines.jobs.setup import check_engine, draft_job, freeze_job, stopping, writing
+from pipelines.jobs.setup import draft_job, freeze_job, stopping, writing
+from pipelines.jobs.work import answer_chunks
 from pipelines.merge import merge_job
-from pipelines.plan import PREFIX, Engine, JobConfig, ModelRecipe, Placement, Plan, check_same_job, job_limits
+from pipelines.plan import (
+    JobConfig,
+    Plan,
+    check_same_job,
+)
 from pipelines.tables import (
-    CHANGES,
-    TEXTS,
     Status,
     committed,
     count_objects,
     ledger_name,
     missing_files,
-    object_files,
     publish,
     published_files,
     read_table,
+    result_files,
     withdraw,
 )
-from tiling.geo import frame_of
 from tiling.storage import LONG, Store
 
 READERS = 16
@@ -91,13 +93,13 @@ def run_job(
         freeze_job(store, draft, overwrite=overwrite)
         with stopping(store):
             return _do_open(
-                replace(store, patience=LONG), draft.plan, lock=lock, began=began, listener=listener
+                replace(store, retry_policy=LONG), draft.plan, lock=lock, began=began, listener=listener
             )
 
 
 def _do_open(store: Store, plan: Plan, *, lock: Lock, began: float, listener: Listener) -> RunReport:
     """Do what is open of a frozen plan, merge and publish."""
-    statuses, tiles = _work_off(store, plan, lock=lock, listener=listener)
+    statuses, tiles = _answer_open(store, plan, lock=lock, listener=listener)
     lock.check()
     finish(store, plan, failed=statuses[Status.FAILED], listener=listener)
     return _report(store, plan, statuses, done_tiles=tiles, seconds=time.perf_counter() - began)
@@ -110,19 +112,22 @@ def _refuse_open_night(store: Store) -> None:
         )
 
 
-def _work_off(store: Store, plan: Plan, *, lock: Lock, listener: Listener) -> tuple[Counter[str], list[int]]:
+def _answer_open(
+    store: Store, plan: Plan, *, lock: Lock, listener: Listener
+) -> tuple[Counter[str], list[int]]:
     """Do what is open; statuses of all rows of the job, and tiles of each chunk done."""
     before = committed(store)
-    pending = pending_chunks(plan, before)
-    if pending:
+    tasks = open_chunks(plan, before)
+    if tasks:
         check_engine(plan.config)
         withdraw(store)
     statuses: Counter[str] = Counter()
-    for done in chunk_events(store, plan, pending, listener=listener):
+    executor = executor_of(plan.config)
+    for done in answer_chunks(store, plan, tasks, executor=executor, listener=listener):
         lock.check()
         statuses.update(done.statuses)
     statuses.update(_earlier(store, plan, before))
-    return statuses, [item.ref.n_tiles for item in pending]
+    return statuses, [task.ref.n_tiles for task in tasks]
 
 
 def finish(store: Store, plan: Plan, *, failed: int, listener: Listener = ignore) -> None:
@@ -136,56 +141,8 @@ def finish(store: Store, plan: Plan, *, failed: int, listener: Listener = ignore
     if published is not None and not missing_files(store, published):
         return
     listener(MergeStarted(len(plan.scenes)))
-    merge_job(store, plan, drive=merge_driver(plan, listener))
+    merge_job(store, plan, WithProgress(executor_of(plan.config), listener))
     publish(store, plan, files=result_files(store), failed=failed)
-
-
-def model_recipe(plan: Plan) -> ModelRecipe:
-    """What a worker needs to build the plan's models."""
-    config = plan.config
-    recipe = ModelRecipe(config.reasoner, config.segmenter, config.profile, config.device, config.seed, ())
-    if not any(name.startswith(PREFIX) for name in (config.reasoner, config.segmenter)):
-        return recipe
-    places = (Placement(item.scene.scene_id, frame_of(item.scene, item.work)) for item in plan.scenes)
-    return replace(recipe, placements=tuple(places))
-
-
-def chunk_events(
-    store: Store, plan: Plan, pending: Sequence[Pending], *, listener: Listener = ignore
-) -> Iterator[ChunkDone]:
-    """Do the pending chunks, on what the request names; an event per committed chunk, told the listener too.
-
-    Raises:
-        RequestError: there is no such cluster.
-        ModelError: a model cannot be loaded.
-        OSError: the storage refuses.
-    """
-    listener(RunStarted(len(plan.chunks), len(pending), sum(item.ref.n_tiles for item in pending)))
-    if not pending:
-        return
-    for done in _drive(store, plan, pending):
-        listener(done)
-        yield done
-
-
-def _drive(store: Store, plan: Plan, pending: Sequence[Pending]) -> Iterator[ChunkDone]:
-    read = ReadStep(plan.scaling, job_limits(plan.config))
-    recipe, commit = model_recipe(plan), CommitStep(store)
-    if plan.config.engine is Engine.LOOP:
-        return run_chunks_here(pending, read=read, recipe=recipe, commit=commit)
-    from pipelines.engine import run_chunks_on_ray
-
-    cluster = wanted_cluster(plan.config)
-    return run_chunks_on_ray(pending, read=read, recipe=recipe, commit=commit, cluster=cluster)
-
-
-def merge_driver(plan: Plan, listener: Listener) -> Drive:
-    """What drives the merge, and tells of it."""
-    if plan.config.engine is Engine.LOOP:
-        return Telling(in_turn, listener)
-    from pipelines.engine import Spread
-
-    return Telling(Spread(plan.config.address), listener)
 
 
 def _earlier(store: Store, plan: Plan, before: set[tuple[str, str]]) -> Counter[str]:
@@ -197,11 +154,6 @@ def _earlier(store: Store, plan: Plan, before: set[tuple[str, str]]) -> Counter[
         for table in pool.map(lambda name: read_table(store, name, ["status"]), names):
             found.update(table.column("status").to_pylist())
     return found
-
-
-def result_files(store: Store) -> list[str]:
-    """Names of all files that a published result is made of."""
-    return [*object_files(store), *store.names(TEXTS), *store.names(CHANGES)]
 
 
 def _report(

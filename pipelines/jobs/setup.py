@@ -5,10 +5,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from pipelines import RequestError, StoppedError
-from pipelines.engine import wanted_cluster
+from pipelines.engine import check_engine
 from pipelines.jobs.lock import Lease, Lock, held, refuse_if_held
 from pipelines.plan import (
-    Engine,
     JobConfig,
     Plan,
     clear_job,
@@ -130,16 +129,3 @@ def usable(store: Store) -> Iterator[None]:
     except OSError as error:
         reason = f"{store.root} cannot be used as output folder ({error})"
         raise RequestError("out", reason, "name a folder you may write to") from error
-
-
-def check_engine(config: JobConfig) -> None:
-    """See that what is to drive a run is there and has what the models need; nothing for a plain loop.
-
-    Raises:
-        RequestError: there is no such cluster, or it lacks a GPU or room for the workers.
-        ModelError: there is no such model.
-    """
-    if config.engine is Engine.RAY:
-        from pipelines.engine import check_room
-
-        check_room(wanted_cluster(config))

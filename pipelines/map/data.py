@@ -22,7 +22,7 @@ from pipelines.map.objects import (
 from pipelines.map.sources import Figures, read_details
 from pipelines.map.thumbnails import Look, Picture, scene_picture, tile_picture
 from pipelines.map.tiles import MAX_TILES, MapTile, MapTiles, footprint_points
-from pipelines.plan import Plan, PlannedScene, job_limits, scene_outline
+from pipelines.plan import Plan, PlannedScene, open_options, scene_outline
 from tiling import SceneError
 from tiling.storage import Store
 
@@ -162,7 +162,7 @@ def page_data(shown: Shown, *, pyramid: Mapping[str, object] | None) -> Data:
 
 def look_of(plan: Plan, side_px: int) -> Look:
     """How pictures of a run's scenes are read."""
-    return Look(plan.scaling, job_limits(plan.config), side_px)
+    return Look(plan.scaling, open_options(plan.config), side_px)
 
 
 def _headings(shown: Shown) -> Data:

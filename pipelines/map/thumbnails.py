@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tiling import Chunk, Grid, Scene, SceneError, Tile, Window
-from tiling.geo import WorkGrid, lonlat_points, moved, work_grid
-from tiling.raster import Limits, Scaling, read_chunk
+from tiling.geo import WorkingGrid, lonlat_points, moved, working_grid
+from tiling.raster import OpenOptions, Scaling, read_chunk
 
 PART_PX = 128
 
@@ -33,7 +33,7 @@ class Look:
 
     scaling: Scaling | None
     """The run's scaling to 8 bits."""
-    limits: Limits
+    options: OpenOptions
     """What the scenes' files may declare."""
     side_px: int
     """A picture's larger side at most, pixels."""
@@ -45,25 +45,25 @@ def scene_picture(scene: Scene, look: Look) -> Picture:
     Raises:
         SceneError: the scene cannot be opened or placed.
     """
-    native = work_grid(scene, gsd_m=None)
+    native = working_grid(scene, gsd_m=None)
     shrink = max(1.0, max(native.width, native.height) / look.side_px)
-    work = native if shrink <= 1 else work_grid(scene, gsd_m=native.gsd * shrink)
+    work = native if shrink <= 1 else working_grid(scene, gsd_m=native.gsd * shrink)
     # In parts, so that a damaged block of the file costs its part of the picture and no more.
     side = max(work.width, work.height) + PART_PX
     (chunk,) = Grid(scene.scene_id, work.width, work.height, PART_PX, 0, side).chunks()
-    image = read_chunk(scene, work, chunk, scaling=look.scaling, limits=look.limits)
+    image = read_chunk(scene, work, chunk, scaling=look.scaling, options=look.options)
     window = Window(0, 0, work.width, work.height)
     return Picture(
         _data_url(np.dstack(list(image.pixels)), image.valid, quality=85), _corners(window, work, scene.crs)
     )
 
 
-def tile_picture(scene: Scene, work: WorkGrid, tile: Tile, look: Look) -> Picture:
+def tile_picture(scene: Scene, work: WorkingGrid, tile: Tile, look: Look) -> Picture:
     """One tile as the models saw it, made smaller.
 
     Args:
         scene: the scene.
-        work: the run's work grid of the scene.
+        work: the run's working grid of the scene.
         tile: a tile on that grid.
         look: how to read it.
 
@@ -72,14 +72,14 @@ def tile_picture(scene: Scene, work: WorkGrid, tile: Tile, look: Look) -> Pictur
     """
     own = tile.window
     inside = Window(own.x0, own.y0, min(own.x1, work.width), min(own.y1, work.height))
-    image = read_chunk(scene, work, Chunk(0, 0, inside, (tile,)), scaling=look.scaling, limits=look.limits)
+    image = read_chunk(scene, work, Chunk(0, 0, inside, (tile,)), scaling=look.scaling, options=look.options)
     if tile.tile_id in image.failed:
         raise SceneError(scene.uri, image.failed[tile.tile_id])
     pixels, valid = image.tile(tile)
     return Picture(_data_url(pixels, valid, quality=75, side=look.side_px), _corners(own, work, scene.crs))
 
 
-def _corners(window: Window, work: WorkGrid, crs: str) -> tuple[Point, Point, Point, Point]:
+def _corners(window: Window, work: WorkingGrid, crs: str) -> tuple[Point, Point, Point, Point]:
     x0, y0, x1, y1 = window.x0, window.y0, window.x1, window.y1
     pixels = np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)], dtype=np.float64)
     first, second, third, fourth = (

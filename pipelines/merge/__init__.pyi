@@ -1,9 +1,9 @@
 from .cell_step import CellTask as CellTask
-from .cell_step import StagedMerge as StagedMerge
-from .cell_step import StagedQuestion as StagedQuestion
+from .cell_step import MergeResult as MergeResult
+from .cell_step import QuestionResult as QuestionResult
 from .job import collect_texts as collect_texts
 from .job import merge_job as merge_job
-from .job import staged_merge as staged_merge
-from .rows import Part as Part
-from .spill import get as get
-from .spill import put as put
+from .job import open_merge as open_merge
+from .rows import SpilledRows as SpilledRows
+from .spill import read_spilled as read_spilled
+from .spill import write_table as write_table

@@ -1,4 +1,4 @@
-"""What differs between two plans of one output folder, scene by scene. Reads no ledger."""
+"""What a change between two plans may touch: scenes near it, and rows that new objects replace."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -9,11 +9,11 @@ from pipelines.merge.cell_step import Replaced
 from pipelines.plan import Changed, Plan, SceneOverlap, scene_outline
 
 NEAR_DEGREES = 1e-4
-"""A thing this near to changed ground may touch an edge there."""
+"""An object this near to changed ground may touch an edge there."""
 
 
 @dataclass(frozen=True, slots=True)
-class Stake:
+class Affected:
     """What a change touches directly."""
 
     changed: frozenset[int]
@@ -24,8 +24,8 @@ class Stake:
     """Ground of the changed scenes, now and before, longitude and latitude."""
 
 
-def at_stake(plan: Plan, beside: Sequence[Collection[int]], changed: Changed) -> Stake:
-    """What differs from the merge before.
+def affected_by(plan: Plan, beside: Sequence[Collection[int]], changed: Changed) -> Affected:
+    """What a change touches directly.
 
     Args:
         plan: the plan to merge with.
@@ -38,13 +38,13 @@ def at_stake(plan: Plan, beside: Sequence[Collection[int]], changed: Changed) ->
         tree = shapely.STRtree([scene_outline(item) for item in plan.scenes])
         near.update(tree.query(changed.gone, predicate="intersects")[1].tolist())
     ground = shapely.union_all([*(scene_outline(plan.scenes[index]) for index in own), *changed.gone])
-    return Stake(frozenset(own), frozenset(near), shapely.buffer(ground, NEAR_DEGREES))
+    return Affected(frozenset(own), frozenset(near), shapely.buffer(ground, NEAR_DEGREES))
 
 
 def replaced_by(
     plan: Plan, scenes: Collection[int], changed: Changed, *, outlines: frozenset[bytes]
 ) -> Replaced:
-    """The rows that new objects stand for.
+    """The rows that new objects stand in for.
 
     Args:
         plan: the plan to merge with.

@@ -21,10 +21,10 @@ class Block:
     chunk_ids: tuple[str, ...]
     """Its planned chunks."""
     hull: Window
-    """Hull of the windows of all tiles in the rectangle, work pixels."""
+    """Hull of the windows of all tiles in the rectangle, working pixels."""
     alone: tuple[int, int, int, int]
-    """x0, y0, x1, y1 of what no tile outside the rectangle sees, work pixels: past its edges where there is
-    none; tiles outside may leave nothing between them."""
+    """x0, y0, x1, y1 of what no tile outside the rectangle sees, working pixels: past its edges where there
+    is none; tiles outside may leave nothing between them."""
 
 
 def blocks_of(plan: Plan, scene: int, query_id: str, sizes: Mapping[str, int]) -> list[Block]:

@@ -1,4 +1,4 @@
-"""A merge worked out and not yet written: what every cell held before and will hold. Knows no fragment."""
+"""The last step of the merge: from spilled rows to the files of cells, written when that is asked for."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -8,9 +8,9 @@ from typing import ClassVar
 import pyarrow as pa
 import shapely
 
-from pipelines.engine import Drive
-from pipelines.merge.rows import Part
-from pipelines.merge.spill import get
+from pipelines.engine import Executor
+from pipelines.merge.rows import SpilledRows
+from pipelines.merge.spill import read_spilled
 from pipelines.tables import (
     EMPTY_CELL,
     cell_bounds,
@@ -33,26 +33,26 @@ _MARGIN = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Replaced:
-    """Which rows so far are replaced, where it is not all of them."""
+    """Which published rows are replaced, where it is not all of them."""
 
     scene_ids: frozenset[str]
     """Every row that one of these scenes has a share in."""
     ground: tuple[shapely.Geometry, ...]
     """Where such rows may lie, longitude and latitude."""
     outlines: frozenset[bytes] = frozenset()
-    """WKB of rows that are said again, whoever has a share in them."""
+    """WKB of rows that are written again, whoever has a share in them."""
 
 
 @dataclass(frozen=True, slots=True)
-class StagedQuestion:
-    """One question's new objects, and whose rows they stand for."""
+class QuestionResult:
+    """One question's new objects, and which published rows they replace."""
 
     query_id: str
     """The question."""
-    parts: tuple[Part, ...]
+    rows: tuple[SpilledRows, ...]
     """All new rows."""
     replaced: Replaced | None
-    """The rows so far that they stand for, None where they stand for all."""
+    """The published rows that they replace, None for all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +64,9 @@ class CellTask:
     cell: str
     """The cell."""
     names: tuple[str, ...]
-    """Files put aside that hold new rows of it."""
+    """Spill files that hold new rows of it."""
     replaced: Replaced | None
-    """The rows so far that they stand for, None where they stand for all."""
+    """The published rows that they replace, None for all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +74,13 @@ class CellStep:
     """Works out and writes cells; a plain picklable callable."""
 
     doing: ClassVar[str] = "writing cells"
-    """For those who wait."""
+    """Shown while it runs."""
+    makes_no_cycles: ClassVar[bool] = True
+    """It runs sooner without the collector of reference cycles."""
     store: Store
     """The output folder."""
-    scratch: Store
-    """Where new rows are put aside."""
+    spill: Store
+    """Where new rows are spilled."""
 
     def __call__(self, item: CellTask) -> bool:
         """Write a cell's file and item, each atomically; False, and nothing written, where it has no rows.
@@ -94,7 +96,7 @@ class CellStep:
     def after(self, item: CellTask) -> pa.Table:
         """Rows that the cell's file will hold, in no order; none where it will be deleted."""
         stays = empty_part() if item.replaced is None else self.split(item)[0]
-        new = [cell_rows(get(self.scratch, name), item.cell) for name in item.names]
+        new = [cell_rows(read_spilled(self.spill, name), item.cell) for name in item.names]
         return pa.concat_tables([stays, *new])
 
     def before(self, item: CellTask) -> pa.Table:
@@ -104,32 +106,32 @@ class CellStep:
         return read_cell(self.store, item.query_id, item.cell)
 
     def split(self, item: CellTask) -> tuple[pa.Table, pa.Table]:
-        """Rows that the cell's file holds now: those that stay, and those that new rows stand for."""
+        """Rows that the cell's file holds now: those that stay, and those that new rows replace."""
         if item.replaced is None:
             return empty_part(), self.before(item)
         return split_rows(self.before(item), item.replaced.scene_ids, item.replaced.outlines)
 
 
 @dataclass(frozen=True, slots=True)
-class StagedMerge:
+class MergeResult:
     """The new objects of an output folder, before any of its files is touched.
 
-    It lives as long as the block that made it: its rows are put aside for so long.
+    It lives as long as the block that made it: its rows are spilled for so long.
     """
 
     step: CellStep
     """Works out and writes cells."""
     zoom: int
     """Zoom of the cells."""
-    questions: tuple[StagedQuestion, ...]
+    questions: tuple[QuestionResult, ...]
     """One per question that locates."""
-    drive: Drive
-    """What drives the step."""
+    executor: Executor
+    """Runs the step."""
 
-    def tasks(self, question: StagedQuestion) -> list[CellTask]:
+    def tasks(self, question: QuestionResult) -> list[CellTask]:
         """The cells of a question that will be written or deleted, sorted; all others stay as they are."""
         names: dict[str, list[str]] = {}
-        for part in question.parts:
+        for part in question.rows:
             for cell in {key[: self.zoom] for key in part.cells}:
                 names.setdefault(cell, []).append(part.name)
         cells = sorted(names.keys() | set(self._old_cells(question)))
@@ -144,9 +146,9 @@ class StagedMerge:
         for question in self.questions:
             self._write(question)
 
-    def _write(self, question: StagedQuestion) -> None:
+    def _write(self, question: QuestionResult) -> None:
         store, tasks = self.step.store, self.tasks(question)
-        written = list(self.drive(self.step, tasks))
+        written = list(self.executor.map(self.step, tasks))
         gone = {
             object_name(item.query_id, item.cell)
             for item, is_there in zip(tasks, written, strict=True)
@@ -159,7 +161,7 @@ class StagedMerge:
             write_empty(store, question.query_id)
         store.remove(sorted(gone | {item_name(name) for name in gone}))
 
-    def _old_cells(self, question: StagedQuestion) -> list[str]:
+    def _old_cells(self, question: QuestionResult) -> list[str]:
         """Cells that hold a row to be replaced; only files over the replaced rows' ground are opened."""
         cells = [cell for cell in object_cells(self.step.store, question.query_id) if cell != EMPTY_CELL]
         if question.replaced is None:
@@ -168,11 +170,11 @@ class StagedMerge:
         near = [cell for cell in cells if len(tree.query(_area(cell), predicate="intersects"))]
         return [cell for cell in near if len(self.step.split(self._task(question, cell, ()))[1])]
 
-    def _task(self, question: StagedQuestion, cell: str, names: tuple[str, ...]) -> CellTask:
+    def _task(self, question: QuestionResult, cell: str, names: tuple[str, ...]) -> CellTask:
         return CellTask(question.query_id, cell, names, question.replaced)
 
 
-def total(parts: Sequence[Part]) -> Counter[str]:
+def total(parts: Sequence[SpilledRows]) -> Counter[str]:
     """Bytes of well-known binary per deepest cell of several parts."""
     found: Counter[str] = Counter()
     for part in parts:

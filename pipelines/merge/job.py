@@ -5,14 +5,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pipelines import IncompleteError
-from pipelines.engine import Drive, in_turn
-from pipelines.inference import pending_chunks
-from pipelines.merge.cell_step import CellStep, StagedMerge, StagedQuestion, total
+from pipelines.engine import Executor, SerialExecutor
+from pipelines.inference import open_chunks
+from pipelines.merge.cell_step import CellStep, MergeResult, QuestionResult, total
 from pipelines.merge.question import QuestionMerge
-from pipelines.merge.rows import Settling
-from pipelines.merge.scene import SceneMerger, SceneViews
-from pipelines.merge.spill import scratch_of
-from pipelines.plan import Changed, Plan, ground_of
+from pipelines.merge.rows import FinaliseObjects
+from pipelines.merge.scene import PlanCoverage, SceneMerger
+from pipelines.merge.spill import spill_folder
+from pipelines.plan import Changed, Plan, ownership_of
 from pipelines.tables import (
     LEDGER,
     AnswerRow,
@@ -26,41 +26,44 @@ from pipelines.tables import (
 from reasoner.query import Query, Task
 from tiling.storage import Store
 
+SERIAL = SerialExecutor()
+"""Runs the merge in this process."""
 
-def merge_job(store: Store, plan: Plan, *, only: Changed | None = None, drive: Drive = in_turn) -> None:
+
+def merge_job(store: Store, plan: Plan, executor: Executor = SERIAL, *, only: Changed | None = None) -> None:
     """Write objects and texts of every question; doing it again gives the same bytes.
 
     Args:
         store: the output folder.
         plan: the frozen plan.
+        executor: what runs the steps.
         only: what changed since the folder's objects were merged. Then only the changed scenes and those
             their objects hang together with are merged, and only cells with an object of these are
             written; every file ends with the bytes that a merge of everything gives at the same zoom.
             None merges everything. A question without objects so far is merged whole in either case.
-        drive: what drives the steps.
 
     Raises:
         IncompleteError: a ledger file is missing.
         OSError: the storage refuses.
     """
-    with staged_merge(store, plan, only=only, drive=drive) as staged:
-        staged.write()
+    with open_merge(store, plan, executor, only=only) as result:
+        result.write()
     for query in plan.queries:
         if query.task is not Task.LOCATE:
             collect_texts(store, plan, query, into=store)
 
 
 @contextmanager
-def staged_merge(
-    store: Store, plan: Plan, *, only: Changed | None = None, drive: Drive = in_turn
-) -> Iterator[StagedMerge]:
+def open_merge(
+    store: Store, plan: Plan, executor: Executor = SERIAL, *, only: Changed | None = None
+) -> Iterator[MergeResult]:
     """Work out the objects of every question, for a block that compares them with those before, or writes.
 
     Args:
         store: the output folder.
         plan: the frozen plan.
+        executor: what runs the steps.
         only: what changed since the folder's objects were merged, None for everything.
-        drive: what drives the steps.
 
     Raises:
         IncompleteError: a ledger file is missing.
@@ -69,26 +72,26 @@ def staged_merge(
     _check_complete(store, plan)
     queries = [query for query in plan.queries if query.task is Task.LOCATE]
     sizes = store.sizes(LEDGER)
-    with scratch_of(store, shared=plan.config.address is not None) as scratch:
-        views = SceneViews(plan, ground_of(plan.scenes, plan.config.scene_overlap))
-        merger = SceneMerger(views, Settling(store, scratch, plan.run_id, plan.aoi), drive)
-        # One at a time: the things at one question's seams are given up before the next is merged.
-        questions = tuple(QuestionMerge(merger, query, sizes=sizes).staged(only) for query in queries)
-        yield StagedMerge(CellStep(store, scratch), _zoom(store, questions), questions, drive)
+    with spill_folder(store, shared=plan.config.address is not None) as spill:
+        coverage = PlanCoverage(plan, ownership_of(plan.scenes, plan.config.scene_overlap))
+        merger = SceneMerger(coverage, FinaliseObjects(store, spill, plan.run_id, plan.aoi), executor)
+        # One at a time: what one question holds in memory is given up before the next is merged.
+        questions = tuple(QuestionMerge(merger, query, sizes=sizes).result(only) for query in queries)
+        yield MergeResult(CellStep(store, spill), _zoom(store, questions), questions, executor)
 
 
-def _zoom(store: Store, questions: tuple[StagedQuestion, ...]) -> int:
+def _zoom(store: Store, questions: tuple[QuestionResult, ...]) -> int:
     """The cells' zoom, chosen by the largest cells of any question."""
     if not questions:
         return 0
     most: Counter[str] = Counter()
     for question in questions:
-        most |= total(question.parts)
+        most |= total(question.rows)
     return frozen_zoom(store, most)
 
 
 def _check_complete(store: Store, plan: Plan) -> None:
-    pending = pending_chunks(plan, committed(store))
+    pending = open_chunks(plan, committed(store))
     missing = [ledger_name(name, item.ref.chunk_id) for item in pending for name in sorted(item.open_ids)]
     if missing:
         raise IncompleteError(store.root, tuple(missing))
@@ -112,6 +115,5 @@ def collect_texts(store: Store, plan: Plan, query: Query, *, into: Store) -> Non
 
 def _scene_rows(store: Store, plan: Plan, scene: int, query: Query) -> Iterator[AnswerRow]:
     """Ledger rows of one scene (index in the plan) and question, chunk by chunk."""
-    transform = plan.scenes[scene].work.transform
     for ref in plan.chunks_of(scene):
-        yield from read_rows(store, ledger_name(query.id, ref.chunk_id), transform=transform)
+        yield from read_rows(store, ledger_name(query.id, ref.chunk_id))

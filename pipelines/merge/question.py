@@ -1,4 +1,4 @@
-"""One question over many scenes: merges scene by scene, then what lies at their seams. Knows no cell."""
+"""One question over many scenes: merges scene by scene, then the objects where scenes overlap."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
@@ -7,20 +7,19 @@ import pyarrow as pa
 import shapely
 from numpy.typing import NDArray
 
-from pipelines.merge.affected import Stake, at_stake, replaced_by
-from pipelines.merge.cell_step import StagedQuestion
-from pipelines.merge.rows import Part, Placed, object_rows, put_part
+from pipelines.merge.affected import Affected, affected_by, replaced_by
+from pipelines.merge.cell_step import QuestionResult
+from pipelines.merge.rows import SpilledRows, object_rows, spill_rows
 from pipelines.merge.scene import SceneMerger
-from pipelines.merge.spill import told_of
 from pipelines.plan import Changed, Plan
 from pipelines.tables import Origin, empty_part, object_files, part_outlines
 from reasoner.query import Query
 from tiling.geo import to_lonlat
-from tiling.overlap import Joined, Led, ScenePart, join
+from tiling.overlap import CrossMerge, OwnedObjects, ScenePart, merge_across
 
 
 class QuestionMerge:
-    """Holds what is merged of one question: settled rows put aside, things at seams in memory."""
+    """Holds what is merged of one question: final rows spilled, objects in overlap zones in memory."""
 
     def __init__(self, merger: SceneMerger, query: Query, *, sizes: Mapping[str, int]) -> None:
         """Merge nothing yet.
@@ -31,92 +30,90 @@ class QuestionMerge:
             sizes: bytes of every ledger file by name.
         """
         self._merger, self._query, self._sizes = merger, query, sizes
-        self._settled: dict[int, tuple[Part, ...]] = {}
-        self._seams: dict[int, ScenePart] = {}
-        self._thinking: dict[str, str] = {}
+        self._rows: dict[int, tuple[SpilledRows, ...]] = {}
+        self._parts: dict[int, ScenePart] = {}
 
-    def staged(self, only: Changed | None) -> StagedQuestion:
-        """Merge all scenes, or those that a change puts at stake; a question without files is merged whole.
+    def result(self, only: Changed | None) -> QuestionResult:
+        """Merge all scenes, or those that a change affects; a question without files is merged whole.
 
         Raises:
             FileNotFoundError: a ledger file is missing.
         """
-        if only is None or not object_files(self._merger.settling.store, self._query.id):
+        if only is None or not object_files(self._merger.finalise.store, self._query.id):
             return self._finished(range(len(self._plan.scenes)), None)
-        return self._finished(self._tied(at_stake(self._plan, self._beside, only)), only)
+        return self._finished(self._tied(affected_by(self._plan, self._beside, only)), only)
 
     @property
     def _plan(self) -> Plan:
-        return self._merger.views.plan
+        return self._merger.coverage.plan
 
     @property
     def _beside(self) -> tuple[tuple[int, ...], ...]:
-        return self._merger.views.ground.beside
+        return self._merger.coverage.ownership.beside
 
-    def _tied(self, stake: Stake) -> list[int]:
-        """The scenes near a change, and those that a thing it may touch ties to them over further seams."""
-        scenes = set(stake.near)
+    def _tied(self, affected: Affected) -> list[int]:
+        """The scenes near a change, and those that an object it may touch ties to them over further zones."""
+        scenes = set(affected.near)
         while True:
-            joined = self._joined(scenes)
-            tied = scenes if joined is None else scenes | joined.linked(self._touched(joined, scenes, stake))
+            merged = self._across(scenes)
+            touched = None if merged is None else self._touched(merged, scenes, affected)
+            tied = scenes if merged is None else scenes | merged.linked(touched)
             if tied == scenes:
                 return sorted(scenes)
             scenes = tied
 
-    def _touched(self, joined: Joined, scenes: Collection[int], stake: Stake) -> NDArray[np.bool_]:
-        """Sightings (n,) that a change may touch: all of the changed scenes, and others' on their ground."""
-        pool = joined.pool
-        touched = np.zeros(len(pool.scene), dtype=bool)
-        for scene in sorted(set(scenes) & set(pool.scene.tolist())):
-            numbers = pool.of(scene)
-            outlines = pool.shared.things.outlines.take(numbers).shapes()
+    def _touched(self, merged: CrossMerge, scenes: Collection[int], affected: Affected) -> NDArray[np.bool_]:
+        """Candidates (n,) that a change may touch: all of the changed scenes, and others' on their ground."""
+        candidates = merged.candidates
+        touched = np.zeros(len(candidates.scene), dtype=bool)
+        for scene in sorted(set(scenes) & set(candidates.scene.tolist())):
+            numbers = candidates.of(scene)
+            outlines = candidates.shared.objects.outlines.take(numbers).shapes()
             placed = to_lonlat(outlines, self._plan.scenes[scene].scene.crs)
-            touched[numbers] = shapely.intersects(stake.ground, placed) | (scene in stake.changed)
+            touched[numbers] = shapely.intersects(affected.ground, placed) | (scene in affected.changed)
         return touched
 
-    def _joined(self, scenes: Collection[int]) -> Joined | None:
-        """Things at seams in which one of the scenes has a say; all scenes that have one too are heard."""
-        heard = set(scenes)
+    def _across(self, scenes: Collection[int]) -> CrossMerge | None:
+        """Objects in overlap zones in which one of the scenes has a say, with all scenes that have one."""
+        included = set(scenes)
         while True:
-            near = sorted(heard.union(*(self._beside[scene] for scene in heard)))
+            near = sorted(included.union(*(self._beside[scene] for scene in included)))
             self._merge(near)
-            parts = {scene: self._seams[scene] for scene in near if scene in self._seams}
-            joined = join(parts, self._beside.__getitem__)
-            if joined is None:
+            parts = {scene: self._parts[scene] for scene in near if scene in self._parts}
+            merged = merge_across(parts, self._beside.__getitem__)
+            if merged is None:
                 return None
-            joined = joined.of(scenes)
-            linked = heard | joined.linked()
-            if linked == heard:
-                return joined
-            heard = linked
+            merged = merged.of(scenes)
+            linked = included | merged.linked()
+            if linked == included:
+                return merged
+            included = linked
 
     def _merge(self, scenes: Sequence[int]) -> None:
-        missing = [scene for scene in scenes if scene not in self._settled]
+        missing = [scene for scene in scenes if scene not in self._rows]
         for scene, item in self._merger(self._query, missing, self._sizes).items():
-            self._settled[scene] = item.parts
-            self._thinking.update(item.thinking)
+            self._rows[scene] = item.rows
             if item.part is not None:
-                self._seams[scene] = item.part
+                self._parts[scene] = item.part
 
-    def _finished(self, scenes: Collection[int], only: Changed | None) -> StagedQuestion:
-        joined = self._joined(scenes)
-        led = [] if joined is None else list(joined.united())
-        seams = pa.concat_tables([empty_part(), *self._tables(led)])
-        part = put_part(self._merger.settling.scratch, f"{self._query.id}-seams", seams)
-        parts = [each for scene in sorted(scenes) for each in self._settled[scene]]
-        everything = tuple(parts if part is None else [*parts, part])
+    def _finished(self, scenes: Collection[int], only: Changed | None) -> QuestionResult:
+        merged = self._across(scenes)
+        owned = [] if merged is None else list(merged.united())
+        shared = pa.concat_tables([empty_part(), *self._tables(owned)])
+        spilled = spill_rows(self._merger.finalise.spill, f"{self._query.id}-overlap", shared)
+        rows = [each for scene in sorted(scenes) for each in self._rows[scene]]
+        everything = tuple(rows if spilled is None else [*rows, spilled])
         if only is None:
-            return StagedQuestion(self._query.id, everything, None)
-        replaced = replaced_by(self._plan, scenes, only, outlines=part_outlines(seams))
-        return StagedQuestion(self._query.id, everything, replaced)
+            return QuestionResult(self._query.id, everything, None)
+        replaced = replaced_by(self._plan, scenes, only, outlines=part_outlines(shared))
+        return QuestionResult(self._query.id, everything, replaced)
 
-    def _tables(self, led: Sequence[Led]) -> Iterator[pa.Table]:
-        """Rows of the things at seams, one table per scene that leads some."""
+    def _tables(self, owned: Sequence[OwnedObjects]) -> Iterator[pa.Table]:
+        """Rows of the objects in overlap zones, one table per scene that owns some."""
         plan = self._plan
-        for each in led:
-            placed = Placed(
-                told_of(each.things, self._thinking),
-                each.at_edge,
-                [[plan.scenes[scene].scene.scene_id for scene in scenes] for scenes in each.scenes],
+        for each in owned:
+            scene_ids = [[plan.scenes[scene].scene.scene_id for scene in scenes] for scenes in each.scenes]
+            origin = Origin(self._query, plan.run_id)
+            yield object_rows(
+                each.objects, plan.scenes[each.owner], origin, aoi=plan.aoi, scene_ids=scene_ids
             )
-            yield object_rows(placed, plan.scenes[each.lead], Origin(self._query, plan.run_id), aoi=plan.aoi)

@@ -12,102 +12,112 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from pipelines.engine import Drive
-from pipelines.merge.block_groups import MergedBlocks, Standing
+from pipelines.engine import Executor
+from pipelines.merge.block_groups import BlockClusters, MergedBlocks
 from pipelines.merge.blocks import Block, blocks_of
-from pipelines.merge.rows import Outcome, Part, SceneTask, SeamViews, Settling
-from pipelines.merge.steps import BlockStep, BlockTask, BorderStep, UnitingStep
-from pipelines.plan import Ground, Plan
+from pipelines.merge.rows import FinaliseObjects, FinalObjects, SceneTask, SpilledRows
+from pipelines.merge.steps import BlockStep, BlockTask, BorderStep, UnionStep
+from pipelines.plan import Ownership, Plan
 from reasoner.query import Query
-from tiling.overlap import ScenePart, Shared, View, all_shared, covered, seam_of, unplanned_beside
+from tiling.overlap import (
+    SceneCoverage,
+    ScenePart,
+    ZoneObjects,
+    concat_zone_objects,
+    covered,
+    unplanned_beside,
+    with_overlap_zone,
+)
 
 
 @dataclass(frozen=True, slots=True)
-class SceneViews:
-    """A plan and which of its scenes overlap."""
+class PlanCoverage:
+    """What the scenes of a plan cover, worked out once per scene."""
 
     plan: Plan
     """The frozen plan."""
-    ground: Ground
+    ownership: Ownership
     """Which of its scenes overlap."""
-    _seen: dict[int, View] = field(default_factory=dict, repr=False, compare=False)
+    _planned: dict[int, SceneCoverage] = field(default_factory=dict, repr=False, compare=False)
+    _zoned: dict[int, SceneCoverage] = field(default_factory=dict, repr=False, compare=False)
 
-    def of(self, scene: int) -> SeamViews | None:
-        """What is seen in a scene and beside it, None where it is planned whole and shares no ground.
+    def of(self, scene: int) -> SceneCoverage:
+        """What a scene covers, with its overlap zone.
 
         Args:
             scene: index in the plan.
+
+        Raises:
+            SceneError: a coordinate has no place in the CRS of a scene that overlaps it.
         """
-        beside, whole = self.ground.beside[scene], self.plan.tiles_of(scene) is None
-        if whole and not beside:
-            return None
-        first = set(self.ground.before(scene))
-        return SeamViews(
-            own=self._view(scene),
-            before=tuple(self._view(other) for other in beside if other in first),
-            after=tuple(self._view(other) for other in beside if other not in first),
-            whole=whole,
-        )
+        if scene not in self._zoned:
+            beside, first = self.ownership.beside[scene], set(self.ownership.before(scene))
+            self._zoned[scene] = with_overlap_zone(
+                self._covered(scene),
+                before=[self._covered(other) for other in beside if other in first],
+                after=[self._covered(other) for other in beside if other not in first],
+                whole=self.plan.tiles_of(scene) is None,
+            )
+        return self._zoned[scene]
 
     def unplanned(self, scene: int) -> NDArray[np.int64]:
-        """(k, 4) windows of the tiles of a scene that are not planned, beside planned ones, work pixels."""
+        """(k, 4) windows of a scene's tiles that are not planned, beside planned ones, working pixels."""
         windows = unplanned_beside(self.plan.scenes[scene].grid, self.plan.tiles_of(scene))
         rows = [(window.x0, window.y0, window.x1, window.y1) for window in windows]
         return np.array(rows, dtype=np.int64).reshape(-1, 4)
 
-    def part(self, scene: int, shared: Shared, silent: NDArray[np.int64]) -> ScenePart:
-        """What a scene brings to its seams.
+    def part(self, scene: int, shared: ZoneObjects, missing: NDArray[np.int64]) -> ScenePart:
+        """What a scene brings to the merge across scenes.
 
         Args:
             scene: index in the plan.
-            shared: its things there.
-            silent: (k, 4) windows of its tiles that gave no answer, work pixels.
+            shared: its objects in its overlap zone.
+            missing: (k, 4) windows of its tiles that gave no answer, working pixels.
         """
-        views = self.of(scene)
-        assert views is not None
-        quiet: shapely.Geometry = shapely.Polygon()
-        if len(silent):
-            ground = seam_of(views.own, views.before, views.after).shared
-            boxes = np.asarray(shapely.box(*silent.T.astype(np.float64)), dtype=object)
-            shapely.prepare(ground)
-            quiet = shapely.intersection(shapely.union_all(boxes[shapely.intersects(ground, boxes)]), ground)
-        return ScenePart(self.ground.ranks[scene], views.own, shared, quiet)
+        coverage = self.of(scene)
+        assert coverage.zone is not None
+        ground: shapely.Geometry = shapely.Polygon()
+        if len(missing):
+            zone = coverage.zone.shared
+            boxes = np.asarray(shapely.box(*missing.T.astype(np.float64)), dtype=object)
+            shapely.prepare(zone)
+            ground = shapely.intersection(shapely.union_all(boxes[shapely.intersects(zone, boxes)]), zone)
+        return ScenePart(self.ownership.ranks[scene], coverage, shared, ground)
 
-    def _view(self, scene: int) -> View:
-        if scene not in self._seen:
-            claim, planned = self.ground.claims[scene], self.plan.scenes[scene]
-            ground = covered(planned.grid, self.plan.tiles_of(scene))
-            self._seen[scene] = View(claim.frame, ground, claim.ground)
-        return self._seen[scene]
+    def _covered(self, scene: int) -> SceneCoverage:
+        """What a scene's planned tiles cover."""
+        if scene not in self._planned:
+            own, grid = self.ownership.coverages[scene], self.plan.scenes[scene].grid
+            ground = covered(grid, self.plan.tiles_of(scene))
+            self._planned[scene] = SceneCoverage(own.grid, own.valid, ground)
+        return self._planned[scene]
 
 
 @dataclass(frozen=True, slots=True)
-class SceneMerge:
-    """What one scene says to one question."""
+class SceneResult:
+    """What one scene answers to one question."""
 
-    parts: tuple[Part, ...]
-    """Objects on ground that no other scene sees."""
+    rows: tuple[SpilledRows, ...]
+    """Objects on ground that no other scene covers."""
     part: ScenePart | None
-    """What it has to settle with scenes beside it, None where it shares no ground."""
-    thinking: Mapping[str, str]
-    """By tile, what the reasoner thought where a thing of the part was seen best."""
+    """What it brings to the merge across scenes, None where it has no overlap zone."""
 
 
 @dataclass(frozen=True, slots=True)
 class SceneMerger:
     """Merges scenes of a plan."""
 
-    views: SceneViews
-    """The plan's scenes and what they see."""
-    settling: Settling
-    """Puts things aside."""
-    drive: Drive
-    """What drives the steps."""
+    coverage: PlanCoverage
+    """The plan's scenes and what they cover."""
+    finalise: FinaliseObjects
+    """Turns objects into rows."""
+    executor: Executor
+    """Runs the steps."""
 
     def __call__(
         self, query: Query, scenes: Sequence[int], sizes: Mapping[str, int]
-    ) -> dict[int, SceneMerge]:
-        """What scenes (indexes in the plan) say to a question.
+    ) -> dict[int, SceneResult]:
+        """What scenes (indexes in the plan) answer to a question.
 
         Args:
             query: the question.
@@ -116,58 +126,59 @@ class SceneMerger:
 
         Raises:
             FileNotFoundError: a ledger file is missing.
-            SceneError: a coordinate has no place in the CRS of a scene beside it.
+            SceneError: a coordinate has no place in the CRS of a scene that overlaps it.
             OSError: the storage refuses.
         """
         tasks = {scene: self._block_tasks(scene, query, sizes) for scene in scenes}
-        merges = self.drive(BlockStep(self.settling), list(chain.from_iterable(tasks.values())))
+        done = self.executor.map(BlockStep(self.finalise), list(chain.from_iterable(tasks.values())))
         merged = {
-            scene: MergedBlocks(items, tuple(islice(merges, len(items)))) for scene, items in tasks.items()
+            scene: MergedBlocks(items, tuple(islice(done, len(items)))) for scene, items in tasks.items()
         }
         across = self._across(merged)
-        return {scene: self._said(scene, each, across.get(scene, [])) for scene, each in merged.items()}
+        return {scene: self._result(scene, each, across.get(scene, [])) for scene, each in merged.items()}
 
     def _block_tasks(self, scene: int, query: Query, sizes: Mapping[str, int]) -> tuple[BlockTask, ...]:
-        plan = self.views.plan
-        task = SceneTask(plan.scenes[scene], query, self.views.of(scene))
-        unplanned = self.views.unplanned(scene)
+        plan = self.coverage.plan
+        task = SceneTask(plan.scenes[scene], query, self.coverage.of(scene))
+        unplanned = self.coverage.unplanned(scene)
         return tuple(
             BlockTask(task, block, _meeting(unplanned, block), f"{query.id}-{scene}-{number}")
             for number, block in enumerate(blocks_of(plan, scene, query.id, sizes))
         )
 
-    def _across(self, merged: Mapping[int, MergedBlocks]) -> dict[int, list[Outcome]]:
-        """What became of the things that lie in several blocks, by scene."""
+    def _across(self, merged: Mapping[int, MergedBlocks]) -> dict[int, list[FinalObjects]]:
+        """What became of the objects that lie in several blocks, by scene."""
         wide = {scene: each for scene, each in merged.items() if each.open}
         tasks = {scene: each.border_tasks() for scene, each in wide.items()}
-        borders = self.drive(BorderStep(self.settling.scratch), list(chain.from_iterable(tasks.values())))
+        step = BorderStep(self.finalise.spill)
+        borders = self.executor.map(step, list(chain.from_iterable(tasks.values())))
         found = {scene: list(islice(borders, len(items))) for scene, items in tasks.items()}
-        standing = {scene: each.standing(tasks[scene], found[scene]) for scene, each in wide.items()}
-        return self._united(standing)
+        return self._united(
+            {scene: each.clusters(tasks[scene], found[scene]) for scene, each in wide.items()}
+        )
 
-    def _united(self, standing: dict[int, Standing]) -> dict[int, list[Outcome]]:
-        """Unite what stands together; long things piece by piece first, and the pieces of these again."""
-        step = UnitingStep(self.settling)
-        while long := [scene for scene, each in standing.items() if each.is_long]:
-            cut = {scene: standing[scene].shortened() for scene in long}
-            deque(self.drive(step, [item for items, _ in cut.values() for item in items]), maxlen=0)
-            standing |= {scene: shorter for scene, (_, shorter) in cut.items()}
-        tasks = {scene: each.tasks() for scene, each in standing.items()}
-        outcomes = self.drive(step, list(chain.from_iterable(tasks.values())))
+    def _united(self, clusters: dict[int, BlockClusters]) -> dict[int, list[FinalObjects]]:
+        """Unite clusters; long objects piece by piece first, and the pieces of these again."""
+        step = UnionStep(self.finalise)
+        while long := [scene for scene, each in clusters.items() if each.is_long]:
+            cut = {scene: clusters[scene].shortened() for scene in long}
+            deque(self.executor.map(step, [item for items, _ in cut.values() for item in items]), maxlen=0)
+            clusters |= {scene: shorter for scene, (_, shorter) in cut.items()}
+        tasks = {scene: each.tasks() for scene, each in clusters.items()}
+        final = self.executor.map(step, list(chain.from_iterable(tasks.values())))
         return {
-            scene: [each for each in islice(outcomes, len(items)) if each is not None]
+            scene: [each for each in islice(final, len(items)) if each is not None]
             for scene, items in tasks.items()
         }
 
-    def _said(self, scene: int, merged: MergedBlocks, across: Sequence[Outcome]) -> SceneMerge:
-        outcomes = [*(each.outcome for each in merged.merges), *across]
-        parts = tuple(each.part for each in outcomes if each.part is not None)
-        shared = [each.shared for each in outcomes if each.shared is not None]
+    def _result(self, scene: int, merged: MergedBlocks, across: Sequence[FinalObjects]) -> SceneResult:
+        final = [*(each.final for each in merged.merged), *across]
+        rows = tuple(each.rows for each in final if each.rows is not None)
+        shared = [each.shared for each in final if each.shared is not None]
         if not shared:
-            return SceneMerge(parts, None, {})
-        thinking = dict(chain.from_iterable(each.thinking.items() for each in outcomes))
-        silent = np.concatenate([window for each in merged.merges for window in (each.unread, each.nodata)])
-        return SceneMerge(parts, self.views.part(scene, all_shared(shared), silent), thinking)
+            return SceneResult(rows, None)
+        missing = np.concatenate([window for each in merged.merged for window in (each.missing, each.nodata)])
+        return SceneResult(rows, self.coverage.part(scene, concat_zone_objects(shared), missing))
 
 
 def _meeting(windows: NDArray[np.int64], block: Block) -> NDArray[np.int64]:

@@ -34,7 +34,7 @@ from .plan_files import package_version as package_version
 from .plan_files import read_job as read_job
 from .plan_files import read_plan as read_plan
 from .plan_files import write_plan as write_plan
-from .planning import job_limits as job_limits
 from .planning import make_plan as make_plan
-from .tile_selection import Ground as Ground
-from .tile_selection import ground_of as ground_of
+from .planning import open_options as open_options
+from .tile_selection import Ownership as Ownership
+from .tile_selection import ownership_of as ownership_of

@@ -15,7 +15,7 @@ from pipelines import RequestError
 from reasoner.answer import View
 from reasoner.query import Query
 from tiling import StorageError, Window
-from tiling.geo import LONLAT, SNAP_PX, Frame, lonlat_to_frame, usable
+from tiling.geo import LONLAT, SNAP_PX, GeoBox, lonlat_to_pixels, usable
 from tiling.storage import Store
 
 PREFIX = "oracle:"
@@ -24,12 +24,12 @@ _KEY = re.compile(r"(?P<scene>.+)@(?P<window>\d+,\d+,\d+,\d+)$")
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where a scene's work grid lies."""
+    """Where a scene's working grid lies."""
 
     scene_id: str
     """The scene."""
-    frame: Frame
-    """Its work pixels."""
+    grid: GeoBox
+    """Its working grid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,19 +66,19 @@ class TruthLookup:
         tree = self._polygons.get((scene_id, self._kinds.get(query.text, "")))
         if tree is None:
             return ()
-        found = sorted(tree.query(_frame(window), predicate="intersects").tolist())
+        found = sorted(tree.query(_area_of(window), predicate="intersects").tolist())
         moved = shapely.transform(tree.geometries.take(found), lambda xy: xy - (window.x0, window.y0))
         return tuple(moved)
 
     def _add_scene(self, rows: geopandas.GeoDataFrame, place: Placement) -> None:
-        parts = rows.assign(pixels=lonlat_to_frame(rows.geometry.to_crs(LONLAT).to_numpy(), place.frame))
+        parts = rows.assign(pixels=lonlat_to_pixels(rows.geometry.to_crs(LONLAT).to_numpy(), place.grid))
         for kind, group in parts.groupby("kind"):
             polygons = shapely.get_parts([_whole(shape) for shape in group["pixels"]])
             self._polygons[place.scene_id, str(kind)] = shapely.STRtree(polygons)
 
 
 def view_key(scene_id: str, window: Window) -> str:
-    """Name of a tile as the models see it: its scene and its window on the work grid."""
+    """Name of a tile as the models see it: its scene and its window on the working grid."""
     return f"{scene_id}@{window.x0},{window.y0},{window.x1},{window.y1}"
 
 
@@ -133,7 +133,7 @@ def _whole(shape: shapely.Geometry) -> shapely.Geometry:
     return shapely.union_all([usable(shape)], grid_size=SNAP_PX)
 
 
-def _frame(window: Window) -> shapely.Polygon:
+def _area_of(window: Window) -> shapely.Polygon:
     return shapely.box(window.x0, window.y0, window.x1, window.y1)
 
 

@@ -15,7 +15,7 @@ from pipelines.plan.aoi import aoi_digest
 from pipelines.plan.config import JobConfig
 from reasoner.query import Query
 from tiling import ALL, Chunk, Grid, Scene, Window, packed, unpacked
-from tiling.geo import WorkGrid, footprint, to_lonlat
+from tiling.geo import WorkingGrid, footprint, to_lonlat
 from tiling.raster import Scaling
 
 RULES_VERSION = "2"
@@ -40,12 +40,12 @@ class PlannedScene:
 
     scene: Scene
     """The raster."""
-    work: WorkGrid
-    """Its pixel axes at the working resolution."""
+    work: WorkingGrid
+    """Its working grid: its pixel axes at the working resolution."""
     grid: Grid
-    """Tiles and chunks on that work grid."""
-    ground: shapely.Geometry | None = None
-    """Where it holds data, work pixels, as far as that matters to scenes it shares ground with; None for
+    """Tiles and chunks on the working grid."""
+    valid: shapely.Geometry | None = None
+    """Where it holds data, working pixels, as far as that matters to scenes it shares ground with; None for
     everywhere."""
 
 
@@ -64,7 +64,7 @@ class ChunkRef:
     n_tiles: int
     """Planned tiles in it; at least one."""
     window: Window
-    """Hull of its planned tiles on the work grid, pixels: what is read."""
+    """Hull of its planned tiles on the working grid, pixels: what is read."""
     mask: bytes = ALL
     """Which of the chunk's tiles are planned, packed; empty where all are."""
 

@@ -17,7 +17,7 @@ from pipelines.plan.config import JobConfig
 from pipelines.plan.plan import RULES_VERSION, ChunkRef, ModelFacts, Plan, PlannedScene
 from pipelines.plan.planning import FrozenScaling
 from tiling import Band, Composite, Grid, Kernel, Mosaic, Scene, StorageError, Window
-from tiling.geo import WorkGrid
+from tiling.geo import WorkingGrid
 from tiling.raster import Scaling
 from tiling.storage import Store
 
@@ -27,6 +27,8 @@ JOB = "job.json"
 SCENES = "plan/scenes.parquet"
 CHUNKS = "plan/chunks.parquet"
 AOI = "plan/aoi.parquet"
+_WORK = ("width", "height", "transform", "scale", "gsd")
+"""Fields of a working grid that are stored; its CRS is the scene's."""
 _OWN_FOLDERS = ("answers", "objects", "texts", "plan", "changes", "map")
 _JOURNAL = "night"
 """Folder that an unfinished night leaves."""
@@ -223,12 +225,12 @@ def _scaling_of(value: object) -> Scaling | None:
 
 
 def _scene_record(item: PlannedScene) -> dict[str, object]:
-    work = {f"work_{name}": value for name, value in asdict(item.work).items()}
+    work = {f"work_{name}": getattr(item.work, name) for name in _WORK}
     scene = asdict(item.scene)
     # As text: a mosaic holds scenes, and columns of Parquet cannot hold themselves.
     scene["mosaic"] = json.dumps(scene["mosaic"]) if item.scene.mosaic else None
-    ground = None if item.ground is None else shapely.to_wkb(item.ground)
-    return {**scene, **work, "ground": ground}
+    valid = None if item.valid is None else shapely.to_wkb(item.valid)
+    return {**scene, **work, "ground": valid}
 
 
 def _planned_scene(record: Mapping[str, object], sizes: tuple[int, int, int]) -> PlannedScene:
@@ -236,11 +238,9 @@ def _planned_scene(record: Mapping[str, object], sizes: tuple[int, int, int]) ->
     work = {name.removeprefix("work_"): fields.pop(name) for name in list(fields) if name.startswith("work_")}
     mosaic, ground = fields.pop("mosaic", None), fields.pop("ground", None)
     scene = _scene({**fields, "mosaic": json.loads(str(mosaic)) if mosaic else None})
-    work_grid = WorkGrid(**{**work, "transform": _six(work["transform"])})  # type: ignore[arg-type]
-    grid = Grid(scene.scene_id, work_grid.width, work_grid.height, *sizes)
-    return PlannedScene(
-        scene, work_grid, grid, shapely.from_wkb(ground) if isinstance(ground, bytes) else None
-    )
+    working = WorkingGrid(crs=scene.crs, **{**work, "transform": _six(work["transform"])})  # type: ignore[arg-type]
+    grid = Grid(scene.scene_id, working.width, working.height, *sizes)
+    return PlannedScene(scene, working, grid, shapely.from_wkb(ground) if isinstance(ground, bytes) else None)
 
 
 def _scene(record: Mapping[str, object]) -> Scene:

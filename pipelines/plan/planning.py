@@ -14,10 +14,10 @@ from pipelines.plan.config import JobConfig
 from pipelines.plan.models import reasoner_facts, segmenter_facts
 from pipelines.plan.plan import RULES_VERSION, ChunkRef, ModelFacts, Plan, PlannedScene, chunk_refs, digest
 from pipelines.plan.sources import find_sources
-from pipelines.plan.tile_selection import ground_of, planned_tiles, scenes_within, with_data_ground
+from pipelines.plan.tile_selection import ownership_of, planned_tiles, scenes_within, with_valid_areas
 from tiling import Grid, Scene
-from tiling.geo import work_grid
-from tiling.raster import DEFAULT_LIMITS, Limits, Scaling, Source, describe_scene, estimate_scaling
+from tiling.geo import working_grid
+from tiling.raster import DEFAULT_OPTIONS, OpenOptions, Scaling, Source, describe_scene, estimate_scaling
 
 _READERS = 16
 
@@ -56,15 +56,15 @@ def make_plan(config: JobConfig, *, frozen: FrozenScaling | None = None, known: 
     reasoner = reasoner_facts(config.reasoner, profile=config.profile, queries=queries)
     segmenter = segmenter_facts(config.segmenter)
     sizes = _sizes(config, reasoner)
-    limits = job_limits(config)
+    options = open_options(config)
     aoi = read_aoi(config.aoi) if config.aoi else None
-    scenes = _mosaicked(find_scenes(config, limits, known=known), config, sizes)
+    scenes = _mosaicked(find_scenes(config, options, known=known), config, sizes)
     found = [_lay_grid(scene, sizes, config.gsd) for scene in scenes]
     met = scenes_within(found, aoi)
-    ground = ground_of(met, config.scene_overlap)
-    planned = with_data_ground(met, ground, limits)
-    scaling = _scaling(config, [item.scene for item in planned], limits=limits, frozen=frozen)
-    wanted = planned_tiles(planned, ground, aoi=aoi)
+    ownership = ownership_of(met, config.scene_overlap)
+    planned = with_valid_areas(met, ownership, options)
+    scaling = _scaling(config, [item.scene for item in planned], options=options, frozen=frozen)
+    wanted = planned_tiles(planned, ownership, aoi=aoi)
     basis = _basis((reasoner, segmenter), sizes, scaling)
     return Plan(
         run_id=digest({**basis, **_shown(config)}),
@@ -85,12 +85,12 @@ def _shown(config: JobConfig) -> dict[str, object]:
     return {"gsd": config.gsd, "bands": config.bands, "assets": config.assets, "mosaic": mosaic}
 
 
-def find_scenes(config: JobConfig, limits: Limits, *, known: Sequence[Scene] = ()) -> list[Scene]:
+def find_scenes(config: JobConfig, options: OpenOptions, *, known: Sequence[Scene] = ()) -> list[Scene]:
     """Describe every scene the request names or finds, by id.
 
     Args:
         config: the request.
-        limits: what may be opened.
+        options: what may be opened, and how.
         known: scenes of an earlier plan, looked at again in place of a new search; none searches.
 
     Raises:
@@ -101,7 +101,7 @@ def find_scenes(config: JobConfig, limits: Limits, *, known: Sequence[Scene] = (
 
     def describe(source: Source) -> Scene:
         return describe_scene(
-            source, bands=config.bands, assets=config.assets, assume_crs=config.assume_crs, limits=limits
+            source, bands=config.bands, assets=config.assets, assume_crs=config.assume_crs, options=options
         )
 
     with ThreadPoolExecutor(_READERS) as pool:
@@ -128,10 +128,11 @@ def _mosaicked(scenes: list[Scene], config: JobConfig, sizes: _Sizes) -> list[Sc
     return mosaic_cells(scenes, asked)
 
 
-def job_limits(config: JobConfig) -> Limits:
+def open_options(config: JobConfig) -> OpenOptions:
     """What may be opened, and how: the default limits, the drivers the user allows, and what signs."""
-    drivers = (*DEFAULT_LIMITS.drivers, *config.allow_drivers)
-    return replace(DEFAULT_LIMITS, drivers=drivers, sign=config.sign)
+    limits = DEFAULT_OPTIONS.limits
+    drivers = (*limits.drivers, *config.allow_drivers)
+    return OpenOptions(replace(limits, drivers=drivers), config.sign)
 
 
 def _check_ids(scenes: Sequence[Scene]) -> None:
@@ -151,19 +152,19 @@ def _sizes(config: JobConfig, reasoner: ModelFacts) -> _Sizes:
 
 
 def _lay_grid(scene: Scene, sizes: _Sizes, gsd_m: float | None) -> PlannedScene:
-    work = work_grid(scene, gsd_m=gsd_m)
+    work = working_grid(scene, gsd_m=gsd_m)
     grid = Grid(scene.scene_id, work.width, work.height, sizes.tile_px, sizes.overlap_px, sizes.chunk_px)
     return PlannedScene(scene, work, grid)
 
 
 def _scaling(
-    config: JobConfig, scenes: Sequence[Scene], *, limits: Limits, frozen: FrozenScaling | None
+    config: JobConfig, scenes: Sequence[Scene], *, options: OpenOptions, frozen: FrozenScaling | None
 ) -> Scaling | None:
     if not isinstance(config.scaling, str):
         return _given_scaling(config.scaling, scenes)
     if frozen is not None:
         return frozen.scaling
-    return estimate_scaling(scenes, limits)
+    return estimate_scaling(scenes, options)
 
 
 def _given_scaling(ranges: Sequence[tuple[float, float]], scenes: Sequence[Scene]) -> Scaling:

@@ -1,4 +1,4 @@
-"""Which tiles of which scene a plan holds: the area of interest, and whose ground is whose. Reads no tile."""
+"""Which tiles of which scene a plan holds: those the area of interest meets, on ground the scene owns."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,9 +11,16 @@ from numpy.typing import NDArray
 from pipelines import RequestError
 from pipelines.plan.config import SceneOverlap
 from pipelines.plan.plan import PlannedScene, scene_outline
-from tiling.geo import frame_of, lonlat_to_frame
-from tiling.overlap import Claim, by_priority, data_ground, neighbours, owned_ground, wanted_tiles
-from tiling.raster import Limits
+from tiling.geo import lonlat_to_pixels
+from tiling.overlap import (
+    SceneCoverage,
+    by_priority,
+    find_valid_area,
+    neighbours,
+    owned_ground,
+    wanted_tiles,
+)
+from tiling.raster import OpenOptions
 
 READERS = 16
 """Scenes looked at at once: a look mostly waits for storage."""
@@ -23,23 +30,23 @@ MARGIN_DEGREES = 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
-    """Scenes by the ground they share."""
+class Ownership:
+    """Which scenes overlap, and which of them owns the ground they share."""
 
-    claims: tuple[Claim, ...]
-    """What each scene can speak for."""
+    coverages: tuple[SceneCoverage, ...]
+    """What each scene covers, before tiles are planned."""
     ranks: tuple[int, ...]
-    """Place of each scene among all: the lesser owns what two share."""
+    """Priority of each scene among all: the lowest owns what several share."""
     beside: tuple[tuple[int, ...], ...]
     """Per scene, those that overlap it; none where every scene keeps its own."""
 
     def before(self, scene: int) -> tuple[int, ...]:
-        """Scenes that own ground under a scene."""
+        """Scenes of higher priority that overlap a scene."""
         return tuple(other for other in self.beside[scene] if self.ranks[other] < self.ranks[scene])
 
 
-def ground_of(scenes: Sequence[PlannedScene], overlap: SceneOverlap) -> Ground:
-    """Find out which scenes overlap and which comes first.
+def ownership_of(scenes: Sequence[PlannedScene], overlap: SceneOverlap) -> Ownership:
+    """Find out which scenes overlap and in which order of priority.
 
     Args:
         scenes: the planned scenes.
@@ -48,33 +55,33 @@ def ground_of(scenes: Sequence[PlannedScene], overlap: SceneOverlap) -> Ground:
     ranks = [0] * len(scenes)
     for rank, index in enumerate(by_priority([item.scene for item in scenes])):
         ranks[index] = rank
-    claims = _claims(scenes)
+    coverages = _coverages(scenes)
     if overlap is SceneOverlap.KEEP_ALL:
-        return Ground(claims, tuple(ranks), ((),) * len(scenes))
-    return Ground(claims, tuple(ranks), tuple(neighbours([scene_outline(item) for item in scenes])))
+        return Ownership(coverages, tuple(ranks), ((),) * len(scenes))
+    return Ownership(coverages, tuple(ranks), tuple(neighbours([scene_outline(item) for item in scenes])))
 
 
-def _claims(scenes: Sequence[PlannedScene]) -> tuple[Claim, ...]:
-    """Of each scene all its frame, or where it is known to hold data."""
-    frames = [frame_of(item.scene, item.work) for item in scenes]
+def _coverages(scenes: Sequence[PlannedScene]) -> tuple[SceneCoverage, ...]:
+    """Of each scene all its working grid, valid where it is known to hold data."""
+    areas = [item.work.area for item in scenes]
     return tuple(
-        Claim(frame, frame.area if item.ground is None else item.ground)
-        for frame, item in zip(frames, scenes, strict=True)
+        SceneCoverage(item.work, area if item.valid is None else item.valid, covered=area)
+        for item, area in zip(scenes, areas, strict=True)
     )
 
 
-def with_data_ground(
-    scenes: Sequence[PlannedScene], ground: Ground, limits: Limits
+def with_valid_areas(
+    scenes: Sequence[PlannedScene], ownership: Ownership, options: OpenOptions
 ) -> tuple[PlannedScene, ...]:
     """The scenes, with where they hold data looked up for those that would take ground from another.
 
     A collar without data must not own ground that another scene shows.
     """
-    owners = sorted({other for index in range(len(scenes)) for other in ground.before(index)})
+    owners = sorted({other for index in range(len(scenes)) for other in ownership.before(index)})
 
     def looked_up(index: int) -> PlannedScene:
         item = scenes[index]
-        return replace(item, ground=data_ground(item.scene, item.work, limits))
+        return replace(item, valid=find_valid_area(item.scene, item.work, options))
 
     with ThreadPoolExecutor(READERS) as pool:
         found = dict(zip(owners, pool.map(looked_up, owners), strict=True))
@@ -103,36 +110,36 @@ def scenes_within(scenes: Sequence[PlannedScene], aoi: shapely.Geometry | None) 
 
 
 def planned_tiles(
-    scenes: Sequence[PlannedScene], ground: Ground, *, aoi: shapely.Geometry | None
+    scenes: Sequence[PlannedScene], ownership: Ownership, *, aoi: shapely.Geometry | None
 ) -> list[NDArray[np.bool_] | None]:
     """Per scene, (rows, columns) true where a tile is planned, None where all are.
 
     Args:
         scenes: the planned scenes, with where they hold data.
-        ground: which of them share ground; what each can speak for is asked of the scenes anew.
+        ownership: which of them share ground; where each holds data is asked of the scenes anew.
         aoi: area of interest, longitude and latitude; None for no bounds.
 
     Raises:
         SceneError: a scene's outline has no place in the CRS of one beside it.
     """
-    claims = _claims(scenes)
+    coverages = _coverages(scenes)
     return [
         wanted_tiles(
             item.grid,
-            owned=owned_ground(claims, ground.before(index), index),
-            asked=None if aoi is None else _aoi_in(item, claims[index], aoi),
+            owned=owned_ground(coverages, ownership.before(index), index),
+            asked=None if aoi is None else _aoi_in(item, aoi),
         )
         for index, item in enumerate(scenes)
     ]
 
 
-def _aoi_in(item: PlannedScene, claim: Claim, aoi: shapely.Geometry) -> shapely.Geometry:
-    """What of the area lies at a scene, in its work pixels."""
+def _aoi_in(item: PlannedScene, aoi: shapely.Geometry) -> shapely.Geometry:
+    """What of the area lies at a scene, in its working pixels."""
     pieces = []
     for part in shapely.get_parts(scene_outline(item)):
         west, south, east, north = shapely.bounds(part)
         near = shapely.box(west, south, east, north).buffer(MARGIN_DEGREES, join_style="mitre")
         pieces.append(shapely.intersection(aoi, near))
-    moved = lonlat_to_frame([piece for piece in pieces if not piece.is_empty], claim.frame)
+    moved = lonlat_to_pixels([piece for piece in pieces if not piece.is_empty], item.work)
     joined: shapely.Geometry = shapely.union_all(shapely.make_valid(moved, method="structure"))
     return joined

@@ -22,7 +22,7 @@ from pipelines.results.query import again, open_dataset, plain_errors, select, v
 from pipelines.results.query_output import in_place, own_file
 from pipelines.tables import GEOMETRIES, OBJECTS, ROW_GROUP
 from reasoner.query import Query
-from tiling.geo import components, runs_of
+from tiling.geo import components, group_by
 from tiling.storage import Store
 
 METRES_A_DEGREE = 111_320.0
@@ -44,7 +44,7 @@ def simplified(shapes: NDArray[np.object_], tolerance_m: float) -> NDArray[np.ob
     found = np.asarray(shapely.simplify(local, tolerance_m, preserve_topology=True), dtype=object)
     back = _scaled(found, 1 / _scales(middles[:, 1]))
     a, b = shapely.STRtree(shapes).query(shapes, predicate="intersects")
-    for group in runs_of(components(len(shapes), (a, b))):
+    for group in group_by(components(len(shapes), (a, b))):
         if len(group) > 1:
             back[group] = _coverage(shapes[group], tolerance_m, back[group])
     return back

@@ -14,7 +14,7 @@ from typing import Any
 
 from fsspec import AbstractFileSystem
 
-from tiling.storage import Store, patiently, remembering
+from tiling.storage import Store, remembering, with_retry
 
 PROTOCOL = "result"
 KEPT_OPEN = 512
@@ -162,4 +162,4 @@ def remote_files(store: Store, folders: Sequence[str]) -> AbstractFileSystem:
             system.find(f"{path}/{folder}")
         return system
 
-    return patiently(store.root, listed, patience=store.patience)
+    return with_retry(store.root, listed, retry_policy=store.retry_policy)

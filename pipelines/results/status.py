@@ -9,7 +9,7 @@ from itertools import chain, pairwise
 
 import pyarrow as pa
 
-from pipelines.inference import pending_chunks
+from pipelines.inference import open_chunks
 from pipelines.plan import Plan, read_plan
 from pipelines.tables import NAME, Status, commit_times, ledger_name, read_table
 from tiling import StorageError
@@ -87,7 +87,7 @@ def read_status(store: Store, *, read_all: bool = False) -> StatusReport:
     plan = read_plan(store)
     tiles = {(query.id, ref.chunk_id): ref.n_tiles for query in plan.queries for ref in plan.chunks}
     times = {key: at for key, at in commit_times(store).items() if key in tiles}
-    pending = pending_chunks(plan, times.keys())
+    pending = open_chunks(plan, times.keys())
     rate = _rate([(at, tiles[key]) for key, at in times.items()], n_questions=len(plan.queries))
     silent = max(0.0, time.time() - max(times.values())) if times else None
     looked_into = _some(sorted(times), len(times) if read_all else LOOKED_INTO)

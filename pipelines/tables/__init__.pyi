@@ -6,7 +6,7 @@ from .changes import CHANGE_COVERINGS as CHANGE_COVERINGS
 from .changes import CHANGE_SCHEMA as CHANGE_SCHEMA
 from .changes import CHANGES as CHANGES
 from .changes import Change as Change
-from .changes import Kind as Kind
+from .changes import ChangeKind as ChangeKind
 from .changes import Side as Side
 from .changes import changes_name as changes_name
 from .changes import dates_in as dates_in
@@ -19,6 +19,7 @@ from .collection import missing_files as missing_files
 from .collection import publish as publish
 from .collection import published_failed as published_failed
 from .collection import published_files as published_files
+from .collection import result_files as result_files
 from .collection import withdraw as withdraw
 from .geoparquet import LONLAT as LONLAT
 from .geoparquet import ROW_GROUP as ROW_GROUP
@@ -58,6 +59,8 @@ from .objects import row_bytes as row_bytes
 from .objects import split_rows as split_rows
 from .objects import write_cell as write_cell
 from .objects import write_empty as write_empty
+from .schema import OBJECT_COLUMNS as OBJECT_COLUMNS
+from .schema import Source as Source
 from .texts import TEXT_SCHEMA as TEXT_SCHEMA
 from .texts import TEXTS as TEXTS
 from .texts import write_texts as write_texts

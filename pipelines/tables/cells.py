@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pyproj import CRS, Transformer
 
 from pipelines.tables.geoparquet import LONLAT, Bounds
-from tiling.geo import Rings, contain
+from tiling.geo import PolygonArray, contain
 from tiling.storage import Store
 
 MIN_ZOOM = 6
@@ -40,7 +40,7 @@ class Places:
     """(n,) quadkey at the deepest zoom of that point; its prefixes are the coarser cells."""
 
 
-def places_of(rings: Rings, bounds: NDArray[np.float64]) -> Places:
+def places_of(rings: PolygonArray, bounds: NDArray[np.float64]) -> Places:
     """A point inside each shape, and the deepest cell it lies in.
 
     The point is the middle of the shape's bounding box where it lies inside, else one that is looked for.

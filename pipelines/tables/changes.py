@@ -11,45 +11,23 @@ from enum import StrEnum
 from io import BytesIO
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import shapely
 
-from pipelines.tables.geoparquet import BBOX, geoparquet_bytes, hilbert_order
+from pipelines.tables.geoparquet import geoparquet_bytes, hilbert_order
+from pipelines.tables.schema import CHANGE_COLUMNS, SIDE_COLUMNS, schema_of
 from tiling.geo import iou
 from tiling.storage import Store
 
 CHANGES = "changes"
 _WORLD = (-180.0, -90.0, 180.0, 90.0)
 _SIDES = ("before", "after")
-_TIME = pa.timestamp("us", tz="UTC")
-_OF_A_SIDE = (
-    ("label", pa.string()),
-    ("area_m2", pa.float64()),
-    ("score", pa.float64()),
-    ("scene_ids", pa.list_(pa.string())),
-    ("datetime", _TIME),
-)
-CHANGE_SCHEMA = pa.schema(
-    [
-        ("change", pa.string()),
-        ("id", pa.string()),
-        ("query_id", pa.string()),
-        ("query", pa.string()),
-        ("label", pa.string()),
-        ("geometry", pa.binary()),
-        ("before", pa.binary()),
-        ("after", pa.binary()),
-        *((box, BBOX) for box in ("bbox", "before_bbox", "after_bbox")),
-        ("iou", pa.float64()),
-        *((f"{name}_{side}", kind) for name, kind in _OF_A_SIDE for side in _SIDES),
-    ]
-)
+CHANGE_SCHEMA = schema_of(CHANGE_COLUMNS)
 CHANGE_COVERINGS = {"geometry": "bbox", "before": "before_bbox", "after": "after_bbox"}
 """Geometry columns, the primary one first, and the columns of their covering boxes."""
 
 
-class Kind(StrEnum):
+class ChangeKind(StrEnum):
     """What happened to a thing."""
 
     APPEARED = "appeared"
@@ -94,12 +72,12 @@ class Change:
     """As it is, None where it is not there."""
 
     @property
-    def kind(self) -> Kind | None:
+    def kind(self) -> ChangeKind | None:
         """What happened, None where nothing did."""
         if self.before is None or self.after is None:
-            return Kind.APPEARED if self.after else Kind.DISAPPEARED if self.before else None
+            return ChangeKind.APPEARED if self.after else ChangeKind.DISAPPEARED if self.before else None
         same = self.before.label == self.after.label and self.before.geometry == self.after.geometry
-        return None if same else Kind.CHANGED
+        return None if same else ChangeKind.CHANGED
 
 
 def changes_name(date: str) -> str:
@@ -146,7 +124,7 @@ def read_changes(store: Store, date: str) -> list[Change]:
 
 def side(record: Mapping[str, Any]) -> Side:
     """One side from a row of objects with WKB geometry."""
-    fields = {name: record[name] for name, _ in _OF_A_SIDE}
+    fields = {name: record[name] for name in SIDE_COLUMNS}
     shape = shapely.from_wkb(record["geometry"])
     return Side(**{**fields, "geometry": shape, "scene_ids": tuple(record["scene_ids"])})
 
@@ -160,7 +138,7 @@ def _in_order(changes: Sequence[Change]) -> list[Change]:
 def _side_of(row: Mapping[str, Any], which: str) -> Side | None:
     if row[which] is None:
         return None
-    return side({"geometry": row[which], **{name: row[f"{name}_{which}"] for name, _ in _OF_A_SIDE}})
+    return side({"geometry": row[which], **{name: row[f"{name}_{which}"] for name in SIDE_COLUMNS}})
 
 
 def _record(item: Change) -> dict[str, object]:
@@ -177,5 +155,5 @@ def _record(item: Change) -> dict[str, object]:
         "iou": iou(*shapes.values()) if len(shapes) == 2 else None,
     }
     for name, each in sides.items():
-        record |= {f"{column}_{name}": getattr(each, column, None) for column, _ in _OF_A_SIDE}
+        record |= {f"{column}_{name}": getattr(each, column, None) for column in SIDE_COLUMNS}
     return record

@@ -8,10 +8,12 @@ import pystac
 import shapely
 
 from pipelines.plan import RULES_VERSION, Plan, package_version, scene_outline
+from pipelines.tables.changes import CHANGES
 from pipelines.tables.geoparquet import LONLAT
-from pipelines.tables.objects import OBJECT_SCHEMA, OBJECTS, instant, item_name
+from pipelines.tables.objects import OBJECTS, instant, item_name, object_files
 from pipelines.tables.stac_items import NAME as ITEM
 from pipelines.tables.stac_items import PARQUET, table_columns
+from pipelines.tables.texts import TEXTS
 from tiling.storage import Store
 
 NAME = "collection.json"
@@ -52,6 +54,11 @@ def published_files(store: Store) -> list[str] | None:
         return None
     assets = json.loads(store.read(NAME))["assets"]
     return sorted(str(asset["href"]).removeprefix("./") for asset in assets.values())
+
+
+def result_files(store: Store) -> list[str]:
+    """Names of all files that a published result is made of."""
+    return [*object_files(store), *store.names(TEXTS), *store.names(CHANGES)]
 
 
 def missing_files(store: Store, files: Sequence[str]) -> list[str]:
@@ -95,7 +102,7 @@ def _collection(plan: Plan, files: Sequence[str], *, failed: int, items: Sequenc
 
 def _facts(plan: Plan, failed: int) -> dict[str, object]:
     return {
-        "table:columns": table_columns(OBJECT_SCHEMA),
+        "table:columns": table_columns(),
         "table:primary_geometry": "geometry",
         "remotereasoner:complete": failed == 0,
         "remotereasoner:failed": failed,

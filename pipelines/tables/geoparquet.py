@@ -14,13 +14,12 @@ import pyarrow.parquet as pq
 import shapely
 from numpy.typing import NDArray
 
+from pipelines.tables.schema import BBOX
+
 LONLAT = "OGC:CRS84"
 ROW_GROUP = 50_000
 ZSTD_LEVEL = 1
 """Level 3 makes files 1 % smaller and takes 1.6 times as long to encode, 15 some ten times."""
-BBOX = pa.struct([(side, pa.float64()) for side in ("xmin", "ymin", "xmax", "ymax")])
-"""Type of the covering column."""
-
 Bounds = tuple[float, float, float, float]
 """West, south, east, north, degrees."""
 

@@ -1,6 +1,6 @@
 """The ledger: one row per tile and question, one file per chunk and question; read as rows or as columns."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -13,9 +13,10 @@ import pyarrow.parquet as pq
 import shapely
 from numpy.typing import NDArray
 
-from tiling import Transform, Window
-from tiling.geo import footprint, polygon_rings
-from tiling.merge import Fragment, Sightings
+from pipelines.tables.schema import ANSWER_COLUMNS, FRAGMENT_COLUMNS, schema_of
+from tiling import Window
+from tiling.geo import polygons_from_wkb
+from tiling.merge import Fragment, FragmentTable
 from tiling.storage import Store
 
 LEDGER = "answers"
@@ -51,7 +52,7 @@ class AnswerRow:
     scene_id: str
     """Id of the scene."""
     window: Window
-    """The tile's window on the work grid, pixels."""
+    """The tile's window on the working grid, pixels."""
     geometry: shapely.Polygon
     """The tile's footprint, OGC:CRS84."""
     status: Status
@@ -72,43 +73,11 @@ class AnswerRow:
     """Share of the model time, seconds; nothing downstream reads it."""
 
 
-_FRAGMENT = pa.struct(
-    [
-        ("geometry", pa.binary()),
-        ("box", pa.binary()),
-        ("score", pa.float64()),
-        ("truncated", pa.bool_()),
-        ("touches_scene_edge", pa.bool_()),
-        ("edge_distance", pa.float64()),
-        ("core_share", pa.float64()),
-        ("label", pa.string()),
-        ("valid_fraction", pa.float64()),
-    ]
-)
-LEDGER_SCHEMA = pa.schema(
-    [
-        ("chunk_id", pa.string()),
-        ("tile_id", pa.string()),
-        ("query_id", pa.string()),
-        ("scene_uri", pa.string()),
-        ("scene_id", pa.string()),
-        ("x0", pa.int64()),
-        ("y0", pa.int64()),
-        ("x1", pa.int64()),
-        ("y1", pa.int64()),
-        ("geometry", pa.binary()),
-        ("status", pa.string()),
-        ("problem", pa.string()),
-        ("thinking", pa.string()),
-        ("text", pa.string()),
-        ("boxes", pa.list_(pa.list_(pa.float64()))),
-        ("fragments", pa.list_(_FRAGMENT)),
-        ("n_tokens", pa.int64()),
-        ("seconds", pa.float64()),
-    ]
-)
+LEDGER_SCHEMA = schema_of(ANSWER_COLUMNS)
 _Record = dict[str, Any]
 _WINDOW = ("x0", "y0", "x1", "y1")
+_SHAPES = ("geometry", "box")
+"""Columns of a fragment that are well-known binary."""
 
 
 def ledger_name(query_id: str, chunk_id: str) -> str:
@@ -146,19 +115,14 @@ def read_table(store: Store, name: str, columns: Sequence[str] | None = None) ->
     return pq.read_table(BytesIO(store.read(name)), columns=list(columns) if columns else None)
 
 
-def read_rows(store: Store, name: str, *, transform: Transform) -> list[AnswerRow]:
+def read_rows(store: Store, name: str) -> list[AnswerRow]:
     """Rows of one ledger file.
-
-    Args:
-        store: the output folder.
-        name: the file.
-        transform: work pixel to world of the file's scene, for the footprints of the fragments' tiles.
 
     Raises:
         FileNotFoundError: it is not there.
         pyarrow.ArrowInvalid: it is no whole Parquet file.
     """
-    return [_from_record(record, transform) for record in read_table(store, name).to_pylist()]
+    return [_from_record(record) for record in read_table(store, name).to_pylist()]
 
 
 def _key_of(name: str) -> tuple[str, str] | None:
@@ -177,52 +141,43 @@ def _to_record(row: AnswerRow) -> _Record:
 
 
 def _fragment_record(fragment: Fragment) -> _Record:
-    record = {field.name: getattr(fragment, field.name) for field in _FRAGMENT}
-    record["geometry"] = shapely.to_wkb(fragment.geometry)
-    record["box"] = shapely.to_wkb(fragment.box)
-    return record
+    record = {column.name: getattr(fragment, column.name) for column in FRAGMENT_COLUMNS}
+    return {**record, **{name: shapely.to_wkb(record[name]) for name in _SHAPES}}
 
 
-def _from_record(record: _Record, transform: Transform) -> AnswerRow:
-    window = Window(*(record.pop(name) for name in _WINDOW))
-    tile = footprint(window, transform)
-    record["window"] = window
+def _from_record(record: _Record) -> AnswerRow:
+    record["window"] = Window(*(record.pop(name) for name in _WINDOW))
     record["geometry"] = shapely.from_wkb(record["geometry"])
     record["status"] = Status(record["status"])
     record["boxes"] = tuple(tuple(box) for box in record["boxes"])
-    record["fragments"] = tuple(_fragment(item, record["tile_id"], tile) for item in record["fragments"])
+    record["fragments"] = tuple(_fragment(item, record["tile_id"]) for item in record["fragments"])
     return AnswerRow(**record)
 
 
-def _fragment(item: _Record, tile_id: str, tile: shapely.Polygon) -> Fragment:
-    shapes = {name: shapely.from_wkb(item[name]) for name in ("geometry", "box")}
-    return Fragment(tile_id=tile_id, tile=tile, **{**item, **shapes})
+def _fragment(item: _Record, tile_id: str) -> Fragment:
+    shapes = {name: shapely.from_wkb(item[name]) for name in _SHAPES}
+    return Fragment(tile_id=tile_id, **{**item, **shapes})
 
 
-UNREAD = (Status.FAILED, Status.MALFORMED)
-"""Tiles that say nothing, although there may be something."""
+MISSING = (Status.FAILED, Status.MALFORMED)
+"""Statuses of tiles that give no answer, although there may be something."""
 
-_WINDOW = ("x0", "y0", "x1", "y1")
 _COLUMNS = ["tile_id", "status", "thinking", *_WINDOW, "fragments"]
-_PLAIN = (
-    "score", "truncated", "touches_scene_edge", "edge_distance", "core_share", "label", "valid_fraction",
-)  # fmt: skip
+_PLAIN = tuple(column.name for column in FRAGMENT_COLUMNS if column.name not in _SHAPES)
 _READERS = 8
 """Files read at once from object storage."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What some chunks of one scene answered to one question."""
+    """What some chunks of one scene answered to one question, as columns."""
 
-    sightings: Sightings
+    fragments: FragmentTable
     """All fragments."""
-    unread: NDArray[np.int64]
-    """(k, 4) windows of tiles that failed or whose answer cannot be read, work pixels."""
+    missing: NDArray[np.int64]
+    """(k, 4) windows of tiles that failed or whose answer cannot be read, working pixels."""
     nodata: NDArray[np.int64]
-    """(k, 4) windows of tiles without data, work pixels."""
-    thinking: Mapping[str, str]
-    """By tile, what the reasoner thought."""
+    """(k, 4) windows of tiles without data, working pixels."""
 
 
 def read_answers(store: Store, names: Sequence[str]) -> Answers:
@@ -241,14 +196,12 @@ def read_answers(store: Store, names: Sequence[str]) -> Answers:
     else:
         with ThreadPoolExecutor(_READERS) as pool:
             table = pa.concat_tables(pool.map(lambda name: _columns_of(store.read(name)), names))
-    windows = np.column_stack([table.column(side).to_numpy() for side in _WINDOW])
+    fragments = _fragment_table(table)
     status = table.column("status").to_numpy()
-    tile_ids, thinking = (table.column(name).to_numpy() for name in ("tile_id", "thinking"))
     return Answers(
-        sightings=_sightings(table.column("fragments").combine_chunks(), windows, tile_ids),
-        unread=windows[np.isin(status, [str(kind) for kind in UNREAD])],
-        nodata=windows[status == str(Status.NODATA)],
-        thinking=dict(zip(tile_ids.tolist(), thinking.tolist(), strict=True)),
+        fragments=fragments,
+        missing=fragments.windows[np.isin(status, [str(kind) for kind in MISSING])],
+        nodata=fragments.windows[status == str(Status.NODATA)],
     )
 
 
@@ -256,15 +209,18 @@ def _columns_of(data: bytes) -> pa.Table:
     return pq.ParquetFile(pa.BufferReader(data)).read(columns=_COLUMNS, use_threads=False)
 
 
-def _sightings(lists: pa.ListArray, windows: NDArray[np.int64], tile_ids: NDArray[np.object_]) -> Sightings:
+def _fragment_table(table: pa.Table) -> FragmentTable:
+    windows = np.column_stack([table.column(side).to_numpy() for side in _WINDOW])
+    lists = table.column("fragments").combine_chunks()
     fragments = lists.flatten()
     plain = {name: fragments.field(name).to_numpy(zero_copy_only=False) for name in _PLAIN}
     lengths = lists.value_lengths().to_numpy(zero_copy_only=False)
-    return Sightings(
-        outlines=polygon_rings(fragments.field("geometry")),
-        box=polygon_rings(fragments.field("box")).points.reshape(-1, 5, 2),
+    return FragmentTable(
+        outlines=polygons_from_wkb(fragments.field("geometry")),
+        box=polygons_from_wkb(fragments.field("box")).points.reshape(-1, 5, 2),
         tile=np.repeat(np.arange(len(windows)), lengths),
         windows=windows,
-        tile_ids=tile_ids,
+        tile_ids=table.column("tile_id").to_numpy(),
+        thinking=table.column("thinking").to_numpy(),
         **plain,
     )

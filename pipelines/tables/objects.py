@@ -15,45 +15,22 @@ from numpy.typing import NDArray
 
 from pipelines.tables.cells import EMPTY_CELL, cell_bounds, places_of
 from pipelines.tables.geoparquet import (
-    BBOX,
     covered_by,
     encoded_table,
     hilbert_distances,
 )
+from pipelines.tables.schema import OBJECT_COLUMNS, schema_of
 from pipelines.tables.stac_items import NAME as ITEM
 from pipelines.tables.stac_items import item_bytes
 from reasoner.query import Query
-from tiling.geo import bounds_of, polygon_rings, runs_of
+from tiling.geo import bounds_of, group_by, polygons_from_wkb
 from tiling.storage import Store, look_into
 
 OBJECTS = "objects"
 COVERINGS = {"geometry": "bbox", "region": "region_bbox", "contour": "bbox"}
 """Geometry columns, the primary one first, and the columns of their covering boxes."""
 GEOMETRIES = tuple(COVERINGS)
-_TIME = pa.timestamp("us", tz="UTC")
-OBJECT_SCHEMA = pa.schema(
-    [
-        ("id", pa.string()),
-        ("query_id", pa.string()),
-        ("query", pa.string()),
-        ("label", pa.string()),
-        ("score", pa.float64()),
-        ("geometry", pa.binary()),
-        ("region", pa.binary()),
-        ("contour", pa.binary()),
-        ("bbox", BBOX),
-        ("region_bbox", BBOX),
-        ("area_m2", pa.float64()),
-        ("n_fragments", pa.int32()),
-        ("tile_ids", pa.list_(pa.string())),
-        ("touches_scene_edge", pa.bool_()),
-        ("valid_fraction", pa.float64()),
-        ("thinking", pa.string()),
-        ("scene_ids", pa.list_(pa.string())),
-        ("datetime", _TIME),
-        ("run_id", pa.string()),
-    ]
-)
+OBJECT_SCHEMA = schema_of(OBJECT_COLUMNS)
 CELL = "cell"
 """Column of a part: the deepest cell of a row."""
 POINT = ("at_lon", "at_lat")
@@ -130,7 +107,7 @@ def read_cell(store: Store, query_id: str, cell: str) -> pa.Table:
 
 def as_part(rows: pa.Table) -> pa.Table:
     """Rows of objects with the columns by which they are filed and ordered."""
-    rings = polygon_rings(rows.column("geometry").combine_chunks())
+    rings = polygons_from_wkb(rows.column("geometry").combine_chunks())
     places = places_of(rings, bounds_of(rings))
     rows = rows.append_column(CELL, pa.array(places.cells, pa.string()))
     for side, column in zip(POINT, places.points.T, strict=True):
@@ -160,7 +137,7 @@ def _order(part: pa.Table, cell: str) -> NDArray[np.int64]:
     """Along a Hilbert curve over the cell; ties stand by id, scenes and outline."""
     points = np.column_stack([part.column(side).to_numpy() for side in POINT])
     along = hilbert_distances(points, cell_bounds(cell))
-    groups, columns = runs_of(along), part.select(["id", "scene_ids", "geometry"])
+    groups, columns = group_by(along), part.select(["id", "scene_ids", "geometry"])
     order = groups.values.copy()
     for tie in np.flatnonzero(groups.lengths > 1).tolist():
         order[groups.starts[tie] : groups.starts[tie + 1]] = _by_values(columns, groups[tie])

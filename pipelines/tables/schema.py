@@ -1,116 +1,233 @@
-"""What every column of a result means, and in what unit. Knows no type and no value."""
+"""Every column of every table: name, type, unit, meaning and source.
 
-from collections.abc import Mapping
+Schemas, the ledger's struct of fragments, the columns that the merge fills in by their name, the STAC records
+and docs/schema.md follow from these lists.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
+
+import pyarrow as pa
+
+BBOX = pa.struct([(side, pa.float64()) for side in ("xmin", "ymin", "xmax", "ymax")])
+"""Type of a column of covering boxes."""
+
+LONLAT_DEGREES = "degrees, OGC:CRS84"
+"""Unit of coordinates; longitude first."""
+
+_TIME = pa.timestamp("us", tz="UTC")
+_STRINGS = pa.list_(pa.string())
+
+
+class Source(StrEnum):
+    """Where the value of a column comes from."""
+
+    WRITER = "writer"
+    """It is worked out by the writer of the table."""
+    MERGED = "merged"
+    """It is the column of the same name of merged objects, as it is."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column in words."""
+    """One column of a table."""
 
+    name: str
+    """Its name."""
+    type: pa.DataType
+    """Arrow type of its values."""
     meaning: str
     """What it says, one sentence."""
     unit: str = ""
     """Unit or coordinate reference system of its values, empty where they have none."""
+    source: Source = Source.WRITER
+    """Where its value comes from."""
+
+    @property
+    def field(self) -> pa.Field:
+        """The column as a field of an Arrow schema."""
+        return pa.field(self.name, self.type)
 
 
-LONLAT = "degrees, OGC:CRS84"
-"""Longitude first."""
+def schema_of(columns: Sequence[Column]) -> pa.Schema:
+    """The Arrow schema of a table's columns."""
+    return pa.schema([column.field for column in columns])
 
-_QUERY_ID = Column("Slug of the question, as in the folder `query=…`; ends in a digest of text and task.")
-_QUERY = Column("The question in plain words.")
-_RUN_ID = Column("Digest of the job that wrote the row.")
-_BBOX = Column("Covering box of `geometry` and `contour`; what readers prune by.", LONLAT)
 
-OBJECT_COLUMNS: Mapping[str, Column] = {
-    "id": Column("The thing's id, from the question and the place: the same in a copy of the imagery."),
-    "query_id": _QUERY_ID,
-    "query": _QUERY,
-    "label": Column("What the reasoner called it, empty where it named nothing."),
-    "score": Column("The segmenter's estimate of the mask's quality, of the largest sighting.", "0 to 1"),
-    "geometry": Column("Outline of the mask, with holes: polygon or multipolygon.", LONLAT),
-    "region": Column("The reasoner's box, or the hull of several: polygon.", LONLAT),
-    "contour": Column("Outer rings and holes of the outline as lines: multilinestring.", LONLAT),
-    "bbox": _BBOX,
-    "region_bbox": Column("Covering box of `region`.", LONLAT),
-    "area_m2": Column("Area on the WGS 84 ellipsoid, holes subtracted.", "square metres"),
-    "n_fragments": Column("Sightings in neighbouring tiles that were joined into it.", "count"),
-    "tile_ids": Column("The tiles of these sightings, sorted."),
-    "touches_scene_edge": Column("It touches an edge of its scene: there may be more of it."),
-    "valid_fraction": Column("Least share of pixels with data among its tiles.", "0 to 1"),
-    "thinking": Column("What the reasoner thought where the thing was seen best."),
-    "scene_ids": Column("The scenes it was seen in."),
-    "datetime": Column("Acquisition time of the scene, null where unknown.", "UTC"),
-    "run_id": _RUN_ID,
-}
+_QUERY_ID = Column(
+    "query_id",
+    pa.string(),
+    "Slug of the question, as in the folder `query=…`; ends in a digest of text and task.",
+)
+_QUERY = Column("query", pa.string(), "The question in plain words.")
+_RUN_ID = Column("run_id", pa.string(), "Digest of the job that wrote the row.")
+
+OBJECT_COLUMNS: tuple[Column, ...] = (
+    Column(
+        "id",
+        pa.string(),
+        "The thing's id, from the question and the place: the same in a copy of the imagery.",
+    ),
+    _QUERY_ID,
+    _QUERY,
+    Column(
+        "label",
+        pa.string(),
+        "What the reasoner called it, empty where it named nothing.",
+        source=Source.MERGED,
+    ),
+    Column(
+        "score",
+        pa.float64(),
+        "The segmenter's estimate of the mask's quality, of the largest sighting.",
+        "0 to 1",
+        source=Source.MERGED,
+    ),
+    Column(
+        "geometry", pa.binary(), "Outline of the mask, with holes: polygon or multipolygon.", LONLAT_DEGREES
+    ),
+    Column("region", pa.binary(), "The reasoner's box, or the hull of several: polygon.", LONLAT_DEGREES),
+    Column(
+        "contour",
+        pa.binary(),
+        "Outer rings and holes of the outline as lines: multilinestring.",
+        LONLAT_DEGREES,
+    ),
+    Column("bbox", BBOX, "Covering box of `geometry` and `contour`; what readers prune by.", LONLAT_DEGREES),
+    Column("region_bbox", BBOX, "Covering box of `region`.", LONLAT_DEGREES),
+    Column("area_m2", pa.float64(), "Area on the WGS 84 ellipsoid, holes subtracted.", "square metres"),
+    Column(
+        "n_fragments",
+        pa.int32(),
+        "Sightings in neighbouring tiles that were joined into it.",
+        "count",
+        source=Source.MERGED,
+    ),
+    Column("tile_ids", _STRINGS, "The tiles of these sightings, sorted.", source=Source.MERGED),
+    Column(
+        "touches_scene_edge",
+        pa.bool_(),
+        "It touches an edge of its scene: there may be more of it.",
+        source=Source.MERGED,
+    ),
+    Column(
+        "valid_fraction",
+        pa.float64(),
+        "Least share of pixels with data among its tiles.",
+        "0 to 1",
+        source=Source.MERGED,
+    ),
+    Column(
+        "thinking",
+        pa.string(),
+        "What the reasoner thought where the thing was seen best.",
+        source=Source.MERGED,
+    ),
+    Column("scene_ids", _STRINGS, "The scenes it was seen in."),
+    Column("datetime", _TIME, "Acquisition time of the scene, null where unknown.", "UTC"),
+    _RUN_ID,
+)
 """Columns of `objects`."""
 
-TEXT_COLUMNS: Mapping[str, Column] = {
-    "tile_id": Column("The tile that was described."),
-    "scene_id": Column("The scene it is of."),
-    "query_id": _QUERY_ID,
-    "query": _QUERY,
-    "text": Column("Caption or answer; the raw completion where it could not be read."),
-    "status": Column("`ok`, `empty`, `nodata`, `malformed` or `failed`."),
-    "thinking": Column("What the reasoner thought."),
-    "geometry": Column("Footprint of the tile: polygon.", LONLAT),
-    "bbox": Column("Covering box of `geometry`.", LONLAT),
-    "run_id": _RUN_ID,
-}
+TEXT_COLUMNS: tuple[Column, ...] = (
+    Column("tile_id", pa.string(), "The tile that was described."),
+    Column("scene_id", pa.string(), "The scene it is of."),
+    _QUERY_ID,
+    _QUERY,
+    Column("text", pa.string(), "Caption or answer; the raw completion where it could not be read."),
+    Column("status", pa.string(), "`ok`, `empty`, `nodata`, `malformed` or `failed`."),
+    Column("thinking", pa.string(), "What the reasoner thought."),
+    Column("geometry", pa.binary(), "Footprint of the tile: polygon.", LONLAT_DEGREES),
+    Column("bbox", BBOX, "Covering box of `geometry`.", LONLAT_DEGREES),
+    _RUN_ID,
+)
 """Columns of `texts`."""
 
-ANSWER_COLUMNS: Mapping[str, Column] = {
-    "chunk_id": Column("Chunk the tile belongs to: a digest of all that can change an answer."),
-    "tile_id": Column("The tile."),
-    "query_id": _QUERY_ID,
-    "scene_uri": Column("Address of the scene."),
-    "scene_id": Column("Id of the scene, from its item id or file name."),
-    "x0": Column("Left edge of the tile's window.", "pixels of the work grid"),
-    "y0": Column("Upper edge of the tile's window.", "pixels of the work grid"),
-    "x1": Column("Right edge of the tile's window, not included.", "pixels of the work grid"),
-    "y1": Column("Lower edge of the tile's window, not included.", "pixels of the work grid"),
-    "geometry": Column("Footprint of the tile: polygon as WKB.", LONLAT),
-    "status": Column("`ok`, `empty`, `nodata`, `malformed` or `failed`."),
-    "problem": Column("What was wrong, empty where nothing was."),
-    "thinking": Column("The reasoner's thinking."),
-    "text": Column("Caption or answer in words, or the raw completion where it could not be read."),
-    "boxes": Column("Boxes as x0, y0, x1, y1, half-open.", "pixels of the tile"),
-    "fragments": Column(
-        "Sightings: `geometry` and `box` as WKB in the scene's CRS, `score`, `truncated` (cut by an inner "
-        "tile edge), `touches_scene_edge`, `edge_distance`, `core_share`, `label`, `valid_fraction`."
+FRAGMENT_COLUMNS: tuple[Column, ...] = (
+    Column("geometry", pa.binary(), "Outline of the mask with holes.", "the scene's CRS"),
+    Column("box", pa.binary(), "The reasoner's box.", "the scene's CRS"),
+    Column("score", pa.float64(), "The segmenter's estimate of the mask's quality.", "0 to 1"),
+    Column("truncated", pa.bool_(), "It touches an inner edge of its tile."),
+    Column("touches_scene_edge", pa.bool_(), "It touches an edge of the scene."),
+    Column("edge_distance", pa.float64(), "Distance to the tile's inner edges.", "pixels of the tile"),
+    Column("core_share", pa.float64(), "Share of its area in the core of its tile.", "0 to 1"),
+    Column("label", pa.string(), "What the reasoner called it, empty where it named nothing."),
+    Column("valid_fraction", pa.float64(), "Share of the tile's pixels that hold data.", "0 to 1"),
+)
+"""Columns of the fragments that a row of `answers` holds; each is a field of `Fragment`."""
+
+ANSWER_COLUMNS: tuple[Column, ...] = (
+    Column("chunk_id", pa.string(), "Chunk the tile belongs to: a digest of all that can change an answer."),
+    Column("tile_id", pa.string(), "The tile."),
+    _QUERY_ID,
+    Column("scene_uri", pa.string(), "Address of the scene."),
+    Column("scene_id", pa.string(), "Id of the scene, from its item id or file name."),
+    Column("x0", pa.int64(), "Left edge of the tile's window.", "pixels of the working grid"),
+    Column("y0", pa.int64(), "Upper edge of the tile's window.", "pixels of the working grid"),
+    Column("x1", pa.int64(), "Right edge of the tile's window, not included.", "pixels of the working grid"),
+    Column("y1", pa.int64(), "Lower edge of the tile's window, not included.", "pixels of the working grid"),
+    Column("geometry", pa.binary(), "Footprint of the tile: polygon as WKB.", LONLAT_DEGREES),
+    Column("status", pa.string(), "`ok`, `empty`, `nodata`, `malformed` or `failed`."),
+    Column("problem", pa.string(), "What was wrong, empty where nothing was."),
+    Column("thinking", pa.string(), "The reasoner's thinking."),
+    Column(
+        "text", pa.string(), "Caption or answer in words, or the raw completion where it could not be read."
     ),
-    "n_tokens": Column("Tokens generated.", "count"),
-    "seconds": Column("Share of the models' time.", "seconds"),
-}
+    Column(
+        "boxes", pa.list_(pa.list_(pa.float64())), "Boxes as x0, y0, x1, y1, half-open.", "pixels of the tile"
+    ),
+    Column(
+        "fragments",
+        pa.list_(pa.struct([column.field for column in FRAGMENT_COLUMNS])),
+        "Sightings: `geometry` and `box` as WKB in the scene's CRS, `score`, `truncated` (cut by an inner "
+        "tile edge), `touches_scene_edge`, `edge_distance`, `core_share`, `label`, `valid_fraction`.",
+    ),
+    Column("n_tokens", pa.int64(), "Tokens generated.", "count"),
+    Column("seconds", pa.float64(), "Share of the models' time.", "seconds"),
+)
 """Columns of `answers`, the ledger."""
 
 
-def _sides(meaning: str, unit: str = "") -> dict[str, Column]:
-    """The columns of one fact about a thing before and after."""
-    name = meaning.split("`")[1]
-    return {
-        f"{name}_before": Column(f"{meaning} before the night, null where it appeared.", unit),
-        f"{name}_after": Column(f"{meaning} after the night, null where it disappeared.", unit),
-    }
+_OF_A_SIDE = (
+    Column("label", pa.string(), "Its `label`"),
+    Column("area_m2", pa.float64(), "Its `area_m2`", "square metres"),
+    Column("score", pa.float64(), "Its `score`", "0 to 1"),
+    Column("scene_ids", _STRINGS, "Its `scene_ids`"),
+    Column("datetime", _TIME, "Its `datetime`", "UTC"),
+)
 
 
-CHANGE_COLUMNS: Mapping[str, Column] = {
-    "change": Column("`appeared`, `disappeared` or `changed` (another outline or label)."),
-    "id": Column("The thing's id, as in `objects`."),
-    "query_id": _QUERY_ID,
-    "query": _QUERY,
-    "label": Column("Its label after the night, or before where it disappeared."),
-    "geometry": Column("Its outline after the night, or before where it disappeared.", LONLAT),
-    "before": Column("Its outline before the night, null where it appeared.", LONLAT),
-    "after": Column("Its outline after the night, null where it disappeared.", LONLAT),
-    "bbox": Column("Covering box of `geometry`.", LONLAT),
-    "before_bbox": Column("Covering box of `before`, null where that is.", LONLAT),
-    "after_bbox": Column("Covering box of `after`, null where that is.", LONLAT),
-    "iou": Column("How much the outlines share: intersection over union.", "0 to 1"),
-    **_sides("Its `label`"),
-    **_sides("Its `area_m2`", "square metres"),
-    **_sides("Its `score`", "0 to 1"),
-    **_sides("Its `scene_ids`"),
-    **_sides("Its `datetime`", "UTC"),
-}
+def _sides(column: Column) -> tuple[Column, Column]:
+    """The columns of one fact about an object before and after a night."""
+    name, kind, meaning, unit = column.name, column.type, column.meaning, column.unit
+    return (
+        Column(f"{name}_before", kind, f"{meaning} before the night, null where it appeared.", unit),
+        Column(f"{name}_after", kind, f"{meaning} after the night, null where it disappeared.", unit),
+    )
+
+
+CHANGE_COLUMNS: tuple[Column, ...] = (
+    Column("change", pa.string(), "`appeared`, `disappeared` or `changed` (another outline or label)."),
+    Column("id", pa.string(), "The thing's id, as in `objects`."),
+    _QUERY_ID,
+    _QUERY,
+    Column("label", pa.string(), "Its label after the night, or before where it disappeared."),
+    Column(
+        "geometry",
+        pa.binary(),
+        "Its outline after the night, or before where it disappeared.",
+        LONLAT_DEGREES,
+    ),
+    Column("before", pa.binary(), "Its outline before the night, null where it appeared.", LONLAT_DEGREES),
+    Column("after", pa.binary(), "Its outline after the night, null where it disappeared.", LONLAT_DEGREES),
+    Column("bbox", BBOX, "Covering box of `geometry`.", LONLAT_DEGREES),
+    Column("before_bbox", BBOX, "Covering box of `before`, null where that is.", LONLAT_DEGREES),
+    Column("after_bbox", BBOX, "Covering box of `after`, null where that is.", LONLAT_DEGREES),
+    Column("iou", pa.float64(), "How much the outlines share: intersection over union.", "0 to 1"),
+    *(side for column in _OF_A_SIDE for side in _sides(column)),
+)
 """Columns of `changes`, the table of a night."""
+
+SIDE_COLUMNS = tuple(column.name for column in _OF_A_SIDE)
+"""What `changes` says of an object both before and after the night."""

@@ -13,7 +13,7 @@ from pystac.extensions.projection import ProjectionExtension
 from pystac.extensions.table import TableExtension
 
 from pipelines.tables.geoparquet import LONLAT, Bounds
-from pipelines.tables.schema import OBJECT_COLUMNS
+from pipelines.tables.schema import OBJECT_COLUMNS, Column
 
 NAME = "_item.json"
 """Readers of whole folders pass over names that begin so."""
@@ -32,7 +32,7 @@ def item_bytes(data: memoryview, *, name: str, cell: Bounds, rows: pa.Table, bou
         data: the file's bytes.
         name: id of the item.
         cell: west, south, east and north of the cell, degrees.
-        rows: the objects; of their columns the names and types, and the values of `datetime`.
+        rows: the objects; of their values those of `datetime` are read.
         bounds: west, south, east and north of the objects, degrees; a thing may reach out of its cell.
     """
     first, last = _interval(rows)
@@ -50,7 +50,7 @@ def item_bytes(data: memoryview, *, name: str, cell: Bounds, rows: pa.Table, bou
     place.apply(code=LONLAT, bbox=list(bounds))
     table = TableExtension.ext(item, add_if_missing=True)
     table.row_count, table.primary_geometry = len(rows), "geometry"
-    item.properties["table:columns"] = table_columns(rows.schema)
+    item.properties["table:columns"] = table_columns()
     for relation in ("root", "parent"):
         item.add_link(pystac.Link(relation, _COLLECTION, media_type=pystac.MediaType.JSON))
     record = item.to_dict(include_self_link=False, transform_hrefs=False)
@@ -66,17 +66,13 @@ def _interval(rows: pa.Table) -> tuple[datetime, datetime]:
     return ends["min"], ends["max"]
 
 
-def table_columns(schema: pa.Schema) -> list[dict[str, str]]:
-    """The columns of `objects` that a table has, as the table extension describes them."""
-    return [
-        {
-            "name": field.name,
-            "type": _type_name(field.type),
-            "description": OBJECT_COLUMNS[field.name].meaning,
-        }
-        for field in schema
-        if field.name in OBJECT_COLUMNS
-    ]
+def table_columns() -> list[dict[str, str]]:
+    """The columns of `objects`, as the table extension describes them."""
+    return [_described(column) for column in OBJECT_COLUMNS]
+
+
+def _described(column: Column) -> dict[str, str]:
+    return {"name": column.name, "type": _type_name(column.type), "description": column.meaning}
 
 
 def _type_name(kind: pa.DataType) -> str:

@@ -2,15 +2,13 @@
 
 from collections.abc import Sequence
 
-import pyarrow as pa
-
 from pipelines.tables.geoparquet import (
-    BBOX,
     geoparquet_bytes,
     hilbert_order,
 )
 from pipelines.tables.ledger import AnswerRow
 from pipelines.tables.objects import Origin
+from pipelines.tables.schema import TEXT_COLUMNS, schema_of
 from tiling.storage import Store
 
 TEXTS = "texts"
@@ -19,20 +17,7 @@ TEXTS = "texts"
 _WORLD = (-180.0, -90.0, 180.0, 90.0)
 
 
-TEXT_SCHEMA = pa.schema(
-    [
-        ("tile_id", pa.string()),
-        ("scene_id", pa.string()),
-        ("query_id", pa.string()),
-        ("query", pa.string()),
-        ("text", pa.string()),
-        ("status", pa.string()),
-        ("thinking", pa.string()),
-        ("geometry", pa.binary()),
-        ("bbox", BBOX),
-        ("run_id", pa.string()),
-    ]
-)
+TEXT_SCHEMA = schema_of(TEXT_COLUMNS)
 
 
 def write_texts(store: Store, rows: Sequence[AnswerRow], origin: Origin) -> str:

@@ -14,8 +14,8 @@ from pipelines.plan.planning import make_plan
 from tests.worlds.practice import World, objects_of
 from tests.worlds.score import score
 from tests.worlds.sheets import GROUND, PAIR, UTM, made, on_ground, true_things
-from tiling.overlap.valid_area import data_ground
-from tiling.raster.header import DEFAULT_LIMITS
+from tiling.overlap.valid_area import find_valid_area
+from tiling.raster.header import DEFAULT_OPTIONS
 from tiling.storage.store import Store
 
 DATA = shapely.Polygon([(230, 0), (600, 0), (600, 420), (40, 420)])
@@ -50,10 +50,10 @@ def test_the_next_scene_answers_where_the_first_is_empty(world: World, tmp_path:
 def test_the_ground_is_data_for_certain_and_frozen_in_the_plan(world: World, tmp_path: Path) -> None:
     plan = planned(world)
     newer, older = plan.scenes
-    assert older.ground is None
-    assert newer.ground is not None
-    assert newer.ground.within(GAP.buffer(0.5)) or newer.ground.within(DATA.buffer(0.5))
-    assert newer.ground.area > 0.9 * GAP.area
+    assert older.valid is None
+    assert newer.valid is not None
+    assert newer.valid.within(GAP.buffer(0.5)) or newer.valid.within(DATA.buffer(0.5))
+    assert newer.valid.area > 0.9 * GAP.area
     run_job(world.config(tmp_path / "out", tile=128, overlap=32, chunk=400, reasoner="null"))
     assert read_plan(Store(str(tmp_path / "out"))).scenes == plan.scenes
 
@@ -61,7 +61,7 @@ def test_the_ground_is_data_for_certain_and_frozen_in_the_plan(world: World, tmp
 def test_without_the_look_the_collar_swallows_ground(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipelines.plan.tile_selection.data_ground", lambda *_: None)
+    monkeypatch.setattr("pipelines.plan.tile_selection.find_valid_area", lambda *_: None)
     run_job(world.config(tmp_path / "out", tile=128, overlap=32, chunk=400))
     result = score(objects_of(tmp_path / "out"), true_things(world))
     assert result.right < result.true - 5
@@ -69,6 +69,6 @@ def test_without_the_look_the_collar_swallows_ground(
 
 def test_a_scene_full_of_data_claims_all(world: World) -> None:
     older = planned(world).scenes[1]
-    assert data_ground(older.scene, older.work, DEFAULT_LIMITS) is None
+    assert find_valid_area(older.scene, older.work, DEFAULT_OPTIONS) is None
     assert np.isclose(on_ground(DATA, GROUND).area, DATA.area / 4)
     assert older.scene.crs == UTM

@@ -17,7 +17,7 @@ from tests.servers.proxy import KINDS, Faults, Proxy, proxied
 from tests.servers.radosgw import Server
 from tests.worlds.fixtures import file_bytes, oracle_config
 from tiling.raster import chunks
-from tiling.storage.retry import Patience
+from tiling.storage.retry import RetryPolicy
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def test_a_store_that_stays_away_stops_a_run(
     places: str, s3_server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for user in (run_job_module, chunks):
-        monkeypatch.setattr(user, "LONG", Patience(1.0, scene_tries=2))
+        monkeypatch.setattr(user, "LONG", RetryPolicy(1.0, scene_tries=2))
     with ExitStack() as stack:
         proxy = stack.enter_context(proxied(s3_server.endpoint))
         monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)

@@ -15,10 +15,10 @@ from shapely.geometry.base import BaseGeometry
 
 from pipelines.demo import score_objects
 from pipelines.jobs.run import RunReport, run_job
-from pipelines.merge import steps
 from tests.worlds.practice import CRS, LONLAT, NORTH_UP, SHARED, World, objects_of, to_lonlat, write_truth
 from tests.worlds.score import Score, score
-from tiling.geo.groups import Runs, singles
+from tiling.geo.groups import Ragged, one_each
+from tiling.merge import resolve
 from tiling.merge.resolve import Evidence
 from tiling.raster.cog import write_cog
 from tiling.scene import Transform
@@ -194,15 +194,15 @@ def test_a_turned_scene_has_no_seams_either(tmp_path: Path) -> None:
 def test_the_same_job_without_the_merge_is_far_from_exact(
     hard_world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(steps, "decide", one_thing_per_sighting)
+    monkeypatch.setattr(resolve, "resolve_fragments", one_object_per_fragment)
     _, found = found_in(hard_world, tmp_path / "out", (TILE, OVERLAP, 4096))
     results = scores(hard_world, found, ["corner", "twin", "strip", "ring"])
     assert not any(each.is_exact for each in results.values())
     assert all(each.found > each.true for each in results.values())
 
 
-def one_thing_per_sighting(evidence: Evidence) -> Runs:
-    return singles(len(evidence))
+def one_object_per_fragment(evidence: Evidence) -> Ragged:
+    return one_each(len(evidence))
 
 
 def test_the_scorer_sees_every_kind_of_error() -> None:

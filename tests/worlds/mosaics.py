@@ -12,7 +12,7 @@ from rasterio.transform import Affine
 
 from tiling.grid import Grid
 from tiling.raster.describe import describe_scene
-from tiling.raster.header import DEFAULT_LIMITS
+from tiling.raster.header import DEFAULT_OPTIONS
 from tiling.raster.mosaic_grid import MosaicGrid, mosaic_cells
 from tiling.raster.native_window import Area
 from tiling.scene import Composite, Kernel, Scene
@@ -86,7 +86,7 @@ def read_cell(cell: Scene, *, chunk: int = 10_000) -> tuple[NDArray[np.generic],
         w = part.window
         area = Area(w.x0, w.y0, w.x1, w.y1, w.height, w.width)
         values[:, w.y0 : w.y1, w.x0 : w.x1], valid[w.y0 : w.y1, w.x0 : w.x1] = read_mosaic(
-            cell, area, limits=DEFAULT_LIMITS
+            cell, area, options=DEFAULT_OPTIONS
         )
     return values, valid
 

@@ -9,9 +9,9 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio.transform import Affine
 
-from tiling.geo.geobox import WorkGrid, work_grid
+from tiling.geo.geobox import WorkingGrid, working_grid
 from tiling.grid import Grid
-from tiling.raster.chunks import ChunkImage, read_chunk
+from tiling.raster.chunks import ChunkPixels, read_chunk
 from tiling.raster.describe import describe_scene
 from tiling.raster.scaling import Scaling
 from tiling.scene import Scene
@@ -51,13 +51,13 @@ def write(path: Path, array: NDArray[np.generic], **profile: object) -> Path:
 def read_all(
     scene: Scene, *, tile: int = 96, overlap: int = 24, chunk: int = 200, gsd_m: float | None = None,
     scaling: Scaling | None = None,
-) -> tuple[Grid, WorkGrid, list[ChunkImage]]:  # fmt: skip
-    work = work_grid(scene, gsd_m=gsd_m)
+) -> tuple[Grid, WorkingGrid, list[ChunkPixels]]:  # fmt: skip
+    work = working_grid(scene, gsd_m=gsd_m)
     grid = Grid(scene.scene_id, work.width, work.height, tile, overlap, chunk)
     return grid, work, [read_chunk(scene, work, c, scaling=scaling) for c in grid.chunks()]
 
 
-def put_together(work: WorkGrid, images: list[ChunkImage]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+def put_together(work: WorkingGrid, images: list[ChunkPixels]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """The scene as the tiles of all chunks show it; where chunks overlap they must agree."""
     pixels = np.zeros((work.height, work.width, 3), dtype=np.uint8)
     valid = np.zeros((work.height, work.width), dtype=bool)

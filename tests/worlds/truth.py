@@ -1,4 +1,4 @@
-"""Things on the ground that we drew, and the fragments an exact observer would report of them."""
+"""Objects on the ground that we drew, and the fragments an exact observer would report of them."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -8,12 +8,13 @@ import shapely
 from numpy.typing import NDArray
 from shapely import affinity, box
 
-from tiling.geo.crs import footprint, to_world
+from tiling.geo.crs import to_world
+from tiling.geo.polygon_array import polygons_from_shapes
 from tiling.grid import Grid, Tile, Window
-from tiling.merge.fragment_table import sightings_of
+from tiling.merge.fragment_table import FragmentTable
 from tiling.merge.fragments import Fragment
-from tiling.merge.objects import Things
-from tiling.merge.resolve import NO_WINDOWS, merge
+from tiling.merge.objects import MergedObjects
+from tiling.merge.resolve import NO_WINDOWS, merge_fragments
 from tiling.scene import Transform
 
 PLACE: Transform = (0.5, 0.1, 500_000.0, 0.1, -0.5, 5_000_000.0)
@@ -106,7 +107,6 @@ def fragment(
         box=asked,
         score=score,
         tile_id=tile.tile_id,
-        tile=footprint(w, transform),
         truncated=distance <= 0.75,
         touches_scene_edge=min(x0, y0, grid.width - x1, grid.height - y1) <= 0.75,
         edge_distance=0.0 if distance <= 0.75 else distance,
@@ -118,25 +118,26 @@ def fragment(
 
 
 @dataclass(frozen=True)
-class Thing:
-    """One thing of a merge, as a row."""
+class MergedRow:
+    """One object of a merge, as a row."""
 
     geometry: shapely.Geometry
     region: shapely.Polygon
     tile_ids: tuple[str, ...]
-    seen_best: str
+    thinking: str
+    """Here the id of the tile of its largest fragment."""
     score: float
     n_fragments: int
 
 
-def listed(things: Things) -> list[Thing]:
+def listed(things: MergedObjects) -> list[MergedRow]:
     starts, shapes = things.tile_starts, things.outlines.shapes()
     return [
-        Thing(
+        MergedRow(
             shapes[i],
             shapely.Polygon(things.region[i]),
             tuple(things.tile_ids[starts[i] : starts[i + 1]]),
-            things.seen_best[i],
+            things.thinking[i],
             float(things.score[i]),
             int(things.n_fragments[i]),
         )
@@ -144,15 +145,55 @@ def listed(things: Things) -> list[Thing]:
     ]
 
 
-def merged_things(
-    fragments: Sequence[Fragment], transform: Transform = PLACE, *, unanswered: Sequence[Window] = ()
-) -> Things:
-    windows = [(each.x0, each.y0, each.x1, each.y1) for each in unanswered]
-    silent = np.array(windows, dtype=np.int64) if windows else NO_WINDOWS
-    return merge(sightings_of(fragments, transform), transform=transform, unanswered=silent)
+def fragment_table(fragments: Sequence[Fragment], grid: Grid) -> FragmentTable:
+    """Fragments as columns, in their order; of every tile its id is the thinking about it."""
+    windows = {tile.tile_id: tile.window for tile in grid.tiles()}
+    names = list(dict.fromkeys(each.tile_id for each in fragments))
+    numbers = {name: number for number, name in enumerate(names)}
+    sides = [(windows[name].x0, windows[name].y0, windows[name].x1, windows[name].y1) for name in names]
+    plain = ("score", "truncated", "touches_scene_edge", "edge_distance", "core_share", "valid_fraction")
+    return FragmentTable(
+        outlines=polygons_from_shapes(column([each.geometry for each in fragments])),
+        box=shapely.get_coordinates([each.box for each in fragments]).reshape(-1, 5, 2),
+        label=column([each.label for each in fragments]),
+        tile=np.array([numbers[each.tile_id] for each in fragments], dtype=np.int64),
+        windows=np.array(sides, dtype=np.int64).reshape(-1, 4),
+        tile_ids=column(names),
+        thinking=column(names),
+        **{name: np.array([getattr(each, name) for each in fragments], dtype=TYPES[name]) for name in plain},
+    )
+
+
+TYPES = {"truncated": np.bool_, "touches_scene_edge": np.bool_, **dict.fromkeys(
+    ("score", "edge_distance", "core_share", "valid_fraction"), np.float64
+)}  # fmt: skip
+
+
+def column(values: Sequence[object]) -> NDArray[np.object_]:
+    found = np.empty(len(values), dtype=object)
+    found[:] = values
+    return found
+
+
+def merged_objects(
+    fragments: Sequence[Fragment],
+    grid: Grid,
+    transform: Transform = PLACE,
+    *,
+    missing: Sequence[Window] = (),
+) -> MergedObjects:
+    windows = [(each.x0, each.y0, each.x1, each.y1) for each in missing]
+    gaps = np.array(windows, dtype=np.int64) if windows else NO_WINDOWS
+    found, still_open = merge_fragments(fragment_table(fragments, grid), transform=transform, missing=gaps)
+    assert not len(still_open.objects)
+    return found
 
 
 def merged_list(
-    fragments: Sequence[Fragment], transform: Transform = PLACE, *, unanswered: Sequence[Window] = ()
-) -> list[Thing]:
-    return listed(merged_things(fragments, transform, unanswered=unanswered))
+    fragments: Sequence[Fragment],
+    grid: Grid,
+    transform: Transform = PLACE,
+    *,
+    missing: Sequence[Window] = (),
+) -> list[MergedRow]:
+    return listed(merged_objects(fragments, grid, transform, missing=missing))

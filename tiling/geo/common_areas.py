@@ -1,4 +1,4 @@
-"""What shapes have in common with boxes and with one another, as areas. Knows no unit and no CRS."""
+"""Areas that polygons share with boxes and with one another, exact, for many pairs at once."""
 
 from dataclasses import dataclass
 
@@ -6,8 +6,8 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from tiling.geo.groups import picked
-from tiling.geo.polygon_array import Rings, over_rings, over_shapes, ring_areas
+from tiling.geo.groups import take_offsets
+from tiling.geo.polygon_array import PolygonArray, ring_areas, ring_sums, shape_sums
 
 EDGE_PAIRS = 512
 """Of two shapes with more pairs of edges than this, shapely cuts one out of the other: sooner, and in memory
@@ -39,20 +39,20 @@ class _Edges:
         return self.height[index] + self.slope[index] * (x - self.left[index])
 
 
-def areas_in_boxes(rings: Rings, boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+def areas_in_boxes(polygons: PolygonArray, boxes: NDArray[np.float64]) -> NDArray[np.float64]:
     """Area (n,) of every shape in its own one of (n, 4) boxes x0, y0, x1, y1; exact.
 
     Of a ring, it is the integral of the distance from the box's left side, held between 0 and the box's
     width, over the way up and down within the box's height.
     """
-    box = np.repeat(boxes, rings.n_points, axis=0)[:-1]
+    box = np.repeat(boxes, polygons.n_points, axis=0)[:-1]
     width, height = (box[:, 2:] - box[:, :2]).T
-    (ax, ay), (bx, by) = (rings.points[:-1] - box[:, :2]).T, (rings.points[1:] - box[:, :2]).T
+    (ax, ay), (bx, by) = (polygons.points[:-1] - box[:, :2]).T, (polygons.points[1:] - box[:, :2]).T
     up = by - ay
     low, high = np.clip(ay, 0.0, height), np.clip(by, 0.0, height)
     slope = (bx - ax) / np.where(up == 0, 1.0, up)
     left, right = ax + (low - ay) * slope, ax + (high - ay) * slope
-    return over_shapes(rings, over_rings(rings, (high - low) * _mean_held(left, right, width)))
+    return shape_sums(polygons, ring_sums(polygons, (high - low) * _mean_held(left, right, width)))
 
 
 def _mean_held(
@@ -69,7 +69,7 @@ def _mean_held(
     return np.where(apart, (integral(other) - integral(one)) / step, np.clip((one + other) / 2, 0.0, limit))
 
 
-def shared_areas(one: Rings, other: Rings) -> NDArray[np.float64]:
+def shared_areas(one: PolygonArray, other: PolygonArray) -> NDArray[np.float64]:
     """Area (n,) that every shape has in common with the one at its place among others; exact.
 
     A shape is what lies below its edges, upper ones counted in and lower ones out. So what two have in
@@ -93,14 +93,14 @@ def shared_areas(one: Rings, other: Rings) -> NDArray[np.float64]:
     return areas
 
 
-def _edges_of(rings: Rings) -> _Edges:
-    (ax, ay), (bx, by) = rings.points[:-1].T, rings.points[1:].T
+def _edges_of(polygons: PolygonArray) -> _Edges:
+    (ax, ay), (bx, by) = polygons.points[:-1].T, polygons.points[1:].T
     leads = ax != bx
-    leads[rings.starts[1:-1] - 1] = False  # from one ring to the next
+    leads[polygons.starts[1:-1] - 1] = False  # from one ring to the next
     index = np.flatnonzero(leads)
     ax, ay, bx, by = (side[index] for side in (ax, ay, bx, by))
-    ring = np.searchsorted(rings.starts, index, side="right") - 1
-    below = (ring_areas(rings) > 0) == rings.shell  # shells run counterclockwise, holes clockwise
+    ring = np.searchsorted(polygons.starts, index, side="right") - 1
+    below = (ring_areas(polygons) > 0) == polygons.shell  # shells run counterclockwise, holes clockwise
     forth = bx > ax
     sign = np.where(forth == below[ring], -1.0, 1.0)
     return _Edges(
@@ -109,7 +109,7 @@ def _edges_of(rings: Rings) -> _Edges:
         height=np.where(forth, ay, by),
         slope=(by - ay) / (bx - ax),
         sign=sign,
-        starts=np.searchsorted(ring, rings.shape_starts),
+        starts=np.searchsorted(ring, polygons.shape_starts),
     )
 
 
@@ -117,7 +117,7 @@ def _by_edges(one: _Edges, other: _Edges) -> NDArray[np.float64]:
     """Area (n,) that shapes have in common pair by pair."""
     widths = np.diff(other.starts)
     shape = np.repeat(np.arange(len(widths)), np.diff(one.starts))
-    second, starts = picked(other.starts, shape)
+    second, starts = take_offsets(other.starts, shape)
     first = np.repeat(np.arange(len(shape)), np.diff(starts))
     left = np.maximum(one.left[first], other.left[second])
     right = np.minimum(one.right[first], other.right[second])

@@ -13,14 +13,14 @@ from shapely.affinity import affine_transform
 
 from tiling import SceneError, Transform, Window
 from tiling.geo.polygon_array import (
-    Rings,
+    PolygonArray,
     bounds_of,
     long_edged,
     oriented,
-    over_rings,
-    over_shapes,
-    rings_of,
-    with_shapes,
+    polygons_from_shapes,
+    ring_sums,
+    shape_sums,
+    with_replaced,
 )
 
 LONLAT = "OGC:CRS84"
@@ -70,9 +70,9 @@ def to_pixels(geometries: Geometries, transform: Transform) -> NDArray[np.object
     return to_world(geometries, inverse(transform))
 
 
-def rings_to_pixels(rings: Rings, transform: Transform) -> Rings:
-    """Map rings from world to pixels, same order."""
-    return rings.moved(moved(rings.points, inverse(transform)))
+def polygons_to_pixels(polygons: PolygonArray, transform: Transform) -> PolygonArray:
+    """Map polygons from world to pixels, same order."""
+    return polygons.moved(moved(polygons.points, inverse(transform)))
 
 
 def _array(geometries: Geometries) -> NDArray[np.object_]:
@@ -192,25 +192,25 @@ def _cut_180(geometry: shapely.Geometry) -> shapely.Geometry:
     return shapely.union_all(parts)
 
 
-def placed_rings(rings: Rings, crs: str) -> Rings:
-    """Rings of polygons in OGC:CRS84; what crosses ±180° is split there.
+def polygons_to_lonlat(polygons: PolygonArray, crs: str) -> PolygonArray:
+    """Polygons in OGC:CRS84; what crosses ±180° is split there.
 
     Args:
-        rings: Polygons and multipolygons in that CRS, x before y.
+        polygons: Polygons and multipolygons in that CRS, x before y.
         crs: Authority code or WKT.
 
     Raises:
         SceneError: A coordinate has no longitude and latitude.
     """
-    placed, step = rings.moved(lonlat_points(rings.points, crs)), _step(crs)
-    careful = _astray(placed) if step is None else _astray(placed) | long_edged(rings, step)
+    placed, step = polygons.moved(lonlat_points(polygons.points, crs)), _step(crs)
+    careful = _astray(placed) if step is None else _astray(placed) | long_edged(polygons, step)
     if not careful.any():
         return placed
     places = np.flatnonzero(careful)
-    return with_shapes(placed, places, rings_of(to_lonlat(rings.take(places).shapes(), crs)))
+    return with_replaced(placed, places, polygons_from_shapes(to_lonlat(polygons.take(places).shapes(), crs)))
 
 
-def _astray(placed: Rings) -> NDArray[np.bool_]:
+def _astray(placed: PolygonArray) -> NDArray[np.bool_]:
     """Which shapes (n,) may pass ±180°; where all longitudes are near one another, none is looked at."""
     longitudes = placed.points[:, 0]
     low, high = longitudes.min(initial=180.0), longitudes.max(initial=-180.0)
@@ -220,7 +220,7 @@ def _astray(placed: Rings) -> NDArray[np.bool_]:
     return np.asarray((west < -180.0) | (east > 180.0) | (east - west > 180.0), dtype=bool)
 
 
-def areas_m2(rings: Rings) -> NDArray[np.float64]:
+def areas_m2(polygons: PolygonArray) -> NDArray[np.float64]:
     """Areas (n,) on the WGS 84 ellipsoid, square metres, holes subtracted.
 
     The points are put on the sphere of the ellipsoid's area by PROJ's equal-area cylinder; there, edges are
@@ -229,13 +229,13 @@ def areas_m2(rings: Rings) -> NDArray[np.float64]:
     geodesics are asked one by one.
 
     Args:
-        rings: Valid polygons and multipolygons, longitude and latitude in degrees.
+        polygons: Valid polygons and multipolygons, longitude and latitude in degrees.
     """
-    if not len(rings):
+    if not len(polygons):
         return np.zeros(0)
-    areas = over_shapes(rings, over_rings(rings, _excess(rings.points)) * _equal_area()[1])
-    long = np.flatnonzero(long_edged(rings, LONG_DEGREES))
-    for index, shape in zip(long, oriented(rings.take(long)).shapes(), strict=True):
+    areas = shape_sums(polygons, ring_sums(polygons, _excess(polygons.points)) * _equal_area()[1])
+    long = np.flatnonzero(long_edged(polygons, LONG_DEGREES))
+    for index, shape in zip(long, oriented(polygons.take(long)).shapes(), strict=True):
         areas[index] = abs(GEOD.geometry_area_perimeter(shape)[0])
     return areas
 

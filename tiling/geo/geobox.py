@@ -28,23 +28,39 @@ SAME_WITHIN = 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class WorkGrid:
-    """Size and place of the grid tiles are cut on."""
+class GeoBox:
+    """A grid of pixels and where it lies: a metric near enough for everything local."""
 
-    width: int
-    """Columns, work pixels."""
-    height: int
-    """Rows, work pixels."""
+    crs: str
+    """CRS of the world coordinates, authority code or WKT."""
     transform: Transform
-    """Work pixel to world; exact: width by height work pixels cover the native raster without remainder."""
+    """Pixel to world."""
+    width: int
+    """Columns, pixels."""
+    height: int
+    """Rows, pixels."""
+
+    @property
+    def area(self) -> shapely.Polygon:
+        """All of it, pixels."""
+        return shapely.box(0, 0, self.width, self.height)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkingGrid(GeoBox):
+    """The grid a scene's tiles are cut on: its own pixels, or these resampled to a ground resolution.
+
+    Its transform is exact: width by height working pixels cover the native raster without remainder.
+    """
+
     scale: float
-    """Work pixels per native pixel (geometric mean of both axes), exactly 1.0 without resampling."""
+    """Working pixels per native pixel (geometric mean of both axes), exactly 1.0 without resampling."""
     gsd: float
-    """Metres on the ground per work pixel at the scene's centre (geometric mean of both axes)."""
+    """Metres on the ground per working pixel at the scene's centre (geometric mean of both axes)."""
 
 
-def work_grid(scene: Scene, *, gsd_m: float | None) -> WorkGrid:
-    """The work grid of a scene.
+def working_grid(scene: Scene, *, gsd_m: float | None) -> WorkingGrid:
+    """The working grid of a scene.
 
     Args:
         scene: The scene.
@@ -65,11 +81,13 @@ def work_grid(scene: Scene, *, gsd_m: float | None) -> WorkGrid:
     scale = float(np.sqrt(fx * fy))
     a, b, c, d, e, f = scene.transform
     transform = (a / fx, b / fy, c, d / fx, e / fy, f)
-    return WorkGrid(width, height, transform, scale, float(np.sqrt(across * down)) / scale)
+    return WorkingGrid(scene.crs, transform, width, height, scale, float(np.sqrt(across * down)) / scale)
 
 
-def _native(scene: Scene, across: float, down: float) -> WorkGrid:
-    return WorkGrid(scene.width, scene.height, scene.transform, 1.0, float(np.sqrt(across * down)))
+def _native(scene: Scene, across: float, down: float) -> WorkingGrid:
+    return WorkingGrid(
+        scene.crs, scene.transform, scene.width, scene.height, 1.0, float(np.sqrt(across * down))
+    )
 
 
 def pixel_size_m(scene: Scene) -> tuple[float, float]:
@@ -97,32 +115,8 @@ STEP_DEGREES = 0.01
 """Edges in degrees are cut into steps of at most this before they are bent into another CRS."""
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """The work pixels of a scene and where they lie: a metric near enough for everything local."""
-
-    crs: str
-    """CRS of the world coordinates, authority code or WKT."""
-    transform: Transform
-    """Work pixel to world."""
-    width: int
-    """Columns, work pixels."""
-    height: int
-    """Rows, work pixels."""
-
-    @property
-    def area(self) -> shapely.Polygon:
-        """All of the scene, work pixels."""
-        return shapely.box(0, 0, self.width, self.height)
-
-
-def frame_of(scene: Scene, work: WorkGrid) -> Frame:
-    """The frame of a scene's work grid."""
-    return Frame(scene.crs, work.transform, work.width, work.height)
-
-
-def moved_between(geometries: Geometries, origin: Frame, target: Frame) -> NDArray[np.object_]:
-    """Map geometries from the work pixels of one scene to those of another, same shapes and order.
+def moved_between(geometries: Geometries, origin: GeoBox, target: GeoBox) -> NDArray[np.object_]:
+    """Map geometries from the working pixels of one scene to those of another, same shapes and order.
 
     Straight edges stay straight within one CRS; between two they are cut short first. Longitudes are taken
     within half a turn of the target's centre, so scenes on both sides of ±180° see each other.
@@ -132,20 +126,20 @@ def moved_between(geometries: Geometries, origin: Frame, target: Frame) -> NDArr
     """
     if origin == target:
         return np.asarray(geometries, dtype=object)
-    return to_frame(to_world(geometries, origin.transform), origin.crs, target)
+    return to_pixels_of(to_world(geometries, origin.transform), origin.crs, target)
 
 
-def lonlat_to_frame(geometries: Geometries, target: Frame) -> NDArray[np.object_]:
-    """Map geometries from longitude and latitude, degrees, to work pixels.
+def lonlat_to_pixels(geometries: Geometries, target: GeoBox) -> NDArray[np.object_]:
+    """Map geometries from longitude and latitude, degrees, to working pixels.
 
     Raises:
         SceneError: a coordinate has no place in the target's CRS.
     """
-    return to_frame(geometries, LONLAT, target)
+    return to_pixels_of(geometries, LONLAT, target)
 
 
-def to_frame(geometries: Geometries, crs: str, target: Frame) -> NDArray[np.object_]:
-    """Map geometries from world coordinates of any CRS to work pixels.
+def to_pixels_of(geometries: Geometries, crs: str, target: GeoBox) -> NDArray[np.object_]:
+    """Map geometries from world coordinates of any CRS to working pixels.
 
     Raises:
         SceneError: a coordinate has no place in the target's CRS.

@@ -10,7 +10,7 @@ from scipy.sparse.csgraph import connected_components
 
 
 @dataclass(frozen=True, slots=True)
-class Runs:
+class Ragged:
     """Lists of numbers, one after another."""
 
     values: NDArray[np.int64]
@@ -32,27 +32,27 @@ class Runs:
     def __iter__(self) -> Iterator[NDArray[np.int64]]:
         return (self[index] for index in range(len(self)))
 
-    def take(self, index: NDArray[np.int64]) -> "Runs":
+    def take(self, index: NDArray[np.int64]) -> "Ragged":
         """Some of the lists, in a given order."""
-        places, starts = picked(self.starts, index)
-        return Runs(self.values[places], starts)
+        places, starts = take_offsets(self.starts, index)
+        return Ragged(self.values[places], starts)
 
 
-def singles(count: int) -> Runs:
+def one_each(count: int) -> Ragged:
     """Lists of one number each, ascending from 0."""
-    return Runs(np.arange(count), np.arange(count + 1))
+    return Ragged(np.arange(count), np.arange(count + 1))
 
 
-def runs_of(keys: NDArray[np.int64]) -> Runs:
+def group_by(keys: NDArray[np.int64]) -> Ragged:
     """Positions of equal keys, ascending; lists by ascending key."""
     order = np.argsort(keys, kind="stable")
     if not len(order):
-        return singles(0)
+        return one_each(0)
     ends = np.flatnonzero(np.diff(keys[order])) + 1
-    return Runs(order, np.concatenate(([0], ends, [len(order)])))
+    return Ragged(order, np.concatenate(([0], ends, [len(order)])))
 
 
-def picked(
+def take_offsets(
     starts: NDArray[np.int64], index: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Where the members of some lists stand, one list after another, and where each of them then begins.
@@ -70,7 +70,7 @@ def picked(
     return places, new
 
 
-def end_to_end(starts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+def concat_offsets(starts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
     """Beginnings of lists that are laid behind one another.
 
     Args:
@@ -80,10 +80,10 @@ def end_to_end(starts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
     return np.concatenate(([0], np.cumsum(np.concatenate([np.empty(0, dtype=np.int64), *lengths]))))
 
 
-def all_runs(parts: Sequence[Runs]) -> Runs:
+def concat_ragged(parts: Sequence[Ragged]) -> Ragged:
     """Lists of several parts behind one another; one part at least."""
     values = np.concatenate([part.values for part in parts])
-    return Runs(values, end_to_end([part.starts for part in parts]))
+    return Ragged(values, concat_offsets([part.starts for part in parts]))
 
 
 Pairs = tuple[NDArray[np.int64], NDArray[np.int64]]

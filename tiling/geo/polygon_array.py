@@ -1,4 +1,4 @@
-"""Polygons as rings of points in arrays, and what is measured on them. Knows no unit and no CRS."""
+"""Polygons in arrays, as their rings of points laid end to end, and what is measured on them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -7,12 +7,12 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from tiling.geo.groups import end_to_end, picked
+from tiling.geo.groups import concat_offsets, take_offsets
 from tiling.geo.polygons import POLYGON
 
 
 @dataclass(frozen=True, slots=True)
-class Rings:
+class PolygonArray:
     """Rings of polygons and multipolygons, those of one shape behind one another."""
 
     points: NDArray[np.float64]
@@ -42,13 +42,13 @@ class Rings:
         """(n,) which shapes are one ring each."""
         return np.asarray(np.diff(self.shape_starts) == 1, dtype=bool)
 
-    def take(self, index: NDArray[np.int64]) -> "Rings":
+    def take(self, index: NDArray[np.int64]) -> "PolygonArray":
         """Some of the shapes, in a given order."""
-        rings, shape_starts = picked(self.shape_starts, index)
-        places, starts = picked(self.starts, rings)
-        return Rings(self.points.take(places, axis=0), starts, shape_starts, self.shell[rings])
+        index_rings, shape_starts = take_offsets(self.shape_starts, index)
+        places, starts = take_offsets(self.starts, index_rings)
+        return PolygonArray(self.points.take(places, axis=0), starts, shape_starts, self.shell[index_rings])
 
-    def moved(self, points: NDArray[np.float64]) -> "Rings":
+    def moved(self, points: NDArray[np.float64]) -> "PolygonArray":
         """The same rings with other points."""
         return replace(self, points=points)
 
@@ -67,17 +67,17 @@ class Rings:
         return found
 
 
-def rings_of(shapes: NDArray[np.object_]) -> Rings:
+def polygons_from_shapes(shapes: NDArray[np.object_]) -> PolygonArray:
     """The rings of polygons and multipolygons (n,) that are not empty."""
     simple = (shapely.get_type_id(shapes) == POLYGON) & (shapely.get_num_interior_rings(shapes) == 0)
     if simple.all():
         points, starts = _points_of(shapes)
-        return one_ring_each(points, starts)
+        return polygons_from_rings(points, starts)
     some, others = np.flatnonzero(simple), np.flatnonzero(~simple)
-    return in_places((rings_of(shapes[some]), some), (_several_each(shapes[others]), others))
+    return interleaved((polygons_from_shapes(shapes[some]), some), (_several_each(shapes[others]), others))
 
 
-def one_ring_each(points: NDArray[np.float64], starts: NDArray[np.int64]) -> Rings:
+def polygons_from_rings(points: NDArray[np.float64], starts: NDArray[np.int64]) -> PolygonArray:
     """Polygons without holes.
 
     Args:
@@ -85,20 +85,20 @@ def one_ring_each(points: NDArray[np.float64], starts: NDArray[np.int64]) -> Rin
         starts: (n + 1,) where each begins, and where the last one ends.
     """
     count = len(starts) - 1
-    return Rings(points, starts, np.arange(count + 1), np.ones(count, dtype=bool))
+    return PolygonArray(points, starts, np.arange(count + 1), np.ones(count, dtype=bool))
 
 
-def rings_of_boxes(corners: NDArray[np.float64]) -> Rings:
+def polygons_from_boxes(corners: NDArray[np.float64]) -> PolygonArray:
     """The rings of boxes given by (n, 5, 2) corners, the first one again at the end."""
-    return one_ring_each(corners.reshape(-1, 2), np.arange(len(corners) + 1) * 5)
+    return polygons_from_rings(corners.reshape(-1, 2), np.arange(len(corners) + 1) * 5)
 
 
-def _several_each(shapes: NDArray[np.object_]) -> Rings:
-    polygons, owner = shapely.get_parts(shapes, return_index=True)
-    rings, polygon = shapely.get_rings(polygons, return_index=True)
-    points, starts = _points_of(rings)
+def _several_each(shapes: NDArray[np.object_]) -> PolygonArray:
+    parts, owner = shapely.get_parts(shapes, return_index=True)
+    linear_rings, polygon = shapely.get_rings(parts, return_index=True)
+    points, starts = _points_of(linear_rings)
     shape_starts = np.searchsorted(owner[polygon], np.arange(len(shapes) + 1))
-    return Rings(points, starts, shape_starts, np.diff(polygon, prepend=-1) != 0)
+    return PolygonArray(points, starts, shape_starts, np.diff(polygon, prepend=-1) != 0)
 
 
 def _points_of(shapes: NDArray[np.object_]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -107,116 +107,120 @@ def _points_of(shapes: NDArray[np.object_]) -> tuple[NDArray[np.float64], NDArra
     return points, np.append(np.flatnonzero(np.diff(owner, prepend=-1)), len(points))
 
 
-def all_rings(parts: Sequence[Rings]) -> Rings:
+def concat_polygons(parts: Sequence[PolygonArray]) -> PolygonArray:
     """Shapes of several parts behind one another; one part at least."""
-    return Rings(
+    return PolygonArray(
         np.concatenate([part.points for part in parts]),
-        end_to_end([part.starts for part in parts]),
-        end_to_end([part.shape_starts for part in parts]),
+        concat_offsets([part.starts for part in parts]),
+        concat_offsets([part.shape_starts for part in parts]),
         np.concatenate([part.shell for part in parts]),
     )
 
 
-def in_places(*parts: tuple[Rings, NDArray[np.int64]]) -> Rings:
+def interleaved(*parts: tuple[PolygonArray, NDArray[np.int64]]) -> PolygonArray:
     """Shapes in one order, given the places of those of every part, which leave no gap."""
     order = np.argsort(np.concatenate([places for _, places in parts]))
-    return all_rings([rings for rings, _ in parts]).take(order)
+    return concat_polygons([polygons for polygons, _ in parts]).take(order)
 
 
-def with_shapes(rings: Rings, places: NDArray[np.int64], others: Rings) -> Rings:
+def with_replaced(polygons: PolygonArray, places: NDArray[np.int64], others: PolygonArray) -> PolygonArray:
     """The shapes, those at some places replaced by others."""
-    index = np.arange(len(rings))
-    index[places] = len(rings) + np.arange(len(others))
-    return all_rings([rings, others]).take(index)
+    index = np.arange(len(polygons))
+    index[places] = len(polygons) + np.arange(len(others))
+    return concat_polygons([polygons, others]).take(index)
 
 
-def over_rings(rings: Rings, edges: NDArray[np.float64]) -> NDArray[np.float64]:
+def ring_sums(polygons: PolygonArray, edges: NDArray[np.float64]) -> NDArray[np.float64]:
     """Sums (r,) over the edges of every ring.
 
     Args:
-        rings: The rings.
+        polygons: The polygons.
         edges: (k - 1,) a number for every two neighbouring points; those between rings are left out.
     """
     counted = np.append(edges, 0.0)
-    counted[rings.starts[1:] - 1] = 0.0
-    return np.asarray(np.add.reduceat(counted, rings.starts[:-1]), dtype=np.float64)
+    counted[polygons.starts[1:] - 1] = 0.0
+    return np.asarray(np.add.reduceat(counted, polygons.starts[:-1]), dtype=np.float64)
 
 
-def over_shapes(rings: Rings, values: NDArray[np.float64]) -> NDArray[np.float64]:
+def shape_sums(polygons: PolygonArray, values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Sums (n,) of a number per ring (r,) over the rings of every shape, holes subtracted."""
-    signed = np.where(rings.shell, np.abs(values), -np.abs(values))
-    return np.asarray(np.add.reduceat(signed, rings.shape_starts[:-1]), dtype=np.float64)
+    signed = np.where(polygons.shell, np.abs(values), -np.abs(values))
+    return np.asarray(np.add.reduceat(signed, polygons.shape_starts[:-1]), dtype=np.float64)
 
 
-def bounds_of(rings: Rings) -> NDArray[np.float64]:
+def bounds_of(polygons: PolygonArray) -> NDArray[np.float64]:
     """(n, 4) least x, least y, greatest x, greatest y of every shape."""
-    first = rings.first_points
-    return np.hstack((np.minimum.reduceat(rings.points, first), np.maximum.reduceat(rings.points, first)))
+    first = polygons.first_points
+    return np.hstack(
+        (np.minimum.reduceat(polygons.points, first), np.maximum.reduceat(polygons.points, first))
+    )
 
 
-def long_edged(rings: Rings, length: float) -> NDArray[np.bool_]:
+def long_edged(polygons: PolygonArray, length: float) -> NDArray[np.bool_]:
     """Which shapes (n,) have an edge that is longer."""
-    x, y = rings.points.T
+    x, y = polygons.points.T
     long = np.hypot(np.diff(x), np.diff(y)) > length
-    long[rings.starts[1:-1] - 1] = False  # from one ring to the next
-    found = np.zeros(len(rings), dtype=bool)
-    found[np.searchsorted(rings.first_points, np.flatnonzero(long), side="right") - 1] = True
+    long[polygons.starts[1:-1] - 1] = False  # from one ring to the next
+    found = np.zeros(len(polygons), dtype=bool)
+    found[np.searchsorted(polygons.first_points, np.flatnonzero(long), side="right") - 1] = True
     return found
 
 
-def oriented(rings: Rings) -> Rings:
+def oriented(polygons: PolygonArray) -> PolygonArray:
     """The same rings, shells counterclockwise and holes clockwise, each from the same first point."""
-    lengths = np.diff(rings.starts)
-    wrong = np.flatnonzero((ring_areas(rings) > 0) != rings.shell)
+    lengths = np.diff(polygons.starts)
+    wrong = np.flatnonzero((ring_areas(polygons) > 0) != polygons.shell)
     if not len(wrong):
-        return rings
-    order = np.arange(len(rings.points))
-    places, _ = picked(rings.starts, wrong)
-    order[places] = np.repeat(rings.starts[wrong] + rings.starts[wrong + 1] - 1, lengths[wrong]) - places
-    return rings.moved(rings.points.take(order, axis=0))
+        return polygons
+    order = np.arange(len(polygons.points))
+    places, _ = take_offsets(polygons.starts, wrong)
+    order[places] = (
+        np.repeat(polygons.starts[wrong] + polygons.starts[wrong + 1] - 1, lengths[wrong]) - places
+    )
+    return polygons.moved(polygons.points.take(order, axis=0))
 
 
-def centroids(rings: Rings) -> NDArray[np.float64]:
+def centroids(polygons: PolygonArray) -> NDArray[np.float64]:
     """(n, 2) centroid of every shape, holes left out; the first point of one without area."""
-    local = _local(rings)
+    local = _local(polygons)
     x, y = local.points.T
     doubled = _doubled_areas(local)
-    areas = over_rings(local, doubled)
-    sign = np.where((areas > 0) == rings.shell, 1.0, -1.0)
-    starts = rings.shape_starts[:-1]
+    areas = ring_sums(local, doubled)
+    sign = np.where((areas > 0) == polygons.shell, 1.0, -1.0)
+    starts = polygons.shape_starts[:-1]
     area = np.add.reduceat(sign * areas, starts)
     moments = [
-        np.add.reduceat(sign * over_rings(local, doubled * (axis[:-1] + axis[1:])), starts) for axis in (x, y)
+        np.add.reduceat(sign * ring_sums(local, doubled * (axis[:-1] + axis[1:])), starts) for axis in (x, y)
     ]
     flat = np.abs(area) < 1e-300
     centre = np.column_stack(moments) / np.where(flat, np.inf, 3 * area)[:, None]
-    return rings.points[rings.first_points] + centre
+    return polygons.points[polygons.first_points] + centre
 
 
-def contain(rings: Rings, points: NDArray[np.float64]) -> NDArray[np.bool_]:
+def contain(polygons: PolygonArray, points: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Which shapes (n,) have their own one of (n, 2) points inside: a ray crosses an odd number of edges."""
-    x, y = np.repeat(points, rings.n_points, axis=0).T
-    (ax, ay), (bx, by) = rings.points[:-1].T, rings.points[1:].T
+    x, y = np.repeat(points, polygons.n_points, axis=0).T
+    (ax, ay), (bx, by) = polygons.points[:-1].T, polygons.points[1:].T
     passes = (ay > y[:-1]) != (by > y[:-1])
     rise = np.where(passes, by - ay, 1.0)
     crossed = passes & (x[:-1] < ax + (y[:-1] - ay) / rise * (bx - ax))
-    per_ring = over_rings(rings, crossed.astype(np.float64))
-    return np.asarray(np.add.reduceat(per_ring, rings.shape_starts[:-1]) % 2 == 1, dtype=bool)
+    per_ring = ring_sums(polygons, crossed.astype(np.float64))
+    return np.asarray(np.add.reduceat(per_ring, polygons.shape_starts[:-1]) % 2 == 1, dtype=bool)
 
 
-def ring_areas(rings: Rings) -> NDArray[np.float64]:
+def ring_areas(polygons: PolygonArray) -> NDArray[np.float64]:
     """Signed area (r,) of every ring, positive where it runs counterclockwise."""
-    local = _local(rings)
-    return over_rings(local, _doubled_areas(local)) / 2
+    local = _local(polygons)
+    return ring_sums(local, _doubled_areas(local)) / 2
 
 
-def _local(rings: Rings) -> Rings:
+def _local(polygons: PolygonArray) -> PolygonArray:
     """Every shape as seen from its first point: differences of large numbers are taken only once."""
-    origin = np.repeat(rings.points[rings.first_points], rings.n_points, axis=0)
-    return rings.moved(rings.points - origin)
+    origin = np.repeat(polygons.points[polygons.first_points], polygons.n_points, axis=0)
+    return polygons.moved(polygons.points - origin)
 
 
-def _doubled_areas(rings: Rings) -> NDArray[np.float64]:
+def _doubled_areas(polygons: PolygonArray) -> NDArray[np.float64]:
     """Twice the signed area (k - 1,) between every edge and the origin."""
-    x, y = rings.points.T
+    x, y = polygons.points.T
     return np.asarray(x[:-1] * y[1:] - x[1:] * y[:-1], dtype=np.float64)

@@ -5,8 +5,8 @@ import shapely
 from numpy.typing import NDArray
 
 from tiling import Transform
-from tiling.geo.crs import rings_to_pixels
-from tiling.geo.polygon_array import Rings
+from tiling.geo.crs import polygons_to_pixels
+from tiling.geo.polygon_array import PolygonArray
 from tiling.geo.polygons import parts_of, valid_polygons
 
 SNAP_PX = 1 / 4096
@@ -17,7 +17,7 @@ MIN_HOLE_PX = 1.0
 
 
 def snapped(geometries: NDArray[np.object_]) -> NDArray[np.object_]:
-    """The same outlines (n,) on the fine grid, valid; work pixels."""
+    """The same outlines (n,) on the fine grid, valid; working pixels."""
     moved = np.asarray(shapely.transform(geometries, lambda p: np.round(p / SNAP_PX) * SNAP_PX), dtype=object)
     bad = ~shapely.is_valid(moved)
     if bad.any():
@@ -25,21 +25,21 @@ def snapped(geometries: NDArray[np.object_]) -> NDArray[np.object_]:
     return moved
 
 
-def snapped_pixels(rings: Rings, transform: Transform) -> NDArray[np.object_]:
-    """Outlines (n,) in work pixels, on the fine grid and valid.
+def snapped_pixels(polygons: PolygonArray, transform: Transform) -> NDArray[np.object_]:
+    """Outlines (n,) in working pixels, on the fine grid and valid.
 
     Args:
-        rings: Polygons and multipolygons, world coordinates.
-        transform: Pixel to world of the work grid.
+        polygons: Polygons and multipolygons, world coordinates.
+        transform: Pixel to world of the working grid.
     """
-    return snapped(rings_to_pixels(rings, transform).shapes())
+    return snapped(polygons_to_pixels(polygons, transform).shapes())
 
 
 def united(geometries: NDArray[np.object_]) -> shapely.Polygon | shapely.MultiPolygon:
     """The union of snapped polygons, without the pinholes of its seams.
 
     Args:
-        geometries: (n,) in work pixels.
+        geometries: (n,) in working pixels.
     """
     parts = parts_of(np.asarray(shapely.union_all(geometries, grid_size=SNAP_PX)))
     filled = [_without_pinholes(part) for part in parts]

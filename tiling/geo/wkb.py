@@ -1,4 +1,4 @@
-"""Rings as columns of well-known binary. Most shapes are one ring: all of a length are written at once.
+"""Polygon arrays as Arrow columns of well-known binary, and back. Rings of one length are written at once.
 
 Source: OGC Simple Feature Access, part 1 (06-103r4), section 8.2; shapely writes whatever is not one ring.
 """
@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 import shapely
 from numpy.typing import NDArray
 
-from tiling.geo.groups import runs_of
-from tiling.geo.polygon_array import Rings, in_places, one_ring_each, rings_of
+from tiling.geo.groups import group_by
+from tiling.geo.polygon_array import PolygonArray, interleaved, polygons_from_rings, polygons_from_shapes
 
 _LITTLE = b"\x01"
 _POLYGON, _LINE, _LINES = (np.uint32(kind).tobytes() for kind in (3, 2, 5))
@@ -24,44 +24,46 @@ Written = Callable[[NDArray[np.object_]], NDArray[np.object_]]
 """Makes geometries of polygons and multipolygons."""
 
 
-def polygon_column(rings: Rings) -> pa.BinaryArray:
-    """Polygons and multipolygons (n,) of the rings."""
-    return _column(rings, _LITTLE + _POLYGON + _ONE, lambda shapes: shapes)
+def polygon_column(polygons: PolygonArray) -> pa.BinaryArray:
+    """Polygons and multipolygons (n,) of the polygons."""
+    return _column(polygons, _LITTLE + _POLYGON + _ONE, lambda shapes: shapes)
 
 
-def line_column(rings: Rings) -> pa.BinaryArray:
-    """Multilinestrings (n,) of the rings."""
-    return _column(rings, _LITTLE + _LINES + _ONE + _LITTLE + _LINE, _lines)
+def line_column(polygons: PolygonArray) -> pa.BinaryArray:
+    """Multilinestrings (n,) of the polygons."""
+    return _column(polygons, _LITTLE + _LINES + _ONE + _LITTLE + _LINE, _lines)
 
 
-def polygon_rings(column: pa.BinaryArray) -> Rings:
-    """The rings of polygons and multipolygons (n,) of a column without nulls."""
+def polygons_from_wkb(column: pa.BinaryArray) -> PolygonArray:
+    """The polygons and multipolygons (n,) of a column without nulls."""
     before = _LITTLE + _POLYGON + _ONE
     simple = pc.equal(pc.binary_slice(column, 0, len(before)), before).to_numpy(zero_copy_only=False)
     if simple.all():
         return _plain_rings(column, len(before) + len(_ONE))
     some, others = np.flatnonzero(simple), np.flatnonzero(~simple)
     shapes = shapely.from_wkb(column.take(pa.array(others)).to_numpy(zero_copy_only=False))
-    return in_places((polygon_rings(column.take(pa.array(some))), some), (rings_of(shapes), others))
+    return interleaved(
+        (polygons_from_wkb(column.take(pa.array(some))), some), (polygons_from_shapes(shapes), others)
+    )
 
 
-def _plain_rings(column: pa.BinaryArray, head: int) -> Rings:
+def _plain_rings(column: pa.BinaryArray, head: int) -> PolygonArray:
     """Rings of values that are points only, behind a head of so many bytes."""
     _, ends, data = pc.binary_slice(column, head, _TO_THE_END).buffers()
     starts = np.frombuffer(ends, dtype=np.int32)[: len(column) + 1].astype(np.int64) // 16
     points = np.frombuffer(data or b"", dtype="<f8", count=2 * starts[-1])
-    return one_ring_each(points.reshape(-1, 2), starts)
+    return polygons_from_rings(points.reshape(-1, 2), starts)
 
 
-def _column(rings: Rings, before: bytes, make: Written) -> pa.BinaryArray:
+def _column(polygons: PolygonArray, before: bytes, make: Written) -> pa.BinaryArray:
     """One value per shape: what stands before the count of points, the count, and the points."""
-    simple = rings.simple
+    simple = polygons.simple
     single, others = np.flatnonzero(simple), np.flatnonzero(~simple)
-    whole = rings if not len(others) else rings.take(single)
-    groups = list(runs_of(np.diff(whole.starts)))
+    whole = polygons if not len(others) else polygons.take(single)
+    groups = list(group_by(np.diff(whole.starts)))
     arrays = [_equal(whole, group, before) for group in groups]
     if len(others):
-        arrays.append(pa.array(shapely.to_wkb(make(rings.take(others).shapes())), pa.binary()))
+        arrays.append(pa.array(shapely.to_wkb(make(polygons.take(others).shapes())), pa.binary()))
     if not arrays:
         return pa.array([], pa.binary())
     if len(arrays) == 1:
@@ -70,11 +72,11 @@ def _column(rings: Rings, before: bytes, make: Written) -> pa.BinaryArray:
     return pa.concat_arrays(arrays).take(pa.array(order))
 
 
-def _equal(rings: Rings, group: NDArray[np.int64], before: bytes) -> pa.BinaryArray:
+def _equal(polygons: PolygonArray, group: NDArray[np.int64], before: bytes) -> pa.BinaryArray:
     """Values of shapes whose rings have the same number of points."""
-    count = int(rings.starts[group[0] + 1] - rings.starts[group[0]])
+    count = int(polygons.starts[group[0] + 1] - polygons.starts[group[0]])
     head = np.frombuffer(before + np.uint32(count).tobytes(), dtype=np.uint8)
-    points = rings.points[rings.starts[group][:, None] + np.arange(count)]
+    points = polygons.points[polygons.starts[group][:, None] + np.arange(count)]
     values = np.empty((len(group), len(head) + 16 * count), dtype=np.uint8)
     values[:, : len(head)] = head
     values[:, len(head) :] = np.ascontiguousarray(points).reshape(len(group), -1).view(np.uint8)
@@ -86,5 +88,7 @@ def _equal(rings: Rings, group: NDArray[np.int64], before: bytes) -> pa.BinaryAr
 
 def _lines(shapes: NDArray[np.object_]) -> NDArray[np.object_]:
     parts, owner = shapely.get_parts(shapes, return_index=True)
-    rings, polygon = shapely.get_rings(parts, return_index=True)
-    return np.asarray(shapely.multilinestrings(rings, indices=owner[polygon]), dtype=object).reshape(-1)
+    linear_rings, polygon = shapely.get_rings(parts, return_index=True)
+    return np.asarray(shapely.multilinestrings(linear_rings, indices=owner[polygon]), dtype=object).reshape(
+        -1
+    )

@@ -1,33 +1,31 @@
-"""All fragments of one scene and one question as columns. Knows no rule by which they are joined."""
+"""Fragments of one scene and one question as columns, with how far they reach."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from tiling import Transform
-from tiling.geo import Rings, bounds_of, over_shapes, ring_areas, rings_of, to_pixels
-from tiling.merge.fragments import Fragment
+from tiling.geo import PolygonArray, bounds_of, ring_areas, shape_sums
+from tiling.merge.objects import MergedObjects
 
-_APART = ("outlines", "windows", "tile_ids")
+_RAGGED = ("outlines", "windows", "tile_ids", "thinking")
 
 
 @dataclass(frozen=True, slots=True)
-class Sightings:
-    """What tiles of one scene show, (n,) each, as the fields of a fragment."""
+class FragmentTable:
+    """Fragments of one scene and one question, (n,) each: their fields, and the tiles they lie in."""
 
-    outlines: Rings
+    outlines: PolygonArray
     """Valid polygons, world coordinates."""
     box: NDArray[np.float64]
     """(n, 5, 2) the reasoner's boxes: corners, the first one again at the end, world coordinates."""
     score: NDArray[np.float64]
     """The segmenter's estimate of the mask's quality, 0 to 1."""
     truncated: NDArray[np.bool_]
-    """Cut by the tile."""
+    """It touches an inner edge of its tile."""
     touches_scene_edge: NDArray[np.bool_]
-    """At an edge of the scene."""
+    """It touches an edge of the scene."""
     edge_distance: NDArray[np.float64]
     """Distance to the tile's inner edges, tile pixels."""
     core_share: NDArray[np.float64]
@@ -39,67 +37,64 @@ class Sightings:
     tile: NDArray[np.int64]
     """Which of the tiles each was seen in."""
     windows: NDArray[np.int64]
-    """(t, 4) x0, y0, x1, y1 of the tiles, work pixels."""
+    """(t, 4) x0, y0, x1, y1 of the tiles, working pixels."""
     tile_ids: NDArray[np.object_]
     """(t,) their ids."""
+    thinking: NDArray[np.object_]
+    """(t,) the reasoner's thinking about each."""
 
     def __len__(self) -> int:
         return len(self.tile)
 
-    def take(self, index: NDArray[np.int64]) -> "Sightings":
+    def take(self, index: NDArray[np.int64]) -> "FragmentTable":
         """Some of them, in a given order."""
         columns = {name: getattr(self, name).take(index, axis=0) for name in _COLUMNS}
-        return Sightings(self.outlines.take(index), windows=self.windows, tile_ids=self.tile_ids, **columns)
+        return FragmentTable(
+            outlines=self.outlines.take(index),
+            windows=self.windows,
+            tile_ids=self.tile_ids,
+            thinking=self.thinking,
+            **columns,
+        )
 
     @property
-    def seen_in(self) -> NDArray[np.int64]:
-        """(n, 4) x0, y0, x1, y1 of the tile of each, work pixels."""
+    def tile_windows(self) -> NDArray[np.int64]:
+        """(n, 4) x0, y0, x1, y1 of the tile of each, working pixels."""
         return self.windows.take(self.tile, axis=0)
 
+    def objects(self, area: NDArray[np.float64]) -> MergedObjects:
+        """Every fragment as an object of its own.
 
-_COLUMNS = tuple(field.name for field in fields(Sightings) if field.name not in _APART)
-
-
-def sightings_of(fragments: Sequence[Fragment], transform: Transform) -> Sightings:
-    """Fragments as columns, in their order.
-
-    Args:
-        fragments: Of one scene and one question.
-        transform: Pixel to world of the work grid they were seen on.
-    """
-    tiles = {fragment.tile_id: fragment.tile for fragment in fragments}
-    numbers = {name: number for number, name in enumerate(tiles)}
-    bounds = shapely.bounds(to_pixels(list(tiles.values()), transform)).reshape(-1, 4)
-    return Sightings(
-        outlines=rings_of(_objects([each.geometry for each in fragments])),
-        box=shapely.get_coordinates([each.box for each in fragments]).reshape(-1, 5, 2),
-        score=np.array([each.score for each in fragments], dtype=np.float64),
-        truncated=np.array([each.truncated for each in fragments], dtype=bool),
-        touches_scene_edge=np.array([each.touches_scene_edge for each in fragments], dtype=bool),
-        edge_distance=np.array([each.edge_distance for each in fragments], dtype=np.float64),
-        core_share=np.array([each.core_share for each in fragments], dtype=np.float64),
-        label=_objects([each.label for each in fragments]),
-        valid_fraction=np.array([each.valid_fraction for each in fragments], dtype=np.float64),
-        tile=np.array([numbers[each.tile_id] for each in fragments], dtype=np.int64),
-        windows=bounds.round().astype(np.int64),
-        tile_ids=_objects(list(tiles)),
-    )
+        Args:
+            area: (n,) their areas, square working pixels.
+        """
+        names = self.tile_ids[self.tile]
+        count = len(self)
+        shared = {name: getattr(self, name) for name in _COLUMNS if name in _OF_OBJECTS}
+        return MergedObjects(
+            outlines=self.outlines,
+            region=self.box,
+            thinking=self.thinking[self.tile],
+            largest=area,
+            n_fragments=np.ones(count, dtype=np.int64),
+            tile_ids=names,
+            tile_starts=np.arange(count + 1),
+            **shared,
+        )
 
 
-def _objects(values: Sequence[object]) -> NDArray[np.object_]:
-    column = np.empty(len(values), dtype=object)
-    column[:] = values
-    return column
+_COLUMNS = tuple(field.name for field in fields(FragmentTable) if field.name not in _RAGGED)
+_OF_OBJECTS = frozenset(field.name for field in fields(MergedObjects))
 
 
 @dataclass(frozen=True, slots=True)
 class Extents:
-    """How far outlines reach, work pixels; (n,) each."""
+    """How far outlines reach, working pixels; (n,) each."""
 
     bounds: NDArray[np.float64]
-    """(n, 4) least x, least y, greatest x, greatest y."""
+    """(n, 4) minimum x, minimum y, maximum x, maximum y."""
     slants: NDArray[np.float64]
-    """(n, 4) least x + y, least x - y, greatest x + y, greatest x - y."""
+    """(n, 4) minimum x + y, minimum x - y, maximum x + y, maximum x - y."""
     area: NDArray[np.float64]
     """Area, square pixels."""
 
@@ -110,46 +105,52 @@ class Extents:
         )
 
 
-def extents_of(outlines: Rings) -> Extents:
+def extents_of(outlines: PolygonArray) -> Extents:
     """How far outlines reach.
 
     Args:
-        outlines: Polygons or multipolygons, work pixels.
+        outlines: Polygons or multipolygons, working pixels.
     """
     x, y = outlines.points.T
     slanting = outlines.moved(np.column_stack((x + y, x - y)))
-    return Extents(bounds_of(outlines), bounds_of(slanting), over_shapes(outlines, ring_areas(outlines)))
+    return Extents(bounds_of(outlines), bounds_of(slanting), shape_sums(outlines, ring_areas(outlines)))
 
 
-def in_order(seen: Sightings, bounds: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Sightings by tile and place, the same outline of the same tile only once: its best.
+def in_order(fragments: FragmentTable, bounds: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Fragments by tile and place, the same outline of the same tile only once: its best.
 
     The order is that of the ground, whatever the order of the input: ties of the merge break by it.
 
     Args:
-        seen: The sightings.
-        bounds: (n, 4) bounding box of each, work pixels.
+        fragments: The fragments.
+        bounds: (n, 4) bounding box of each, working pixels.
 
     Returns:
-        Indexes (m,) of the sightings that stay.
+        Indexes (m,) of the fragments that stay.
     """
-    tiles = seen.seen_in
+    tiles = fragments.tile_windows
     order = np.lexsort((bounds[:, 1], bounds[:, 0], tiles[:, 0], tiles[:, 1]))
     places = np.column_stack((tiles, bounds[:, :2]))[order]
     same = (places[1:] == places[:-1]).all(axis=1)
     if not same.any():
         return order
     runs = np.split(order, np.flatnonzero(~same) + 1)
-    return np.array([index for run in runs for index in _distinct(seen, run)], dtype=np.int64)
+    return np.array([index for run in runs for index in _distinct(fragments, run)], dtype=np.int64)
 
 
-def _distinct(seen: Sightings, run: NDArray[np.int64]) -> list[int]:
-    """Of sightings of one tile and the same corner, one per outline, by outline."""
+def _distinct(fragments: FragmentTable, run: NDArray[np.int64]) -> list[int]:
+    """Of fragments of one tile and the same corner, one per outline, by outline."""
     if len(run) == 1:
         return [int(run[0])]
-    outlines = shapely.to_wkb(seen.outlines.take(run).shapes())
+    outlines = shapely.to_wkb(fragments.outlines.take(run).shapes())
     keys = [
-        (outline, -float(seen.score[index]), str(seen.label[index]), seen.box[index].tolist(), int(index))
+        (
+            outline,
+            -float(fragments.score[index]),
+            str(fragments.label[index]),
+            fragments.box[index].tolist(),
+            int(index),
+        )
         for index, outline in zip(run, outlines, strict=True)
     ]
     kept: dict[bytes, int] = {}

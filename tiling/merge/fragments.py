@@ -7,13 +7,13 @@ import shapely
 from numpy.typing import NDArray
 
 from tiling import Tile, Window
-from tiling.geo import WorkGrid, footprint, parts_of, to_world
+from tiling.geo import WorkingGrid, parts_of, to_world
 from tiling.merge.vectorize import outlines
 
 
 @dataclass(frozen=True, slots=True)
 class Fragment:
-    """One mask's outline in the coordinates of its scene's CRS."""
+    """One mask's outline in one tile, in the coordinates of its scene's CRS."""
 
     geometry: shapely.Polygon
     """Outline of the mask with holes, world coordinates of the scene's CRS."""
@@ -23,8 +23,6 @@ class Fragment:
     """The segmenter's estimate of the mask's quality, 0 to 1."""
     tile_id: str
     """The tile it was seen in."""
-    tile: shapely.Polygon
-    """Ground footprint of that tile, world coordinates of the scene's CRS."""
     truncated: bool
     """It touches an edge of its tile that is not an edge of the scene."""
     touches_scene_edge: bool
@@ -32,7 +30,7 @@ class Fragment:
     edge_distance: float
     """Smallest distance from the outline to its tile's inner edges, in tile pixels; 0 where truncated."""
     core_share: float
-    """Share of its area in the core of its tile, the ground that is no other tile's, 0 to 1."""
+    """Share of its area in the core of its tile, which lies in no other tile's core, 0 to 1."""
     label: str
     """What the reasoner called it, empty where it named nothing."""
     valid_fraction: float
@@ -40,13 +38,13 @@ class Fragment:
 
 
 TOUCH_PX = 0.75
-"""An outline this near to an edge touches it, work pixels."""
+"""An outline this near to an edge touches it, working pixels."""
 
 MIN_AREA_PX = 4.0
-"""Smaller pieces of a mask are noise, square work pixels."""
+"""Smaller pieces of a mask are noise, square working pixels."""
 
 ISLAND_SHARE = 0.1
-"""A piece smaller than this share of its mask's biggest is spill over a neighbouring thing, unless the tile
+"""A piece smaller than this share of its mask's biggest is spill over a neighbouring object, unless the tile
 cuts it: then it may be the end of something larger. With the nano models on rows of greenhouses 2 to 4 pixels
 apart, 57 of 122 objects were such specks."""
 
@@ -58,7 +56,7 @@ def fragments_of(
     score: float,
     label: str,
     tile: Tile,
-    work: WorkGrid,
+    work: WorkingGrid,
     valid_fraction: float,
 ) -> list[Fragment]:
     """Outline a mask and place it on the ground; every separate piece is a fragment of its own.
@@ -69,7 +67,7 @@ def fragments_of(
         score: The segmenter's estimate of the mask's quality, 0 to 1.
         label: What the reasoner called it.
         tile: Where it was seen.
-        work: The grid the tile lies on.
+        work: The working grid the tile lies on.
         valid_fraction: Share of the tile's pixels that hold data, 0 to 1.
 
     Returns:
@@ -84,14 +82,12 @@ def fragments_of(
     pieces, bounds, inner, outer = pieces[kept], bounds[kept], inner[kept], outer[kept]
     placed = to_world(pieces, work.transform)
     boxes = to_world([_box(box, bound, tile, work) for bound in bounds], work.transform)
-    ground = footprint(tile.window, work.transform)
     return [
         Fragment(
             geometry=geometry,
             box=asked,
             score=float(score),
             tile_id=tile.tile_id,
-            tile=ground,
             truncated=bool(to_tile <= TOUCH_PX),
             touches_scene_edge=bool(to_scene <= TOUCH_PX),
             edge_distance=0.0 if to_tile <= TOUCH_PX else float(to_tile),
@@ -111,8 +107,8 @@ def _no_islands(pieces: NDArray[np.object_], to_tile: NDArray[np.float64]) -> ND
     return np.asarray((areas >= ISLAND_SHARE * areas.max()) | (to_tile <= TOUCH_PX))
 
 
-def _pieces(mask: NDArray[np.float32], tile: Tile, work: WorkGrid) -> NDArray[np.object_]:
-    """The mask's polygons in work pixels, inside the scene, biggest first."""
+def _pieces(mask: NDArray[np.float32], tile: Tile, work: WorkingGrid) -> NDArray[np.object_]:
+    """The mask's polygons in working pixels, inside the scene, biggest first."""
     window = tile.window
     shift = np.array([window.x0, window.y0], dtype=np.float64)
     found = np.array(outlines(mask, min_area_px=MIN_AREA_PX), dtype=object)
@@ -133,9 +129,9 @@ def _core_shares(pieces: NDArray[np.object_], tile: Tile) -> NDArray[np.float64]
 
 
 def _edge_distances(
-    bounds: NDArray[np.float64], window: Window, work: WorkGrid
+    bounds: NDArray[np.float64], window: Window, work: WorkingGrid
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Distance (n,) of extents (n, 4) to the tile's inner edges and to the scene's edges, work pixels.
+    """Distance (n,) of extents (n, 4) to the tile's inner edges and to the scene's edges, working pixels.
 
     A tile's side is the largest distance said: it stands for "there is no such edge".
     """
@@ -163,8 +159,10 @@ def _inner_sides(window: Window, scene: Window) -> list[bool]:
     return [window.x0 > 0, window.y0 > 0, window.x1 < scene.x1, window.y1 < scene.y1]
 
 
-def _box(box: NDArray[np.float64], piece: NDArray[np.float64], tile: Tile, work: WorkGrid) -> shapely.Polygon:
-    """The reasoner's box in work pixels, inside the scene; the piece's extent where nothing of it is."""
+def _box(
+    box: NDArray[np.float64], piece: NDArray[np.float64], tile: Tile, work: WorkingGrid
+) -> shapely.Polygon:
+    """The reasoner's box in working pixels, inside the scene; the piece's extent where nothing of it is."""
     x, y = tile.window.x0, tile.window.y0
     x0, y0 = max(float(box[0]) + x, 0.0), max(float(box[1]) + y, 0.0)
     x1, y1 = min(float(box[2]) + x, float(work.width)), min(float(box[3]) + y, float(work.height))

@@ -1,4 +1,4 @@
-"""Which outlines of neighbouring tiles show the same thing. Knows pixel geometry only."""
+"""Which outlines of neighbouring tiles show the same object, in pixel geometry."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -8,7 +8,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from tiling.geo import SNAP_PX, Pairs, Rings, areas_in_boxes, shared_areas, snapped
+from tiling.geo import SNAP_PX, Pairs, PolygonArray, areas_in_boxes, shared_areas, snapped
 from tiling.merge.fragment_table import Extents, extents_of
 
 BATCH = 100_000
@@ -25,12 +25,12 @@ INSIDE_PX = 0.5
 class Outlines:
     """Outlines and the tiles they were seen in, (n,) each."""
 
-    rings: Rings
-    """Valid polygons, work pixels."""
+    polygons: PolygonArray
+    """Valid polygons, working pixels."""
     extents: Extents
     """How far they reach."""
     tiles: NDArray[np.int64]
-    """(n, 4) x0, y0, x1, y1 of the tile each was seen in, work pixels."""
+    """(n, 4) x0, y0, x1, y1 of the tile each was seen in, working pixels."""
 
     def __len__(self) -> int:
         return len(self.tiles)
@@ -38,7 +38,7 @@ class Outlines:
 
 @dataclass(frozen=True, slots=True)
 class Matches:
-    """Pairs that show the same thing, sorted; (m,) each."""
+    """Pairs that show the same object, sorted; (m,) each."""
 
     first: NDArray[np.int64]
     """Index of the first of each pair."""
@@ -61,21 +61,21 @@ class Matches:
         )
 
 
-def all_matches(parts: Sequence[Matches]) -> Matches:
+def concat_matches(parts: Sequence[Matches]) -> Matches:
     """Pairs of several parts behind one another; one part at least."""
     return Matches(
         *(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Matches))
     )
 
 
-def outlines_of(rings: Rings, tiles: NDArray[np.int64]) -> Outlines:
+def outlines_of(polygons: PolygonArray, tiles: NDArray[np.int64]) -> Outlines:
     """Outlines with how far they reach.
 
     Args:
-        rings: (n,) valid polygons, work pixels.
-        tiles: (n, 4) x0, y0, x1, y1 of the tile each was seen in, work pixels.
+        polygons: (n,) valid polygons, working pixels.
+        tiles: (n, 4) x0, y0, x1, y1 of the tile each was seen in, working pixels.
     """
-    return Outlines(rings, extents_of(rings), tiles)
+    return Outlines(polygons, extents_of(polygons), tiles)
 
 
 def matches_within(outlines: Outlines, *, tau: float) -> Matches:
@@ -169,13 +169,13 @@ def _match(one: Outlines, other: Outlines, near: Pairs, tau: float) -> NDArray[n
     match = (_shared_at_least(first, second) >= tau * most + SURE_PX2) & ~lined
     never = (_shared_at_most(first, second) < tau * least - SURE_PX2) & ~lined
     doubt = np.flatnonzero(~match & ~never)
-    rings = one.rings.take(a[doubt]), other.rings.take(b[doubt])
-    match[doubt] = _match_closely(*rings, strips.take(doubt, axis=0), lined[doubt], tau)
+    polygons = one.polygons.take(a[doubt]), other.polygons.take(b[doubt])
+    match[doubt] = _match_closely(*polygons, strips.take(doubt, axis=0), lined[doubt], tau)
     return np.asarray(match, dtype=bool)
 
 
 def _match_closely(
-    one: Rings, other: Rings, strips: NDArray[np.float64], lined: NDArray[np.bool_], tau: float
+    one: PolygonArray, other: PolygonArray, strips: NDArray[np.float64], lined: NDArray[np.bool_], tau: float
 ) -> NDArray[np.bool_]:
     """Which pairs match, by their areas in the strips and what they share."""
     if not len(one):

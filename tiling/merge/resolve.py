@@ -8,32 +8,38 @@ import shapely
 from numpy.typing import NDArray
 
 from tiling import Transform
-from tiling.geo import Pairs, Runs, bounds_of, components, rings_to_pixels, runs_of
-from tiling.merge.fragment_table import Sightings, in_order
-from tiling.merge.matching import Matches, Outlines, all_matches, matches_within, outlines_of
-from tiling.merge.objects import Things, things_of, unite
+from tiling.geo import SNAP_PX, Pairs, Ragged, bounds_of, components, group_by, polygons_to_pixels
+from tiling.merge.fragment_table import FragmentTable, in_order
+from tiling.merge.matching import Matches, Outlines, concat_matches, matches_within, outlines_of
+from tiling.merge.objects import MergedObjects, unite
+
+TAU = 0.5
+"""Share of the lesser part in the strip both tiles see from which two outlines show the same object."""
 
 MIN_OWN_SHARE = 0.5
-"""A sighting that nothing confirms counts only if so much of it is its own tile's ground: the tile whose
-ground it is saw more of it, and saw nothing."""
+"""A fragment that no neighbour supports counts only if so much of it lies in its own tile's core: the tile
+whose core it lies in saw more of it, and answered that nothing is there."""
+
+NO_WINDOWS: NDArray[np.int64] = np.empty((0, 4), dtype=np.int64)
+"""No tiles."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What is known of sightings in the order of the ground, by which ties break; (n,) each."""
+    """What is known of fragments in the order of the ground, by which ties break; (n,) each."""
 
     truncated: NDArray[np.bool_]
     """Cut by its tile."""
     edge_distance: NDArray[np.float64]
     """Distance to its tile's inner edges, tile pixels."""
-    deniable: NDArray[np.bool_]
-    """Mostly on the ground of other tiles, all of which spoke: it counts only if something confirms it."""
+    needs_support: NDArray[np.bool_]
+    """Mostly in the cores of other tiles, all of which answered: it counts only if a match supports it."""
     area: NDArray[np.float64]
-    """Area, square work pixels."""
+    """Area, square working pixels."""
     own_area: NDArray[np.float64]
-    """Area on the ground that is its own tile's, square work pixels."""
+    """Area in its own tile's core, square working pixels."""
     matches: Matches
-    """Pairs that match; all that any of the sightings is in."""
+    """Pairs that match; all that any of the fragments is in."""
 
     def __len__(self) -> int:
         return len(self.truncated)
@@ -49,19 +55,78 @@ class Evidence:
 
     @property
     def together(self) -> NDArray[np.int64]:
-        """Label (n,) of what hangs together by matches: what one has a say in the fate of another."""
+        """Label (n,) of the connected component by matches: what has a say in the fate of one another."""
         return components(len(self), self.matches.pairs)
 
 
 _COLUMNS = tuple(field.name for field in fields(Evidence) if field.name != "matches")
 
 
-def all_evidence(parts: Sequence[Evidence], between: Sequence[Matches]) -> Evidence:
+@dataclass(frozen=True, slots=True)
+class OpenFragments:
+    """Fragments of a part of a scene whose fate other parts share, in the order of the ground."""
+
+    objects: MergedObjects
+    """Each as an object of its own."""
+    windows: NDArray[np.int64]
+    """(n, 4) x0, y0, x1, y1 of the tile each was seen in, working pixels."""
+    border: NDArray[np.bool_]
+    """(n,) which a tile of another part may see too."""
+    evidence: Evidence
+    """What is known of them within the part."""
+
+
+def merge_fragments(
+    fragments: FragmentTable,
+    *,
+    transform: Transform,
+    tau: float = TAU,
+    missing: NDArray[np.int64] = NO_WINDOWS,
+    alone: tuple[int, int, int, int] | None = None,
+) -> tuple[MergedObjects, OpenFragments]:
+    """Join what neighbouring tiles saw of the same objects.
+
+    Two fragments of different tiles match if what they share is at least `tau` of the lesser of their parts
+    in the strip both tiles see. What follows from that is said at `resolve_fragments`. The order of the
+    fragments does not matter, nor do repetitions.
+
+    Args:
+        fragments: Fragments of one scene and one question, of the whole scene or of one part of it.
+        transform: Pixel to world of the working grid they were seen on.
+        tau: Share, 0 to 1.
+        missing: (k, 4) windows of tiles that gave no answer or were not asked, working pixels: what only
+            these could support is kept.
+        alone: x0, y0, x1, y1 of what no tile outside the part sees, working pixels; None where there is no
+            tile outside.
+
+    Returns:
+        The objects, by the tile of their first fragment; and the fragments that are connected, by matches, to
+        one that a tile outside may see too. Nothing is decided of these.
+    """
+    fragments, outlines = _on_ground(fragments, transform)
+    evidence = _evidence_of(fragments, outlines, tau=tau, missing=missing)
+    border = _reaching_out(outlines, alone)
+    together = evidence.together if border.any() else np.arange(len(border))
+    is_open = np.isin(together, together[border])
+    closed, others = np.flatnonzero(~is_open), np.flatnonzero(is_open)
+    area = outlines.extents.area
+    merged = unite(
+        fragments.take(closed).objects(area[closed]), resolve_fragments(evidence.take(closed)), transform
+    )
+    return merged, OpenFragments(
+        objects=fragments.take(others).objects(area[others]),
+        windows=outlines.tiles[others],
+        border=border[others],
+        evidence=evidence.take(others),
+    )
+
+
+def concat_evidence(parts: Sequence[Evidence], between: Sequence[Matches]) -> Evidence:
     """What is known of several parts behind one another; one part at least.
 
     Args:
         parts: What is known within each part, indexes from 0.
-        between: Pairs of sightings of different parts, indexes over all.
+        between: Pairs of fragments of different parts, indexes over all.
     """
     counts = [0, *np.cumsum([len(part) for part in parts]).tolist()]
     inner = [
@@ -69,168 +134,145 @@ def all_evidence(parts: Sequence[Evidence], between: Sequence[Matches]) -> Evide
         for part, at in zip(parts, counts, strict=False)
     ]
     columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _COLUMNS}
-    return Evidence(matches=all_matches([*inner, *between]), **columns)
+    return Evidence(matches=concat_matches([*inner, *between]), **columns)
 
 
-def decide(evidence: Evidence) -> Runs:
-    """Which sightings stand for a thing together.
+def resolve_fragments(evidence: Evidence) -> Ragged:
+    """Which fragments are one object together.
 
-    A cut sighting inside the tile of a whole one it matches is absorbed. What nothing confirms goes: a
-    deniable whole sighting that matches none, and deniable cut ones of which, all that match together, the
-    tiles whose ground they lie on saw less than half. Of what is left, matching whole sightings are one
-    thing: the one farthest from its tile's edge stands for it, and what does not match that one is a thing of
-    its own. All else that matches is united.
+    A truncated fragment inside the tile of a complete one it matches is suppressed. What no neighbour
+    supports is suppressed too: a complete fragment that needs support and matches none, and truncated ones
+    that need support of which, all that match together, the tiles in whose cores they lie saw less than half.
+    Of what is left, matching complete fragments are one object: the one farthest from its tile's edge
+    represents it, and what does not match that one is an object of its own. All else that matches is united.
 
     Returns:
-        The sightings of every thing, ascending; things by their first sighting.
+        The fragments of every object, ascending; objects by their first fragment.
     """
-    gone = _absorbed(evidence)
-    gone |= _denied(evidence, gone)
-    return standing(gone, evidence.matches.pairs, cut=evidence.truncated, far=evidence.edge_distance)
+    suppressed = _inside_complete(evidence)
+    suppressed |= _unsupported(evidence, suppressed)
+    return resolve_clusters(
+        suppressed, evidence.matches.pairs, truncated=evidence.truncated, priority=evidence.edge_distance
+    )
 
 
-def standing(
-    gone: NDArray[np.bool_], pairs: Pairs, *, cut: NDArray[np.bool_], far: NDArray[np.float64]
-) -> Runs:
-    """Which sightings stand for a thing together, of those that did not give way.
+def resolve_clusters(
+    suppressed: NDArray[np.bool_],
+    pairs: Pairs,
+    *,
+    truncated: NDArray[np.bool_],
+    priority: NDArray[np.float64],
+) -> Ragged:
+    """Which members are one object together, of those that are not suppressed.
 
     Args:
-        gone: (n,) which gave way.
-        pairs: Sightings that match.
-        cut: (n,) which are cut: with all they match, they are united.
-        far: (n,) of whole sightings that match the one with the most of this stands.
+        suppressed: (n,) which are.
+        pairs: Members that match.
+        truncated: (n,) which are truncated: with all they match, they are united.
+        priority: (n,) of complete members that match, the one with the highest represents the object.
 
     Returns:
-        The sightings of every thing, ascending; things by their first sighting.
+        The members of every object, ascending; objects by their first member.
     """
     first, second = pairs
-    alive = ~(gone[first] | gone[second])
+    alive = ~(suppressed[first] | suppressed[second])
     pairs = first[alive], second[alive]
-    labels, left = components(len(gone), pairs), np.flatnonzero(~gone)
-    groups = runs_of(labels[left])
-    groups = Runs(left[groups.values], groups.starts)
-    if not len(groups):
-        return groups
-    begins = groups.starts[:-1]
-    together = np.logical_or.reduceat(cut[groups.values], begins) | (groups.lengths == 1)
-    members = groups.take(np.flatnonzero(~together)).values
-    united = groups.take(np.flatnonzero(together))
-    alone = _best(members[np.lexsort((members, -far[members], labels[members]))], pairs, len(gone))
+    labels, left = components(len(suppressed), pairs), np.flatnonzero(~suppressed)
+    clusters = group_by(labels[left])
+    clusters = Ragged(left[clusters.values], clusters.starts)
+    if not len(clusters):
+        return clusters
+    begins = clusters.starts[:-1]
+    together = np.logical_or.reduceat(truncated[clusters.values], begins) | (clusters.lengths == 1)
+    members = clusters.take(np.flatnonzero(~together)).values
+    united = clusters.take(np.flatnonzero(together))
+    ranked = members[np.lexsort((members, -priority[members], labels[members]))]
+    alone = _representatives(ranked, pairs, len(suppressed))
     values = np.concatenate((united.values, alone))
     starts = np.concatenate((united.starts, united.starts[-1] + 1 + np.arange(len(alone))))
     order = np.argsort(values[starts[:-1]], kind="stable")
-    return Runs(values, starts).take(order)
+    return Ragged(values, starts).take(order)
 
 
-def _absorbed(evidence: Evidence) -> NDArray[np.bool_]:
-    gone, cut, found = np.zeros(len(evidence), dtype=bool), evidence.truncated, evidence.matches
-    first, second = found.pairs
-    gone[first[found.first_inside & cut[first] & ~cut[second]]] = True
-    gone[second[found.second_inside & cut[second] & ~cut[first]]] = True
-    return gone
+def touching(outlines: Outlines, index: NDArray[np.int64], windows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Which of some outlines touch any of (k, 4) windows, working pixels."""
+    if not len(windows) or not len(index):
+        return index[:0]
+    tree = shapely.STRtree(np.asarray(shapely.box(*windows.T.astype(np.float64)), dtype=object))
+    hit, _ = tree.query(outlines.polygons.take(index).shapes(), predicate="intersects")
+    return np.asarray(np.unique(index[hit]), dtype=np.int64)
 
 
-def _denied(evidence: Evidence, gone: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Which sightings nothing confirms, of those that did not give way."""
-    first, second = evidence.matches.pairs
-    lonely = evidence.deniable & ~evidence.truncated
-    lonely[np.concatenate((first, second))] = False
-    alive = ~(gone[first] | gone[second])
-    labels = components(len(evidence), (first[alive], second[alive]))
-    own, most = np.bincount(labels, evidence.own_area), np.zeros(labels.max(initial=0) + 1)
-    np.maximum.at(most, labels, evidence.area)
-    doubted = own < MIN_OWN_SHARE * most
-    doubted[labels[~(evidence.deniable & evidence.truncated)]] = False
-    return (lonely | doubted[labels]) & ~gone
+def _on_ground(fragments: FragmentTable, transform: Transform) -> tuple[FragmentTable, Outlines]:
+    """The fragments in the order of the ground, each once, and their outlines in working pixels."""
+    pixels = polygons_to_pixels(fragments.outlines, transform)
+    index = in_order(fragments, bounds_of(pixels))
+    fragments = fragments.take(index)
+    return fragments, outlines_of(pixels.take(index), fragments.tile_windows)
 
 
-def _best(order: NDArray[np.int64], pairs: Pairs, count: int) -> NDArray[np.int64]:
-    """Of whole sightings, best first, those that match none before them that stands.
-
-    So a careless mask over two things that another tile tells apart does not swallow one of them.
-    """
-    place = np.full(count, -1)
-    place[order] = np.arange(len(order))
-    one, other = (place[index] for index in pairs)
-    inside = (one >= 0) & (other >= 0)
-    before, after = np.minimum(one, other)[inside], np.maximum(one, other)[inside]
-    stands = [True] * len(order)
-    turn = np.lexsort((after, before))
-    for better, worse in zip(before[turn].tolist(), after[turn].tolist(), strict=True):
-        if stands[better]:
-            stands[worse] = False
-    return np.asarray(order[np.array(stands, dtype=bool)], dtype=np.int64)
-
-
-TAU = 0.5
-"""Share of the lesser part in the strip both tiles see from which two outlines show the same thing."""
-
-NO_WINDOWS: NDArray[np.int64] = np.empty((0, 4), dtype=np.int64)
-"""No tiles."""
-
-
-def merge(
-    seen: Sightings,
-    *,
-    transform: Transform,
-    tau: float = TAU,
-    unanswered: NDArray[np.int64] = NO_WINDOWS,
-) -> Things:
-    """Join what neighbouring tiles saw of the same things.
-
-    Two sightings of different tiles match if what they share is at least `tau` of the lesser of their
-    parts in the strip both tiles see. What follows from that, `tiling/deciding.py` says. The order of the
-    sightings does not matter, nor do repetitions.
-
-    Args:
-        seen: All sightings of one scene and one question.
-        transform: Pixel to world of the work grid they were seen on.
-        tau: Share, 0 to 1.
-        unanswered: (k, 4) windows of tiles that gave no answer or were not asked, work pixels: what only
-            these could confirm is kept.
-
-    Returns:
-        The things, by the tile of their first sighting.
-    """
-    seen, outlines = on_ground(seen, transform)
-    evidence = evidence_of(seen, outlines, tau=tau, unanswered=unanswered)
-    return unite(things_of(seen, outlines.extents.area), decide(evidence), transform)
-
-
-def on_ground(seen: Sightings, transform: Transform) -> tuple[Sightings, Outlines]:
-    """The sightings in the order of the ground, each once, and their outlines in work pixels."""
-    seen = seen.take(in_order(seen, bounds_of(rings_to_pixels(seen.outlines, transform))))
-    return seen, outlines_of(rings_to_pixels(seen.outlines, transform), seen.seen_in)
-
-
-def evidence_of(
-    seen: Sightings, outlines: Outlines, *, tau: float, unanswered: NDArray[np.int64]
+def _evidence_of(
+    fragments: FragmentTable, outlines: Outlines, *, tau: float, missing: NDArray[np.int64]
 ) -> Evidence:
-    """What the merge's rule needs to know of sightings.
-
-    Args:
-        seen: The sightings, in the order of the ground.
-        outlines: Their outlines.
-        tau: Share, 0 to 1.
-        unanswered: (k, 4) windows of tiles that gave no answer or were not asked, work pixels.
-    """
-    foreign = seen.core_share < MIN_OWN_SHARE
-    foreign[touching(outlines, np.flatnonzero(foreign), unanswered)] = False
+    foreign = fragments.core_share < MIN_OWN_SHARE
+    foreign[touching(outlines, np.flatnonzero(foreign), missing)] = False
     area = outlines.extents.area
     return Evidence(
-        truncated=seen.truncated,
-        edge_distance=seen.edge_distance,
-        deniable=foreign,
+        truncated=fragments.truncated,
+        edge_distance=fragments.edge_distance,
+        needs_support=foreign,
         area=area,
-        own_area=area * seen.core_share,
+        own_area=area * fragments.core_share,
         matches=matches_within(outlines, tau=tau),
     )
 
 
-def touching(outlines: Outlines, index: NDArray[np.int64], windows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Which of some outlines touch any of (k, 4) windows, work pixels."""
-    if not len(windows) or not len(index):
-        return index[:0]
-    tree = shapely.STRtree(np.asarray(shapely.box(*windows.T.astype(np.float64)), dtype=object))
-    hit, _ = tree.query(outlines.rings.take(index).shapes(), predicate="intersects")
-    return np.asarray(np.unique(index[hit]), dtype=np.int64)
+def _reaching_out(outlines: Outlines, alone: tuple[int, int, int, int] | None) -> NDArray[np.bool_]:
+    """Which outlines (n,) a tile outside may see too."""
+    if alone is None:
+        return np.zeros(len(outlines), dtype=bool)
+    x0, y0, x1, y1 = alone
+    bounds = outlines.extents.bounds
+    low, high = np.array([x0, y0]) + SNAP_PX, np.array([x1, y1]) - SNAP_PX
+    return np.asarray(np.hstack((bounds[:, :2] <= low, bounds[:, 2:] >= high)).any(axis=1), dtype=bool)
+
+
+def _inside_complete(evidence: Evidence) -> NDArray[np.bool_]:
+    """Which truncated fragments match a complete one and lie inside its tile."""
+    suppressed, truncated, found = np.zeros(len(evidence), dtype=bool), evidence.truncated, evidence.matches
+    first, second = found.pairs
+    suppressed[first[found.first_inside & truncated[first] & ~truncated[second]]] = True
+    suppressed[second[found.second_inside & truncated[second] & ~truncated[first]]] = True
+    return suppressed
+
+
+def _unsupported(evidence: Evidence, suppressed: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which fragments no neighbour supports, of those that are not suppressed."""
+    first, second = evidence.matches.pairs
+    lonely = evidence.needs_support & ~evidence.truncated
+    lonely[np.concatenate((first, second))] = False
+    alive = ~(suppressed[first] | suppressed[second])
+    labels = components(len(evidence), (first[alive], second[alive]))
+    own, most = np.bincount(labels, evidence.own_area), np.zeros(labels.max(initial=0) + 1)
+    np.maximum.at(most, labels, evidence.area)
+    doubted = own < MIN_OWN_SHARE * most
+    doubted[labels[~(evidence.needs_support & evidence.truncated)]] = False
+    return (lonely | doubted[labels]) & ~suppressed
+
+
+def _representatives(ranked: NDArray[np.int64], pairs: Pairs, count: int) -> NDArray[np.int64]:
+    """Of complete members, best first, those that match no representative before them.
+
+    So a careless mask over two objects that another tile tells apart does not swallow one of them.
+    """
+    place = np.full(count, -1)
+    place[ranked] = np.arange(len(ranked))
+    one, other = (place[index] for index in pairs)
+    inside = (one >= 0) & (other >= 0)
+    before, after = np.minimum(one, other)[inside], np.maximum(one, other)[inside]
+    represents = [True] * len(ranked)
+    turn = np.lexsort((after, before))
+    for better, worse in zip(before[turn].tolist(), after[turn].tolist(), strict=True):
+        if represents[better]:
+            represents[worse] = False
+    return np.asarray(ranked[np.array(represents, dtype=bool)], dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Which things of overlapping scenes show the same thing. Knows pixel geometry and frames only."""
+"""Which objects of overlapping scenes show the same object, in pixel geometry."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from tiling.geo import Pairs, moved_between, snapped, snapped_pixels, usable
 from tiling.merge import INSIDE_PX
-from tiling.overlap.overlap_zone import Shared, View, all_shared
+from tiling.overlap.coverage import SceneCoverage
+from tiling.overlap.overlap_zone import ZoneObjects, concat_zone_objects
 
 MIN_SHARED_PX2 = 0.5
-"""Less in common than this is rounding along an edge, square work pixels."""
+"""Less in common than this is rounding along an edge, square working pixels."""
 
 Beside = Callable[[int], Collection[int]]
 """The scenes that overlap a scene."""
@@ -20,82 +21,85 @@ Beside = Callable[[int], Collection[int]]
 
 @dataclass(frozen=True, slots=True)
 class ScenePart:
-    """What one scene brings to its seams."""
+    """What one scene brings to the merge across scenes."""
 
     rank: int
-    """Its place among all scenes: the lesser owns what two share."""
-    view: View
-    """What it sees."""
-    shared: Shared
-    """Its things on ground another scene sees too."""
-    silent: shapely.Geometry
-    """Windows of its tiles that gave no answer, work pixels."""
+    """Its priority among all scenes: the lowest owns what several share."""
+    coverage: SceneCoverage
+    """What it covers."""
+    shared: ZoneObjects
+    """Its objects in its overlap zone."""
+    missing: shapely.Geometry
+    """Windows of its tiles that gave no answer, working pixels."""
 
 
 @dataclass(frozen=True, slots=True)
-class Pool:
-    """All things at seams, those of the scene that comes first first, (n,) each."""
+class Candidates:
+    """All objects in overlap zones, those of the scene of highest priority first, (n,) each."""
 
     parts: Mapping[int, ScenePart]
+    """By scene, what it brings."""
     scene: NDArray[np.int64]
     """The scene of each."""
-    shared: Shared
+    shared: ZoneObjects
+    """The objects."""
     outlines: NDArray[np.object_]
-    """In the work pixels of their own scenes."""
+    """Their outlines in the working pixels of their own scenes."""
 
     def of(self, scene: int) -> NDArray[np.int64]:
-        """Numbers of a scene's things."""
+        """Numbers of a scene's objects."""
         return np.flatnonzero(self.scene == scene)
 
     def seen_from(self, numbers: NDArray[np.int64], scene: int) -> NDArray[np.object_]:
-        """Outlines of things of one scene in the work pixels of another."""
+        """Outlines of objects of one scene in the working pixels of another."""
         if not len(numbers):
             return np.empty(0, dtype=object)
-        own = self.parts[int(self.scene[numbers[0]])].view.frame
-        return moved_between(self.outlines[numbers], own, self.parts[scene].view.frame)
+        own = self.parts[int(self.scene[numbers[0]])].coverage.grid
+        return moved_between(self.outlines[numbers], own, self.parts[scene].coverage.grid)
 
 
 @dataclass(frozen=True, slots=True)
-class Links:
-    """Pairs of things that match, the one of the scene that comes first first; (m,) each."""
+class CrossMatches:
+    """Pairs of candidates that match, the one of the scene of higher priority first; (m,) each."""
 
     pairs: Pairs
+    """Numbers of the first and the second of each pair."""
     first_inside: NDArray[np.bool_]
-    """The first lies on ground the second's scene sees."""
+    """The first lies on ground the second's scene covers."""
     second_inside: NDArray[np.bool_]
-    """The second lies on ground the first's scene sees."""
+    """The second lies on ground the first's scene covers."""
 
 
-def pool_of(parts: Mapping[int, ScenePart]) -> Pool:
-    """All things of some scenes, those of the scene that comes first first; one scene at least."""
+def candidates_of(parts: Mapping[int, ScenePart]) -> Candidates:
+    """All objects of some scenes, those of the scene of highest priority first; one scene at least."""
     order = sorted(parts, key=lambda scene: parts[scene].rank)
     outlines = [
-        snapped_pixels(parts[scene].shared.things.outlines, parts[scene].view.frame.transform)
+        snapped_pixels(parts[scene].shared.objects.outlines, parts[scene].coverage.grid.transform)
         for scene in order
     ]
-    return Pool(
+    return Candidates(
         parts=parts,
         scene=np.repeat(np.array(order, dtype=np.int64), [len(parts[scene].shared) for scene in order]),
-        shared=all_shared([parts[scene].shared for scene in order]),
+        shared=concat_zone_objects([parts[scene].shared for scene in order]),
         outlines=np.concatenate(outlines),
     )
 
 
-def find_links(pool: Pool, beside: Beside, *, tau: float) -> Links:
-    """All pairs of things that match, sorted.
+def cross_matches(candidates: Candidates, beside: Beside, *, tau: float) -> CrossMatches:
+    """All pairs of candidates that match, sorted.
 
     Args:
-        pool: Things of all scenes.
+        candidates: Objects of all scenes.
         beside: The scenes that overlap a scene.
         tau: Share of the lesser part that a pair must share, 0 to 1.
 
     Raises:
         SceneError: A coordinate of one scene has no place in the CRS of one that overlaps it.
     """
-    present = set(pool.scene.tolist())
-    ranks = {scene: pool.parts[scene].rank for scene in present}
+    present = set(candidates.scene.tolist())
+    ranks = {scene: candidates.parts[scene].rank for scene in present}
     found = [
-        _pair_links(pool, (one, other), tau)
+        _between_scenes(candidates, (one, other), tau)
         for one in sorted(present, key=ranks.__getitem__)
         for other in sorted(present & set(beside(one)), key=ranks.__getitem__)
         if ranks[one] < ranks[other]
@@ -105,20 +109,20 @@ def find_links(pool: Pool, beside: Beside, *, tau: float) -> Links:
         np.concatenate(column) for column in zip(none, *found, strict=True)
     )
     place = np.lexsort((second, first))
-    return Links((first[place], second[place]), first_inside[place], second_inside[place])
+    return CrossMatches((first[place], second[place]), first_inside[place], second_inside[place])
 
 
 _Columns = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_], NDArray[np.bool_]]
 
 
-def _pair_links(pool: Pool, scenes: tuple[int, int], tau: float) -> _Columns:
+def _between_scenes(candidates: Candidates, scenes: tuple[int, int], tau: float) -> _Columns:
     """Matches between two scenes: first, second, and whether each lies on the other's ground."""
     one, other = scenes
-    here, there = pool.parts[one].view, pool.parts[other].view
-    covered, seen = map(usable, moved_between([there.covered, there.seen], there.frame, here.frame))
+    here, there = candidates.parts[one].coverage, candidates.parts[other].coverage
+    covered, seen = map(usable, moved_between([there.covered, there.seen], there.grid, here.grid))
     both = shapely.intersection(here.seen, seen)
-    numbers = pool.of(one), pool.of(other)
-    mine, theirs = pool.outlines[numbers[0]], snapped(pool.seen_from(numbers[1], one))
+    numbers = candidates.of(one), candidates.of(other)
+    mine, theirs = candidates.outlines[numbers[0]], snapped(candidates.seen_from(numbers[1], one))
     a, b = _matches(mine, theirs, both, tau)
     return (
         numbers[0][a],
@@ -131,7 +135,7 @@ def _pair_links(pool: Pool, scenes: tuple[int, int], tau: float) -> _Columns:
 def _matches(
     mine: NDArray[np.object_], theirs: NDArray[np.object_], both: shapely.Geometry, tau: float
 ) -> Pairs:
-    """Pairs of things of two scenes that share enough of the lesser of their parts on ground both see.
+    """Pairs of objects of two scenes that share enough of the lesser of their parts on ground both see.
 
     Each connected part counts on its own: a road that leaves the shared ground and comes back is compared
     where it meets the other, not over all its length.

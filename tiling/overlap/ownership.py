@@ -1,7 +1,6 @@
 """Which scene owns ground that several cover, which tiles that leaves each, and what these see."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
@@ -9,24 +8,11 @@ import shapely
 from numpy.typing import NDArray
 
 from tiling import Axis, Grid, Scene, Window
-from tiling.geo import Frame, moved_between
+from tiling.geo import moved_between
+from tiling.overlap.coverage import THIN_PX, SceneCoverage
 
 MIN_SHARED_PX = 8
 """Scenes see about this much of each other's ground at least, so that things across the border are joined."""
-
-
-THIN_PX = 0.5
-"""Ground that shrinks to nothing by this is a line of rounding, work pixels."""
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """The ground one scene can speak for."""
-
-    frame: Frame
-    """Its work pixels."""
-    ground: shapely.Geometry
-    """Where it holds data as far as is known, its work pixels."""
 
 
 def by_priority(scenes: Sequence[Scene]) -> list[int]:
@@ -34,25 +20,27 @@ def by_priority(scenes: Sequence[Scene]) -> list[int]:
     return sorted(range(len(scenes)), key=lambda index: _rank(scenes[index]))
 
 
-def owned_ground(claims: Sequence[Claim], before: Sequence[int], own: int) -> shapely.Geometry | None:
-    """What of a scene no scene before it claims.
+def owned_ground(
+    coverages: Sequence[SceneCoverage], before: Sequence[int], own: int
+) -> shapely.Geometry | None:
+    """What of a scene no scene of higher priority holds data of.
 
     Args:
-        claims: of all scenes.
-        before: indexes of those that overlap it and come before it.
+        coverages: of all scenes.
+        before: indexes of those that overlap it and have the higher priority.
         own: index of the scene.
 
     Returns:
-        Ground in the scene's work pixels, None where all of it is its own.
+        Ground in the scene's working pixels, None where all of it is its own.
 
     Raises:
         SceneError: a coordinate has no place in another scene's CRS.
     """
     if not before:
         return None
-    frame = claims[own].frame
-    taken = [moved_between([claims[index].ground], claims[index].frame, frame)[0] for index in before]
-    left: shapely.Geometry = shapely.difference(frame.area, shapely.union_all(shapely.make_valid(taken)))
+    grid, others = coverages[own].grid, [coverages[index] for index in before]
+    taken = [moved_between([other.valid], other.grid, grid)[0] for other in others]
+    left: shapely.Geometry = shapely.difference(grid.area, shapely.union_all(shapely.make_valid(taken)))
     return left
 
 
@@ -63,8 +51,8 @@ def wanted_tiles(
 
     Args:
         grid: The scene's tiles.
-        owned: Its own ground, work pixels: a tile counts if its core meets it. None for all.
-        asked: The area of interest, work pixels: a tile counts if its window meets it. None for all.
+        owned: Its own ground, working pixels: a tile counts if its core meets it. None for all.
+        asked: The area of interest, working pixels: a tile counts if its window meets it. None for all.
 
     Returns:
         (rows, columns), true where the tile is wanted; None where all are.
@@ -80,14 +68,14 @@ def wanted_tiles(
 
 
 def core_boxes(grid: Grid) -> NDArray[np.object_]:
-    """(rows, columns) cores of a grid's tiles, work pixels."""
+    """(rows, columns) cores of a grid's tiles, working pixels."""
     x0, x1 = _cores(grid.columns)
     y0, y1 = _cores(grid.rows)
     return np.asarray(shapely.box(x0[None, :], y0[:, None], x1[None, :], y1[:, None]), dtype=object)
 
 
 def window_boxes(grid: Grid) -> NDArray[np.object_]:
-    """(rows, columns) windows of a grid's tiles, clipped to the scene, work pixels."""
+    """(rows, columns) windows of a grid's tiles, clipped to the scene, working pixels."""
     x0, x1 = _windows(grid.columns)
     y0, y1 = _windows(grid.rows)
     return np.asarray(shapely.box(x0[None, :], y0[:, None], x1[None, :], y1[:, None]), dtype=object)
@@ -148,7 +136,7 @@ NEAR_TILES = 2
 
 
 def covered(grid: Grid, wanted: NDArray[np.bool_] | None) -> shapely.Geometry:
-    """What the windows of the planned tiles cover together, work pixels.
+    """What the windows of the planned tiles cover together, working pixels.
 
     Args:
         grid: The scene's tiles.

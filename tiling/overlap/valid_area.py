@@ -1,22 +1,17 @@
-"""Where a scene holds data, as far as a look at its overviews tells. Decides nothing about other scenes."""
+"""Where a scene holds data, as far as a read of its overviews tells."""
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 
 from tiling import Scene, SceneError
-from tiling.geo import WorkGrid
+from tiling.geo import WorkingGrid
 from tiling.merge import outlines
-from tiling.raster import Area, Limits, Valid, held, read_values
-
-LOOK_PX = 256
-"""Longer side of the look, pixels."""
+from tiling.overlap.coverage import LOOK_PX
+from tiling.raster import Area, OpenOptions, Valid, held, read_values
 
 SMALL_PX = 2048
 """A scene without overviews is looked at only if no side is longer: it is decoded whole for that."""
-
-DOUBT_PX = 3.0
-"""No data lies farther than this from what surely is data, but specks; pixels of the look."""
 
 SIMPLIFIED_PX = 0.4
 """The border may be drawn so much straighter, pixels of the look: less than it lies inside the data."""
@@ -25,7 +20,7 @@ MIN_HOLE_PX = 64.0
 """Smaller gaps and specks of data are overlooked, square pixels of the look."""
 
 
-def data_ground(scene: Scene, work: WorkGrid, limits: Limits) -> shapely.Geometry | None:
+def find_valid_area(scene: Scene, work: WorkingGrid, options: OpenOptions) -> shapely.Geometry | None:
     """Where a scene surely holds data.
 
     The border of the data is drawn a pixel of the look inside it: what is left over between is for any
@@ -33,15 +28,15 @@ def data_ground(scene: Scene, work: WorkGrid, limits: Limits) -> shapely.Geometr
 
     Args:
         scene: The scene.
-        work: Its work grid.
-        limits: What its files may declare.
+        work: Its working grid.
+        options: What its files may declare.
 
     Returns:
-        Ground in work pixels; None where it holds data everywhere, or where only a read of all its pixels
+        Ground in working pixels; None where it holds data everywhere, or where only a read of all its pixels
         could tell.
     """
     try:
-        valid = _look(scene, limits)
+        valid = _look(scene, options)
     except SceneError:
         return None  # the tiles will say so one by one
     if valid is None or valid.all():
@@ -54,21 +49,15 @@ def data_ground(scene: Scene, work: WorkGrid, limits: Limits) -> shapely.Geometr
     return ground
 
 
-def maybe_data(ground: shapely.Geometry, width: int, height: int) -> shapely.Geometry:
-    """Ground that may hold data, given that which surely does, of a work grid of so many pixels."""
-    pixel = max(1.0, max(width, height) / LOOK_PX)
-    return shapely.buffer(ground, DOUBT_PX * pixel, join_style="mitre")
-
-
-def _look(scene: Scene, limits: Limits) -> Valid | None:
+def _look(scene: Scene, options: OpenOptions) -> Valid | None:
     """Validity of the whole scene in few pixels; None where that is not cheap or nothing can be invalid."""
-    with held(scene.bands[0].uri, limits, version=scene.identity) as dataset:
+    with held(scene.bands[0].uri, options, version=scene.identity) as dataset:
         cheap = bool(dataset.overviews(scene.bands[0].index)) or max(scene.width, scene.height) <= SMALL_PX
     if not cheap:
         return None
     shrink = max(1.0, max(scene.width, scene.height) / LOOK_PX)
     shape = (max(1, round(scene.height / shrink)), max(1, round(scene.width / shrink)))
-    return read_values(scene, Area(0, 0, scene.width, scene.height, *shape), limits=limits)[1]
+    return read_values(scene, Area(0, 0, scene.width, scene.height, *shape), options=options)[1]
 
 
 def _shrunk(valid: Valid) -> NDArray[np.bool_]:

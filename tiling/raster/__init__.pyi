@@ -1,12 +1,14 @@
-from .chunks import ChunkImage as ChunkImage
+from .chunks import ChunkPixels as ChunkPixels
+from .chunks import failed_pixels as failed_pixels
 from .chunks import read_chunk as read_chunk
 from .cog import burn as burn
 from .cog import write_cog as write_cog
 from .describe import Source as Source
 from .describe import describe_scene as describe_scene
 from .handles import held as held
-from .header import DEFAULT_LIMITS as DEFAULT_LIMITS
+from .header import DEFAULT_OPTIONS as DEFAULT_OPTIONS
 from .header import Limits as Limits
+from .header import OpenOptions as OpenOptions
 from .mosaic_grid import MosaicGrid as MosaicGrid
 from .mosaic_grid import mosaic_cells as mosaic_cells
 from .native_window import Area as Area

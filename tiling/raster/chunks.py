@@ -9,16 +9,16 @@ from numpy.typing import NDArray
 from rasterio.enums import Resampling
 
 from tiling import Chunk, Scene, SceneError, Tile, Window
-from tiling.geo import WorkGrid
+from tiling.geo import WorkingGrid
 from tiling.raster.handles import held
-from tiling.raster.header import DEFAULT_LIMITS, Limits
-from tiling.raster.native_window import Area, Valid, Values, read_patiently
+from tiling.raster.header import DEFAULT_OPTIONS, OpenOptions
+from tiling.raster.native_window import Area, Valid, Values, read_with_retry
 from tiling.raster.scaling import Scaling
-from tiling.storage import LONG, patiently
+from tiling.storage import LONG, with_retry
 
 
 @dataclass(frozen=True, slots=True)
-class ChunkImage:
+class ChunkPixels:
     """The pixels of one chunk as models see them."""
 
     chunk: Chunk
@@ -60,20 +60,20 @@ class ChunkImage:
 
 def read_chunk(
     scene: Scene,
-    work: WorkGrid,
+    work: WorkingGrid,
     chunk: Chunk,
     *,
     scaling: Scaling | None,
-    limits: Limits = DEFAULT_LIMITS,
-) -> ChunkImage:
+    options: OpenOptions = DEFAULT_OPTIONS,
+) -> ChunkPixels:
     """Read a chunk with one read per file; where that fails, ever smaller parts down to single tiles.
 
     Args:
         scene: The scene.
-        work: Its work grid.
-        chunk: A chunk of a grid on that work grid.
+        work: Its working grid.
+        chunk: A chunk of a grid on that working grid.
         scaling: The run's scaling; scenes of uint8 are shown as they are.
-        limits: What the scene's files may declare.
+        options: What the scene's files may declare.
 
     Raises:
         SceneError: The scene is not uint8 and no scaling was given.
@@ -83,19 +83,25 @@ def read_chunk(
         raise SceneError(scene.uri, f"holds {scene.dtype} values and no scaling was given")
     failed: dict[str, str] = {}
     try:
-        values, valid = _values(scene, _area(scene, work, chunk.window), limits)
+        values, valid = _values(scene, _area(scene, work, chunk.window), options)
     except SceneError:
-        values, valid = _in_parts(scene, work, chunk, limits=limits, failed=failed)
-    return ChunkImage(chunk, _shown(scene, values, valid, scaling), valid, failed)
+        values, valid = _in_parts(scene, work, chunk, options=options, failed=failed)
+    return ChunkPixels(chunk, _shown(scene, values, valid, scaling), valid, failed)
 
 
-def _values(scene: Scene, area: Area, limits: Limits) -> tuple[Values, Valid]:
+def failed_pixels(chunk: Chunk, reason: str) -> ChunkPixels:
+    """A chunk of which nothing could be read: every tile failed, with the reason."""
+    pixels, valid = np.zeros((3, 0, 0), dtype=np.uint8), np.zeros((0, 0), dtype=bool)
+    return ChunkPixels(chunk, pixels, valid, {tile.tile_id: reason for tile in chunk.tiles})
+
+
+def _values(scene: Scene, area: Area, options: OpenOptions) -> tuple[Values, Valid]:
     if scene.mosaic is None:
-        return read_patiently(scene, area, limits=limits)
+        return read_with_retry(scene, area, options=options)
     # Only mosaics pay the seconds that odc-stac, xarray and dask take to import.
     from tiling.raster.mosaic_read import read_mosaic
 
-    return read_mosaic(scene, area, limits=limits)
+    return read_mosaic(scene, area, options=options)
 
 
 def _shown(scene: Scene, values: Values, valid: Valid, scaling: Scaling | None) -> NDArray[np.uint8]:
@@ -105,8 +111,8 @@ def _shown(scene: Scene, values: Values, valid: Valid, scaling: Scaling | None) 
     return shown if len(shown) == 3 else np.broadcast_to(shown[:1], (3, *shown.shape[1:]))
 
 
-def _area(scene: Scene, work: WorkGrid, window: Window) -> Area:
-    """The native pixels under a window of the work grid."""
+def _area(scene: Scene, work: WorkingGrid, window: Window) -> Area:
+    """The native pixels under a window of the working grid."""
     if (work.width, work.height) == (scene.width, scene.height):
         return Area(window.x0, window.y0, window.x1, window.y1, window.height, window.width)
     fx, fy = scene.width / work.width, scene.height / work.height
@@ -122,13 +128,13 @@ def _area(scene: Scene, work: WorkGrid, window: Window) -> Area:
 
 
 def _in_parts(
-    scene: Scene, work: WorkGrid, chunk: Chunk, *, limits: Limits, failed: dict[str, str]
+    scene: Scene, work: WorkingGrid, chunk: Chunk, *, options: OpenOptions, failed: dict[str, str]
 ) -> tuple[Values, Valid]:
     """Read what can be read of a chunk; tiles over what cannot go to `failed`."""
     shape = (chunk.window.height, chunk.window.width)
     values = np.zeros((len(scene.bands), *shape), dtype=scene.dtype)
     valid = np.zeros(shape, dtype=bool)
-    problem = _cannot_open(scene, limits)
+    problem = _cannot_open(scene, options)
     if problem:
         failed.update((tile.tile_id, problem) for tile in chunk.tiles)
         return values, valid
@@ -137,7 +143,7 @@ def _in_parts(
         tiles = waiting.pop()
         window = _hull(tiles, chunk.window)
         try:
-            part, part_valid = _values(scene, _area(scene, work, window), limits)
+            part, part_valid = _values(scene, _area(scene, work, window), options)
         except SceneError as exc:
             halves = _halves(tiles)
             waiting += halves
@@ -153,19 +159,19 @@ def _in_parts(
     return values, valid
 
 
-def _cannot_open(scene: Scene, limits: Limits) -> str:
+def _cannot_open(scene: Scene, options: OpenOptions) -> str:
     """Why a file of the scene cannot be opened; empty where all can."""
     for original in scene.originals:
         for band in original.bands:
             try:
-                patiently(band.uri, partial(_touch, band.uri, original, limits), patience=LONG)
+                with_retry(band.uri, partial(_touch, band.uri, original, options), retry_policy=LONG)
             except SceneError as exc:
                 return exc.reason
     return ""
 
 
-def _touch(uri: str, scene: Scene, limits: Limits) -> None:
-    with held(uri, limits, version=scene.identity):
+def _touch(uri: str, scene: Scene, options: OpenOptions) -> None:
+    with held(uri, options, version=scene.identity):
         pass
 
 

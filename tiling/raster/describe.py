@@ -13,9 +13,9 @@ from rasterio.io import DatasetReader
 from tiling import Band, Scene, SceneError, Transform
 from tiling.raster.georeference import place
 from tiling.raster.handles import opened
-from tiling.raster.header import DEFAULT_LIMITS, Limits
+from tiling.raster.header import DEFAULT_OPTIONS, OpenOptions
 from tiling.raster.stac import ItemDocument, choose, is_document, iso_utc, read_document
-from tiling.storage import full_address, identity, patiently, signed
+from tiling.storage import full_address, identity, signed, with_retry
 
 SHOWN = ("R", "G", "B")
 """Keys of a band set, in the order they are shown."""
@@ -68,7 +68,7 @@ def describe_scene(
     bands: tuple[int, ...] | None = None,
     assets: tuple[str, ...] | None = None,
     assume_crs: str | None = None,
-    limits: Limits = DEFAULT_LIMITS,
+    options: OpenOptions = DEFAULT_OPTIONS,
 ) -> Scene:
     """Describe a raster, a STAC item (.json), a set of single-band files, or again what a plan has chosen.
 
@@ -79,7 +79,7 @@ def describe_scene(
             file leaves no doubt about.
         assets: Which assets or bands of a STAC item to show: three names, or one.
         assume_crs: CRS to take where a file has none.
-        limits: What a file may declare.
+        options: What a file may declare.
 
     Raises:
         SceneError: The source is not there or not allowed, its bands or its place are in doubt, or its
@@ -89,13 +89,13 @@ def describe_scene(
     choice = _choose(source, assets)
     declared: dict[str, _Declared] = {}
     for uri in dict.fromkeys(band.uri for band in choice.bands):
-        declared[uri] = _read_declared(uri, _indexes_in(choice, uri) or bands, assume_crs, limits)
+        declared[uri] = _read_declared(uri, _indexes_in(choice, uri) or bands, assume_crs, options)
     first = _one_grid(choice.uri, declared)
     shown = choice.bands if choice.bands[0].index else _expanded(choice.bands[0], first)
     return Scene(
         uri=choice.uri,
         scene_id=choice.scene_id,
-        identity=identity(signed(uri, limits.sign) for uri in declared),
+        identity=identity(signed(uri, options.sign) for uri in declared),
         width=first.size[0],
         height=first.size[1],
         transform=first.transform,
@@ -145,16 +145,18 @@ def _stem(uri: str) -> str:
 
 
 def _read_declared(
-    uri: str, indexes: tuple[int, ...] | None, assume_crs: str | None, limits: Limits
+    uri: str, indexes: tuple[int, ...] | None, assume_crs: str | None, options: OpenOptions
 ) -> _Declared:
     """What a file declares; one elsewhere is asked again before it is held to be wrong."""
-    return patiently(uri, lambda: _declared(uri, indexes, assume_crs, limits))
+    return with_retry(uri, lambda: _declared(uri, indexes, assume_crs, options))
 
 
-def _declared(uri: str, indexes: tuple[int, ...] | None, assume_crs: str | None, limits: Limits) -> _Declared:
+def _declared(
+    uri: str, indexes: tuple[int, ...] | None, assume_crs: str | None, options: OpenOptions
+) -> _Declared:
     with catch_warnings():
         simplefilter("ignore", NotGeoreferencedWarning)
-        with opened(uri, limits) as dataset:
+        with opened(uri, options) as dataset:
             shown = _checked(uri, dataset, indexes) if indexes else _undoubted(uri, dataset)
             crs, transform = place(uri, dataset, assume_crs=assume_crs)
             return _Declared(

@@ -12,7 +12,7 @@ from rasterio.io import DatasetReader
 
 from tiling import SceneError
 from tiling.raster.gdal import SIDECARS, gdal, gdal_options
-from tiling.raster.header import DEFAULT_LIMITS, Header, Limits, check_header, read_header
+from tiling.raster.header import DEFAULT_OPTIONS, Header, OpenOptions, check_header, read_header
 from tiling.storage import is_local, is_signed, local_path, look_into, sidecars_of, signed
 
 KEPT_OPEN = 32
@@ -26,32 +26,32 @@ HTTP_REMEDY = "check the address; where it needs a signature, name what signs it
 
 
 @contextmanager
-def opened(uri: str, limits: Limits = DEFAULT_LIMITS) -> Iterator[DatasetReader]:
+def opened(uri: str, options: OpenOptions = DEFAULT_OPTIONS) -> Iterator[DatasetReader]:
     """Open a raster for reading, after a look at its header.
 
     Args:
         uri: Local path, or s3:// (http and https where the limits name the driver HTTP).
-        limits: What it may declare.
+        options: What it may declare.
 
     Raises:
         SceneError: It is not there, not allowed, or GDAL raised anything, here or inside the block.
         StorageError: The storage refuses or is away.
     """
-    with gdal(uri, sign=limits.sign), _open(uri, limits) as dataset:
+    with gdal(uri, sign=options.sign), _open(uri, options) as dataset:
         yield dataset
 
 
-def _open(uri: str, limits: Limits) -> DatasetReader:
-    address = signed(uri, limits.sign)
-    path = vsi_path(address, limits)
+def _open(uri: str, options: OpenOptions) -> DatasetReader:
+    address = signed(uri, options.sign)
+    path = vsi_path(address, options)
     header = Header("") if address.startswith(("http://", "https://")) else _header(address)
-    check_header(uri, header, limits=limits)
+    check_header(uri, header, limits=options.limits)
     # A signature fits one file: none is asked for beside it.
-    beside = () if is_signed(uri, limits.sign) else sidecars_of(uri, SIDECARS)
-    with rasterio.Env(**gdal_options(uri, beside=beside, sign=limits.sign)):
-        dataset = _first_that_opens(uri, path, driver=header.driver, limits=limits)
+    beside = () if is_signed(uri, options.sign) else sidecars_of(uri, SIDECARS)
+    with rasterio.Env(**gdal_options(uri, beside=beside, sign=options.sign)):
+        dataset = _first_that_opens(uri, path, driver=header.driver, options=options)
         try:
-            _check_dataset(uri, dataset, limits)
+            _check_dataset(uri, dataset, options)
             _check_sidecars(uri, dataset, beside)
         except BaseException:
             dataset.close()
@@ -78,11 +78,11 @@ def _check_sidecars(uri: str, dataset: DatasetReader, beside: tuple[str, ...]) -
         raise SceneError(uri, "the overviews beside it cannot be read: put whole ones there, or remove them")
 
 
-def _first_that_opens(uri: str, path: str, *, driver: str, limits: Limits) -> DatasetReader:
+def _first_that_opens(uri: str, path: str, *, driver: str, options: OpenOptions) -> DatasetReader:
     if driver:
         return rasterio.open(path, driver=driver, **_options(driver, path))
     last: Exception | None = None
-    for name in (name for name in limits.drivers if name not in ("COG", "HTTP")):
+    for name in (name for name in options.limits.drivers if name not in ("COG", "HTTP")):
         try:
             return rasterio.open(path, driver=name, **_options(name, path))
         except RasterioError as exc:
@@ -90,7 +90,8 @@ def _first_that_opens(uri: str, path: str, *, driver: str, limits: Limits) -> Da
             if "HTTP response code" in str(exc):
                 raise SceneError(uri, f"cannot be read: {exc}; {HTTP_REMEDY}") from exc
     raise SceneError(
-        uri, f"is none of {', '.join(limits.drivers)}: convert it to a GeoTIFF or allow its GDAL driver"
+        uri,
+        f"is none of {', '.join(options.limits.drivers)}: convert it to a GeoTIFF or allow its GDAL driver",
     ) from last
 
 
@@ -105,7 +106,7 @@ def _options(driver: str, path: str) -> dict[str, str]:
     return {"NUM_THREADS": str(DECODE_THREADS)}
 
 
-def vsi_path(uri: str, limits: Limits = DEFAULT_LIMITS) -> str:
+def vsi_path(uri: str, options: OpenOptions = DEFAULT_OPTIONS) -> str:
     """The name GDAL knows an address by.
 
     Raises:
@@ -117,7 +118,7 @@ def vsi_path(uri: str, limits: Limits = DEFAULT_LIMITS) -> str:
     if protocol == "s3":
         return f"/vsis3/{rest}"
     if protocol in ("http", "https"):
-        if "HTTP" in limits.drivers:
+        if "HTTP" in options.limits.drivers:
             return f"/vsicurl/{uri}"
         raise SceneError(
             uri,
@@ -126,40 +127,40 @@ def vsi_path(uri: str, limits: Limits = DEFAULT_LIMITS) -> str:
     raise SceneError(uri, f"{protocol}:// addresses are not read: use a local path or s3://")
 
 
-def _check_dataset(uri: str, dataset: DatasetReader, limits: Limits) -> None:
+def _check_dataset(uri: str, dataset: DatasetReader, options: OpenOptions) -> None:
     if not dataset.count:
         raise SceneError(uri, "has no band")
     rows, columns = dataset.block_shapes[0]
     header = Header(dataset.driver, dataset.width, dataset.height, dataset.count, rows * columns)
-    check_header(uri, header, limits=limits)
+    check_header(uri, header, limits=options.limits)
 
 
 class _Kept(threading.local):
     """Handles one thread keeps open, least recently used first."""
 
     def __init__(self) -> None:
-        self.handles: OrderedDict[tuple[str, Limits, str], DatasetReader] = OrderedDict()
+        self.handles: OrderedDict[tuple[str, OpenOptions, str], DatasetReader] = OrderedDict()
 
 
 _kept = _Kept()
 
 
 @contextmanager
-def held(uri: str, limits: Limits, *, version: str) -> Iterator[DatasetReader]:
+def held(uri: str, options: OpenOptions, *, version: str) -> Iterator[DatasetReader]:
     """Open a raster and keep its handle for this thread's next reads of it; drop it if a read fails.
 
     Args:
         uri: The raster.
-        limits: What it may declare.
+        options: What it may declare.
         version: Identity of its content; another one opens the file anew.
 
     Raises:
         SceneError: As for any raster that is opened.
         StorageError: The storage refuses or is away.
     """
-    key = (uri, limits, version)
-    with gdal(uri, sign=limits.sign), ExitStack() as on_error:
-        dataset = _kept.handles.pop(key, None) or _open(uri, limits)
+    key = (uri, options, version)
+    with gdal(uri, sign=options.sign), ExitStack() as on_error:
+        dataset = _kept.handles.pop(key, None) or _open(uri, options)
         on_error.callback(dataset.close)
         yield dataset
         on_error.pop_all()

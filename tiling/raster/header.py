@@ -1,7 +1,7 @@
 """A look at a file's first bytes before any decoder opens it, and the limits it is held to."""
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from tiling import SceneError
@@ -19,12 +19,20 @@ class Limits:
     """Bytes of one decoded block, all bands: what must be held to read a single pixel."""
     drivers: tuple[str, ...] = ("GTiff", "COG", "JP2OpenJPEG")
     """GDAL drivers that may open a file; VRT and HTTP (http and https addresses) only where added."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenOptions:
+    """How rasters are opened."""
+
+    limits: Limits = field(default_factory=Limits)
+    """What a file may declare."""
     sign: str = ""
     """`module:function` that turns a remote address into one that opens for a while; empty signs nothing."""
 
 
-DEFAULT_LIMITS = Limits()
-"""GeoTIFF, COG and JPEG 2000 from disk or object storage."""
+DEFAULT_OPTIONS = OpenOptions()
+"""GeoTIFF, COG and JPEG 2000 from disk or object storage, unsigned."""
 
 
 HEAD_BYTES = 4096

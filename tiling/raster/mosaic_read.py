@@ -23,7 +23,7 @@ from pystac.extensions.projection import ProjectionExtension
 from rasterio.transform import Affine
 
 from tiling import Composite, Mosaic, Scene, Transform
-from tiling.raster.header import Limits
+from tiling.raster.header import OpenOptions
 from tiling.raster.native_window import Area, Valid, Values
 from tiling.raster.warp import Target, float_of, warped
 
@@ -36,13 +36,13 @@ PIXELS = "pixels"
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 
 
-def read_mosaic(scene: Scene, area: Area, *, limits: Limits) -> tuple[Values, Valid]:
+def read_mosaic(scene: Scene, area: Area, *, options: OpenOptions) -> tuple[Values, Valid]:
     """Read an area of a mosaic's cell.
 
     Args:
         scene: The cell.
         area: Where, and at which size; another size takes the nearest pixels.
-        limits: What the items' files may declare.
+        options: What the items' files may declare.
 
     Returns:
         Values (bands, height, width) in the scene's dtype, zero where invalid, and validity (height, width).
@@ -51,7 +51,7 @@ def read_mosaic(scene: Scene, area: Area, *, limits: Limits) -> tuple[Values, Va
         SceneError: A file of an item cannot be opened or read.
     """
     left, top, right, bottom = floor(area.left), floor(area.top), ceil(area.right), ceil(area.bottom)
-    made = _composed(scene, (left, top, right, bottom), limits)
+    made = _composed(scene, (left, top, right, bottom), options)
     if (area.width, area.height) != (right - left, bottom - top):
         across = _picked(area.left - left, area.right - left, area.width)
         down = _picked(area.top - top, area.bottom - top, area.height)
@@ -70,11 +70,11 @@ def _picked(first: float, last: float, count: int) -> NDArray[np.int64]:
     return np.clip(np.floor(places).astype(np.int64), 0, ceil(last) - 1)
 
 
-def _composed(scene: Scene, window: tuple[int, int, int, int], limits: Limits) -> NDArray[np.floating]:
+def _composed(scene: Scene, window: tuple[int, int, int, int], options: OpenOptions) -> NDArray[np.floating]:
     """Floats (bands, height, width) of a window of the cell, NaN where no item has a valid pixel."""
     assert scene.mosaic is not None
     blocks = _blocks_over(scene.transform, window)
-    driver = _Driver(scene.mosaic, scene.crs, len(scene.bands), limits)
+    driver = _Driver(scene.mosaic, scene.crs, len(scene.bands), options)
     geobox = blocks.geobox(scene)
     loaded = odc.stac.load(
         driver.documents(geobox),
@@ -149,14 +149,14 @@ class _Reader:
     scene: Scene
     crs: str
     mosaic: Mosaic
-    limits: Limits
+    options: OpenOptions
 
     def read(
         self, cfg: Any, dst_geobox: GeoBox, *, dst: Any = None, selection: Any = None
     ) -> tuple[tuple[slice, slice], NDArray[np.floating]]:
         height, width = dst_geobox.shape
         target = Target(self.crs, tuple(dst_geobox.transform)[:6], width, height)
-        pixels = warped(self.scene, target, kernel=self.mosaic.kernel, limits=self.limits)
+        pixels = warped(self.scene, target, kernel=self.mosaic.kernel, options=self.options)
         return np.s_[0:height, 0:width], pixels
 
 
@@ -167,7 +167,7 @@ class _Driver:
     mosaic: Mosaic
     crs: str
     n_bands: int
-    limits: Limits
+    options: OpenOptions
 
     def documents(self, geobox: GeoBox) -> list[pystac.Item]:
         """The items in the order in which they are laid upon one another: newest first.
@@ -212,7 +212,7 @@ class _Driver:
         yield None
 
     def open(self, src: Any, ctx: Any) -> _Reader:
-        return _Reader(self.mosaic.items[src.driver_data], self.crs, self.mosaic, self.limits)
+        return _Reader(self.mosaic.items[src.driver_data], self.crs, self.mosaic, self.options)
 
     @property
     def md_parser(self) -> "_Driver":

@@ -12,8 +12,8 @@ from rasterio.windows import Window as RasterWindow
 
 from tiling import Scene, SceneError
 from tiling.raster.handles import held
-from tiling.raster.header import Limits
-from tiling.storage import LONG, patiently
+from tiling.raster.header import OpenOptions
+from tiling.storage import LONG, with_retry
 
 Values = NDArray[np.generic]
 """(bands, height, width) as stored, in the scene's dtype."""
@@ -50,13 +50,13 @@ class Area:
         return {"window": window, "resampling": self.resampling}
 
 
-def read_values(scene: Scene, area: Area, *, limits: Limits) -> tuple[Values, Valid]:
+def read_values(scene: Scene, area: Area, *, options: OpenOptions) -> tuple[Values, Valid]:
     """Read the shown bands of an area, all bands of a file together, and where they hold data.
 
     Args:
         scene: The scene.
         area: Where, and at which size.
-        limits: What its files may declare.
+        options: What its files may declare.
 
     Returns:
         Values (bands, height, width) in the scene's dtype, validity (height, width). A pixel is invalid
@@ -66,31 +66,33 @@ def read_values(scene: Scene, area: Area, *, limits: Limits) -> tuple[Values, Va
         SceneError: A file cannot be opened or a block of it cannot be decoded.
     """
     try:
-        return _read_values(scene, area, limits)
+        return _read_values(scene, area, options)
     except SceneError:
-        if not limits.sign:
+        if not options.sign:
             raise
     # What is opened again is signed again: the signature may have run out under an open handle.
-    return _read_values(scene, area, limits)
+    return _read_values(scene, area, options)
 
 
-def read_patiently(scene: Scene, area: Area, *, limits: Limits) -> tuple[Values, Valid]:
+def read_with_retry(scene: Scene, area: Area, *, options: OpenOptions) -> tuple[Values, Valid]:
     """Read an area; of a scene elsewhere again, with fresh handles, before it is held to be damaged.
 
     Raises:
         SceneError: As for one read.
         StorageError: The storage refuses, or is away for long.
     """
-    return patiently(scene.bands[0].uri, partial(read_values, scene, area, limits=limits), patience=LONG)
+    return with_retry(
+        scene.bands[0].uri, partial(read_values, scene, area, options=options), retry_policy=LONG
+    )
 
 
-def _read_values(scene: Scene, area: Area, limits: Limits) -> tuple[Values, Valid]:
+def _read_values(scene: Scene, area: Area, options: OpenOptions) -> tuple[Values, Valid]:
     parts: list[Values] = []
     masks: list[Valid] = []
     holds_data: list[Valid] = []
     for uri in dict.fromkeys(band.uri for band in scene.bands):
         indexes = [band.index for band in scene.bands if band.uri == uri]
-        with held(uri, limits, version=scene.identity) as dataset:
+        with held(uri, options, version=scene.identity) as dataset:
             values, mask = _read_file(dataset, indexes, area)
             parts.append(values)
             masks += [] if mask is None else [mask]

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from tiling import Scene, SceneError
 from tiling.raster.handles import held
-from tiling.raster.header import DEFAULT_LIMITS, Limits
+from tiling.raster.header import DEFAULT_OPTIONS, OpenOptions
 from tiling.raster.native_window import Area, Valid, Values, read_values
-from tiling.storage import patiently
+from tiling.storage import with_retry
 
 PERCENTILES = (2.0, 98.0)
 """Share of values, percent, that becomes black and white."""
@@ -77,14 +77,14 @@ def _straight(values: NDArray[Any], low: float, high: float) -> NDArray[np.uint8
     return np.asarray(np.rint(np.clip(share, 0.0, 1.0) * 255.0).astype(np.uint8))
 
 
-def estimate_scaling(scenes: Sequence[Scene], limits: Limits = DEFAULT_LIMITS) -> Scaling | None:
+def estimate_scaling(scenes: Sequence[Scene], options: OpenOptions = DEFAULT_OPTIONS) -> Scaling | None:
     """A scaling for a run: the 2nd and 98th percentile per band over overviews or samples of its scenes.
 
     Scenes of uint8 are shown as they are and do not count; scenes that cannot be read are left out.
 
     Args:
         scenes: The scenes of the run.
-        limits: What their files may declare.
+        options: What their files may declare.
 
     Returns:
         The scaling, None where all scenes are uint8.
@@ -100,7 +100,7 @@ def estimate_scaling(scenes: Sequence[Scene], limits: Limits = DEFAULT_LIMITS) -
     if len(counts) > 1:
         raise SceneError(deep[0].uri, "grey and colour scenes of more than 8 bit need runs of their own")
     every = np.linspace(0, len(deep) - 1, min(len(deep), MAX_SCENES)).round().astype(int)
-    samples = np.concatenate(_samples([deep[i] for i in every], limits), axis=1)
+    samples = np.concatenate(_samples([deep[i] for i in every], options), axis=1)
     if not samples.shape[1]:
         samples = _full_range(deep[0])
     low, high = _percentiles(samples)
@@ -131,12 +131,12 @@ def _full_range(scene: Scene) -> NDArray[np.float64]:
     return np.tile(np.array(ends), (len(scene.bands), 1))
 
 
-def _samples(scenes: Sequence[Scene], limits: Limits) -> list[NDArray[np.float64]]:
+def _samples(scenes: Sequence[Scene], options: OpenOptions) -> list[NDArray[np.float64]]:
     """Valid values (bands, n) of every scene that can be read."""
     samples, problem = [], None
     for scene in scenes:
         try:
-            samples.append(patiently(scene.bands[0].uri, partial(_sample, scene, limits)))
+            samples.append(with_retry(scene.bands[0].uri, partial(_sample, scene, options)))
         except SceneError as exc:
             problem = exc
     if not samples and problem:
@@ -144,12 +144,12 @@ def _samples(scenes: Sequence[Scene], limits: Limits) -> list[NDArray[np.float64
     return samples
 
 
-def _sample(scene: Scene, limits: Limits) -> NDArray[np.float64]:
-    with held(scene.bands[0].uri, limits, version=scene.identity) as dataset:
+def _sample(scene: Scene, options: OpenOptions) -> NDArray[np.float64]:
+    with held(scene.bands[0].uri, options, version=scene.identity) as dataset:
         has_overviews = bool(dataset.overviews(scene.bands[0].index))
     parts = []
     for area in _areas(scene, has_overviews):
-        values, valid = read_values(scene, area, limits=limits)
+        values, valid = read_values(scene, area, options=options)
         parts.append(values[:, valid].astype(np.float64))
     return np.concatenate(parts, axis=1)
 

@@ -12,8 +12,8 @@ from rasterio.warp import reproject
 
 from tiling import Kernel, Scene, Transform
 from tiling.geo import inverse, moved
-from tiling.raster.header import Limits
-from tiling.raster.native_window import Area, read_patiently
+from tiling.raster.header import OpenOptions
+from tiling.raster.native_window import Area, read_with_retry
 
 ON_GRID_WITHIN_PX = 1e-3
 """Pixels that lie this near to those of the other grid are taken as they are."""
@@ -44,14 +44,14 @@ def float_of(dtype: str) -> str:
     return "float32" if np.can_cast(dtype, np.float32) else "float64"
 
 
-def warped(scene: Scene, target: Target, *, kernel: Kernel, limits: Limits) -> NDArray[np.floating]:
+def warped(scene: Scene, target: Target, *, kernel: Kernel, options: OpenOptions) -> NDArray[np.floating]:
     """A scene's shown bands on a target's pixels.
 
     Args:
         scene: A scene with files of its own.
         target: Where.
         kernel: How its pixels come onto others; where they lie on the target's already they are kept.
-        limits: What its files may declare.
+        options: What its files may declare.
 
     Returns:
         (bands, height, width) floats that hold the stored values exactly, NaN in all bands where there is
@@ -63,11 +63,11 @@ def warped(scene: Scene, target: Target, *, kernel: Kernel, limits: Limits) -> N
     made = np.full((len(scene.bands), target.height, target.width), np.nan, float_of(scene.dtype))
     shift = _shift(scene, target)
     if shift is not None:
-        _paste(made, scene, shift, limits=limits)
+        _paste(made, scene, shift, options=options)
         return made
     window = _under(scene, target)
     if window is not None:
-        values = _values(scene, window, limits)
+        values = _values(scene, window, options)
         _project(values, (scene, window), made, target=target, kernel=kernel)
     return made
 
@@ -86,13 +86,13 @@ def _shift(scene: Scene, target: Target) -> tuple[int, int] | None:
     return round(c), round(f)
 
 
-def _paste(made: NDArray[np.floating], scene: Scene, shift: tuple[int, int], *, limits: Limits) -> None:
+def _paste(made: NDArray[np.floating], scene: Scene, shift: tuple[int, int], *, options: OpenOptions) -> None:
     left, top = max(0, shift[0]), max(0, shift[1])
     right = min(scene.width, shift[0] + made.shape[2])
     bottom = min(scene.height, shift[1] + made.shape[1])
     if left < right and top < bottom:
         part = np.s_[:, top - shift[1] : bottom - shift[1], left - shift[0] : right - shift[0]]
-        made[part] = _values(scene, (left, top, right, bottom), limits)
+        made[part] = _values(scene, (left, top, right, bottom), options)
 
 
 def _under(scene: Scene, target: Target) -> tuple[int, int, int, int] | None:
@@ -116,10 +116,10 @@ def _under(scene: Scene, target: Target) -> tuple[int, int, int, int] | None:
     return (left, top, right, bottom) if left < right and top < bottom else None
 
 
-def _values(scene: Scene, window: tuple[int, int, int, int], limits: Limits) -> NDArray[np.floating]:
+def _values(scene: Scene, window: tuple[int, int, int, int], options: OpenOptions) -> NDArray[np.floating]:
     left, top, right, bottom = window
     area = Area(left, top, right, bottom, bottom - top, right - left)
-    values, valid = read_patiently(scene, area, limits=limits)
+    values, valid = read_with_retry(scene, area, options=options)
     floats: NDArray[np.floating] = values.astype(float_of(scene.dtype))
     floats[:, ~valid] = np.nan
     return floats

@@ -13,13 +13,13 @@ from .folders import files_below as files_below
 from .folders import kept_copy as kept_copy
 from .retry import LONG as LONG
 from .retry import explained as explained
-from .retry import patiently as patiently
-from .s3 import borrow as borrow
+from .retry import with_retry as with_retry
+from .s3 import credentials_to_forward as credentials_to_forward
 from .s3 import filesystem as filesystem
 from .s3 import gdal_credentials as gdal_credentials
 from .s3 import is_local as is_local
-from .s3 import lend as lend
 from .s3 import remembering as remembering
+from .s3 import use_forwarded as use_forwarded
 from .signing import is_signed as is_signed
 from .signing import load_signer as load_signer
 from .signing import signed as signed

@@ -11,7 +11,7 @@ from typing import BinaryIO, TypeVar
 from fsspec import AbstractFileSystem
 
 from tiling import Fault, SceneError, StorageError
-from tiling.storage.retry import patiently
+from tiling.storage.retry import with_retry
 from tiling.storage.s3 import filesystem, is_local, sidecars
 
 RASTER_ENDINGS = (".tif", ".tiff", ".jp2")
@@ -203,7 +203,7 @@ def _rasters(folder: str, names: Iterable[str]) -> list[str]:
 def _asked(uri: str, act: Callable[[], T]) -> T:
     """What a file's storage says; what it raises becomes SceneError or StorageError."""
     try:
-        return patiently(uri, act)
+        return with_retry(uri, act)
     except (SceneError, StorageError):
         raise
     except (FileNotFoundError, IsADirectoryError) as exc:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tiling import Fault, StorageError
 from tiling.storage.files import local_path
-from tiling.storage.retry import patiently
+from tiling.storage.retry import with_retry
 from tiling.storage.s3 import filesystem, is_local
 
 
@@ -31,7 +31,7 @@ def files_below(uri: str) -> dict[str, str]:
             if str(name).startswith(path + "/")
         }
 
-    return patiently(uri, listed)
+    return with_retry(uri, listed)
 
 
 def fetch_folder(uri: str, target: Path) -> None:
@@ -43,10 +43,10 @@ def fetch_folder(uri: str, target: Path) -> None:
     names = list(files_below(uri))
     for name in names:
         (target / name).parent.mkdir(parents=True, exist_ok=True)
-        patiently(uri, lambda name=name: _fetch(f"{uri.rstrip('/')}/{name}", target / name))  # type: ignore[misc]
+        with_retry(uri, lambda name=name: _fetch(f"{uri.rstrip('/')}/{name}", target / name))  # type: ignore[misc]
     if not names:
         try:
-            patiently(uri, lambda: _fetch(uri, target))
+            with_retry(uri, lambda: _fetch(uri, target))
         except FileNotFoundError as error:
             raise StorageError(uri, "there is nothing", Fault.ODD) from error
 
@@ -59,7 +59,7 @@ def put_folder(source: Path, uri: str) -> None:
     """
     for path in sorted(path for path in source.rglob("*") if path.is_file()):
         address = f"{uri.rstrip('/')}/{path.relative_to(source).as_posix()}"
-        patiently(address, lambda path=path, address=address: _put(path, address))  # type: ignore[misc]
+        with_retry(address, lambda path=path, address=address: _put(path, address))  # type: ignore[misc]
 
 
 @contextmanager

@@ -53,7 +53,7 @@ LONGEST_REASON = 140
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RetryPolicy:
     """How long to go on asking."""
 
     seconds: float
@@ -62,19 +62,19 @@ class Patience:
     """Tries of a scene that fails although the storage is well."""
 
 
-BRIEF = Patience(4.0, scene_tries=3)
+BRIEF = RetryPolicy(4.0, scene_tries=3)
 """While a request is looked at: a wrong endpoint is to be said within seconds."""
-LONG = Patience(60.0, scene_tries=3)
+LONG = RetryPolicy(60.0, scene_tries=3)
 """While a run is under way, which a store that starts anew must not end."""
 
 
-def patiently(address: str, act: Callable[[], T], *, patience: Patience = BRIEF) -> T:
+def with_retry(address: str, act: Callable[[], T], *, retry_policy: RetryPolicy = BRIEF) -> T:
     """Do something with storage; where it is object storage and away, again and again.
 
     Args:
         address: What is asked for, for messages.
         act: Does the whole of it, with handles of its own; doing it twice must do no harm.
-        patience: How long to go on.
+        retry_policy: How long to go on.
 
     Raises:
         StorageError: The storage refuses, or is away for longer than that.
@@ -95,7 +95,7 @@ def patiently(address: str, act: Callable[[], T], *, patience: Patience = BRIEF)
     tries = Retrying(
         retry=retry_if_exception(_may_pass),
         wait=wait_random_exponential(multiplier=0.2, max=10.0),
-        stop=lambda state: _is_over(state, patience),
+        stop=lambda state: _is_over(state, retry_policy),
         reraise=True,
     )
     asked_with = _credentials()
@@ -169,11 +169,11 @@ def _may_pass(error: BaseException) -> bool:
     return isinstance(error, SceneError) or (isinstance(error, StorageError) and error.fault is Fault.AWAY)
 
 
-def _is_over(state: RetryCallState, patience: Patience) -> bool:
+def _is_over(state: RetryCallState, retry_policy: RetryPolicy) -> bool:
     error = state.outcome.exception() if state.outcome is not None else None
     if isinstance(error, SceneError):
-        return state.attempt_number >= patience.scene_tries
-    return (state.seconds_since_start or 0.0) >= patience.seconds
+        return state.attempt_number >= retry_policy.scene_tries
+    return (state.seconds_since_start or 0.0) >= retry_policy.seconds
 
 
 def _credentials() -> tuple[str, str, str] | None:

@@ -152,7 +152,7 @@ def sidecars(uri: str, endings: Sequence[str]) -> tuple[str, ...]:
     return tuple(end for end in endings if key + end in names)
 
 
-def lend() -> dict[str, str]:
+def credentials_to_forward() -> dict[str, str]:
     """Environment variables that give another process this one's access as of now; secrets among them.
 
     Raises:
@@ -169,7 +169,7 @@ def lend() -> dict[str, str]:
     return {name: value for name, value in lent.items() if value}
 
 
-def borrow(lent: Mapping[str, str]) -> None:
+def use_forwarded(lent: Mapping[str, str]) -> None:
     """Use another process's access where this one has no credentials of its own."""
     if not lent or access().anonymous or any(access().credentials()):
         return

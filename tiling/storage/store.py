@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from fsspec import AbstractFileSystem as Files
 from fsspec.asyn import sync
 
-from tiling.storage.retry import BRIEF, Patience, http_status, patiently
+from tiling.storage.retry import BRIEF, RetryPolicy, http_status, with_retry
 from tiling.storage.s3 import filesystem, is_local
 
 WRITER = "writer"
@@ -43,7 +43,7 @@ class Store:
 
     root: str
     """Local path or s3:// address of the folder."""
-    patience: Patience = BRIEF
+    retry_policy: RetryPolicy = BRIEF
     """How long an outage of object storage may last before it is an error."""
 
     @property
@@ -222,7 +222,7 @@ class Store:
     def _ask(self, name: str, act: Callable[[Files, str], T]) -> T:
         """What object storage says about a name; asked again where it is away, with handles of its own."""
         address = self.path(name)
-        return patiently(address, lambda: act(*filesystem(address)), patience=self.patience)
+        return with_retry(address, lambda: act(*filesystem(address)), retry_policy=self.retry_policy)
 
 
 @dataclass(frozen=True, slots=True)

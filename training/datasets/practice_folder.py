@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from reasoner.dialects import read_text
 from reasoner.query import Query, Task
 from tiling import Chunk, Grid, Scene, SceneError, Tile, Window
-from tiling.geo import WorkGrid, to_pixels
+from tiling.geo import WorkingGrid, to_pixels
 from tiling.raster import burn, describe_scene, read_chunk
 from training import DatasetError
 from training.data import NAMES, Example, Problem, Reading, SceneRaster, TrainingTile, cut, split_places
@@ -56,7 +56,7 @@ class TilePicture:
         seen = Window(self.x0, self.y0, min(window.x1, scene.width), min(window.y1, scene.height))
         tile = Tile(f"{scene.scene_id}@{self.x0},{self.y0}", window, seen)
         # Sizes on the ground play no part in a read of native pixels.
-        work = WorkGrid(scene.width, scene.height, scene.transform, 1.0, float("nan"))
+        work = WorkingGrid(scene.crs, scene.transform, scene.width, scene.height, 1.0, float("nan"))
         try:
             image = read_chunk(scene, work, Chunk(0, 0, seen, (tile,)), scaling=None)
         except SceneError as error:

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tiling import Scene, SceneError
-from tiling.geo import work_grid
-from tiling.raster import DEFAULT_LIMITS, Area, describe_scene, estimate_scaling, read_values
+from tiling.geo import working_grid
+from tiling.raster import DEFAULT_OPTIONS, Area, describe_scene, estimate_scaling, read_values
 from training import DatasetError
 
 MAX_PIXELS = 200_000_000
@@ -73,8 +73,8 @@ def load_scene(scene: Scene) -> LoadedImage:
     try:
         scaling = estimate_scaling([scene])
         area = Area(0, 0, scene.width, scene.height, scene.height, scene.width)
-        values, valid = read_values(scene, area, limits=DEFAULT_LIMITS)
-        metres = work_grid(scene, gsd_m=None).gsd
+        values, valid = read_values(scene, area, options=DEFAULT_OPTIONS)
+        metres = working_grid(scene, gsd_m=None).gsd
     except SceneError as error:
         raise DatasetError(str(error)) from error
     shown = np.asarray(values, np.uint8) if scaling is None else scaling.apply(values, valid)

@@ -11,7 +11,7 @@ from shapely.affinity import translate
 from tiling import Scene, SceneError
 from tiling.geo import parts_of, to_pixels, to_world
 from tiling.merge import outlines
-from tiling.raster import DEFAULT_LIMITS, Area, describe_scene, read_values
+from tiling.raster import DEFAULT_OPTIONS, Area, describe_scene, read_values
 from training import DatasetError
 from training.data import Problem
 from training.labels.class_names import Naming
@@ -76,7 +76,7 @@ def read_raster_mask(
     try:
         scene, labels = describe_scene(str(image), bands=bands), describe_scene(str(mask))
         area = Area(0, 0, labels.width, labels.height, labels.height, labels.width)
-        stored, _ = read_values(labels, area, limits=DEFAULT_LIMITS)
+        stored, _ = read_values(labels, area, options=DEFAULT_OPTIONS)
     except SceneError as error:
         raise DatasetError(str(error)) from error
     if labels.crs != scene.crs:

@@ -11,22 +11,25 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipelines.engine import ray_chunks, ray_cluster, ray_executor
-from pipelines.engine.executor import in_turn
-from pipelines.engine.ray_executor import Spread
+from pipelines.engine import ray_cluster, ray_executor
+from pipelines.engine.executor import SerialExecutor
+from pipelines.engine.ray_executor import RayExecutor
 from pipelines.engine.resources import Cluster
 from pipelines.errors import RequestError
-from pipelines.inference.steps import CommitStep, ReadStep
-from pipelines.inference.tasks import ChunkRead, ChunkTask, pending_chunks
-from pipelines.jobs.run import model_recipe, run_job
+from pipelines.inference.steps import InferStep, ReadStep
+from pipelines.inference.tasks import ChunkTask, open_chunks
+from pipelines.jobs.run import run_job
+from pipelines.jobs.work import chunk_step, model_recipe
 from pipelines.merge import blocks
 from pipelines.merge.job import merge_job
 from pipelines.plan.plan_files import read_plan
-from pipelines.plan.planning import job_limits, make_plan
+from pipelines.plan.planning import make_plan
 from pipelines.progress import ChunkDone, Event
 from pipelines.tables.ledger import Status
 from pipelines.tables.objects import object_files
 from tests.worlds.fixtures import MakeConfig, file_bytes
+from tiling.grid import Chunk
+from tiling.raster.chunks import ChunkPixels
 from tiling.storage.store import Store
 
 
@@ -68,8 +71,11 @@ def test_ray_survives_the_loss_of_a_model_worker(
     assert file_bytes(Path(config.out) / "objects") == file_bytes(whole / "objects")
 
 
+@dataclass(frozen=True)
 class Poison:
     """Pixels that kill whatever process looks at them."""
+
+    chunk: Chunk
 
     @property
     def failed(self) -> dict[str, str]:
@@ -83,8 +89,8 @@ class PoisonedRead:
     real: ReadStep
     chunk_id: str
 
-    def __call__(self, task: ChunkTask) -> ChunkRead:
-        return ChunkRead(task, Poison(), "") if task.chunk_id == self.chunk_id else self.real(task)  # type: ignore[arg-type]
+    def __call__(self, task: ChunkTask) -> ChunkPixels:
+        return Poison(task.chunk) if task.ref.chunk_id == self.chunk_id else self.real(task)  # type: ignore[return-value]
 
 
 @pytest.mark.ray
@@ -95,15 +101,12 @@ def test_a_chunk_that_kills_its_workers_is_recorded_and_the_rest_is_done(
     config = make_config()
     store = Store(config.out)
     plan = make_plan(config)
-    pending = pending_chunks(plan, ())
-    read = PoisonedRead(ReadStep(None, job_limits(config)), pending[1].ref.chunk_id)
-    recipe, commit = model_recipe(plan), CommitStep(store)
-    events = list(
-        ray_chunks.run_chunks(pending, read=read, recipe=recipe, commit=commit, cluster=Cluster())  # type: ignore[arg-type]
-    )
+    tasks, step = open_chunks(plan, ()), chunk_step(store, plan)
+    poisoned = replace(step, read=PoisonedRead(step.read, tasks[1].ref.chunk_id))  # type: ignore[arg-type]
+    events = list(RayExecutor(Cluster()).map(poisoned, tasks))
     failed = {event.chunk_id for event in events if Status.FAILED in event.statuses}
-    assert len(events) == len(pending)
-    assert failed == {pending[1].ref.chunk_id}
+    assert len(events) == len(tasks)
+    assert failed == {tasks[1].ref.chunk_id}
 
 
 @pytest.mark.ray
@@ -111,19 +114,19 @@ def test_a_step_that_raises_is_raised_here_as_itself(make_config: MakeConfig, ra
     config = make_config()
     plan = make_plan(config)
     gone = replace(model_recipe(plan), reasoner="oracle:nowhere/truth.parquet")
-    work = {"read": ReadStep(None, job_limits(config)), "commit": CommitStep(Store(config.out))}
+    step = replace(chunk_step(Store(config.out), plan), infer=InferStep(gone))
     with pytest.raises(RequestError, match="nowhere"):
-        list(ray_chunks.run_chunks(pending_chunks(plan, ()), recipe=gone, cluster=Cluster(), **work))  # type: ignore[arg-type]
+        list(RayExecutor(Cluster()).map(step, open_chunks(plan, ())))
 
 
 @pytest.mark.ray
-def test_items_spread_over_ray_come_back_in_their_order_and_errors_as_themselves(ray_here: None) -> None:
-    spread = Spread(None)
-    assert list(spread(math.sqrt, [4.0, 9.0])) == [2.0, 3.0]
+def test_items_on_ray_come_back_in_their_order_and_errors_as_themselves(ray_here: None) -> None:
+    on_ray = RayExecutor(Cluster()).map
+    assert list(on_ray(math.sqrt, [4.0, 9.0])) == [2.0, 3.0]
     numbers = [float(number) for number in range(50)]
-    assert list(spread(math.sqrt, numbers)) == list(in_turn(math.sqrt, numbers))
+    assert list(on_ray(math.sqrt, numbers)) == list(SerialExecutor().map(math.sqrt, numbers))
     with pytest.raises(ValueError, match="domain"):
-        list(spread(math.sqrt, [1.0, 2.0, -1.0, 3.0, 4.0]))
+        list(on_ray(math.sqrt, [1.0, 2.0, -1.0, 3.0, 4.0]))
 
 
 @pytest.mark.ray
@@ -135,7 +138,7 @@ def test_ray_merges_blocks_and_cells_to_the_bytes_of_the_loop(
     monkeypatch.setattr(ray_executor, "FEW", 1)
     store = Store(str(whole_copy))
     store.remove(object_files(store))
-    merge_job(store, read_plan(store), drive=Spread(None))
+    merge_job(store, read_plan(store), RayExecutor(Cluster()))
     assert file_bytes(whole_copy / "objects") == expected
 
 

@@ -1,20 +1,21 @@
 """One bad tile costs itself and nothing else, and tiles without data never reach a model."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 
 from pipelines.inference.infer_chunk import ChunkModels, answer_chunk
-from pipelines.inference.tasks import ChunkRead, ChunkTask
+from pipelines.inference.tasks import ChunkAnswers, ChunkTask
+from pipelines.plan.plan import ChunkRef, PlannedScene
 from pipelines.tables.ledger import AnswerRow, Status
 from reasoner.answer import Answer, Completion, Masks, View
 from reasoner.engines.null import NullReasoner, NullSegmenter
 from reasoner.query import Query, Task
-from tiling.geo.geobox import work_grid
+from tiling.geo.geobox import working_grid
 from tiling.grid import Grid
-from tiling.raster.chunks import ChunkImage
+from tiling.raster.chunks import ChunkPixels, failed_pixels
 from tiling.scene import Band, Scene
 
 WHERE, WHAT = Query("where?"), Query("what?", Task.VQA)
@@ -58,77 +59,84 @@ class Failing(NullSegmenter):
         raise RuntimeError("no mask today")
 
 
+@dataclass(frozen=True)
+class Read:
+    """A chunk that was read."""
+
+    task: ChunkTask
+    pixels: ChunkPixels
+
+    def answered(self, models: ChunkModels) -> ChunkAnswers:
+        return answer_chunk(self.task, self.pixels, models)
+
+
 @pytest.fixture
-def read() -> ChunkRead:
+def read() -> Read:
     """Two tiles of 32 pixels side by side, all valid."""
-    work = work_grid(SCENE, gsd_m=None)
-    (chunk,) = Grid("s", 64, 32, 32, 0, 4096).chunks()
-    image = ChunkImage(chunk, np.full((3, 32, 64), 9, np.uint8), np.ones((32, 64), bool), {})
+    grid = Grid("s", 64, 32, 32, 0, 4096)
+    (chunk,) = grid.chunks()
+    pixels = ChunkPixels(chunk, np.full((3, 32, 64), 9, np.uint8), np.ones((32, 64), bool), {})
+    planned = PlannedScene(SCENE, working_grid(SCENE, gsd_m=None), grid)
+    ref = ChunkRef("c", 0, chunk.row, chunk.col, len(chunk.tiles), chunk.window)
     queries = (WHERE, WHAT)
-    task = ChunkTask("c", SCENE, work, chunk, queries, frozenset(query.id for query in queries))
-    return ChunkRead(task, image, "")
+    return Read(ChunkTask(ref, planned, queries, frozenset(query.id for query in queries)), pixels)
 
 
 def statuses(rows: Sequence[AnswerRow]) -> list[str]:
     return [row.status for row in rows]
 
 
-def test_a_tile_that_makes_the_reasoner_fail_fails_alone(read: ChunkRead) -> None:
+def test_a_tile_that_makes_the_reasoner_fail_fails_alone(read: Read) -> None:
     models = ChunkModels(Scripted(BOX, fails_on="s@32,"), NullSegmenter())
-    rows = answer_chunk(read, models).rows[WHERE.id]
+    rows = read.answered(models).rows[WHERE.id]
     assert statuses(rows) == [Status.OK, Status.FAILED]
     assert rows[1].problem == "RuntimeError: out of memory"
     assert len(rows[0].fragments) == 1
 
 
-def test_a_failing_segmenter_costs_only_the_answers_with_boxes(read: ChunkRead) -> None:
-    answers = answer_chunk(read, ChunkModels(Scripted(BOX), Failing()))
+def test_a_failing_segmenter_costs_only_the_answers_with_boxes(read: Read) -> None:
+    answers = read.answered(ChunkModels(Scripted(BOX), Failing()))
     assert statuses(answers.rows[WHERE.id]) == [Status.FAILED, Status.FAILED]
     assert statuses(answers.rows[WHAT.id]) == [Status.OK, Status.OK]
     assert answers.rows[WHERE.id][0].boxes == ((4.0, 4.0, 12.0, 12.0),)
 
 
-def test_no_box_means_no_segmentation(read: ChunkRead) -> None:
+def test_no_box_means_no_segmentation(read: Read) -> None:
     segmenter = Failing()
-    rows = answer_chunk(read, ChunkModels(Scripted("<answer>[]</answer>"), segmenter)).rows[WHERE.id]
+    rows = read.answered(ChunkModels(Scripted("<answer>[]</answer>"), segmenter)).rows[WHERE.id]
     assert statuses(rows) == [Status.EMPTY, Status.EMPTY]
     assert segmenter.calls == 0
 
 
-def test_bad_text_is_malformed_with_its_text_and_reason(read: ChunkRead) -> None:
-    row = answer_chunk(read, ChunkModels(Scripted("the box is over there"), NullSegmenter())).rows[WHERE.id][
-        0
-    ]
+def test_bad_text_is_malformed_with_its_text_and_reason(read: Read) -> None:
+    row = read.answered(ChunkModels(Scripted("the box is over there"), NullSegmenter())).rows[WHERE.id][0]
     assert row.status == Status.MALFORMED
     assert row.text == "the box is over there"
     assert row.problem
 
 
-def test_tiles_without_data_are_never_shown(read: ChunkRead) -> None:
-    assert read.image is not None
-    valid = read.image.valid.copy()
+def test_tiles_without_data_are_never_shown(read: Read) -> None:
+    valid = read.pixels.valid.copy()
     valid[:, 32:] = False
     reasoner = Scripted(BOX)
-    answers = answer_chunk(
-        replace(read, image=replace(read.image, valid=valid)), ChunkModels(reasoner, NullSegmenter())
-    )
+    thin = replace(read, pixels=replace(read.pixels, valid=valid))
+    answers = thin.answered(ChunkModels(reasoner, NullSegmenter()))
     assert statuses(answers.rows[WHERE.id]) == [Status.OK, Status.NODATA]
     assert reasoner.seen == ["s@0,0,32,32"]
 
 
-def test_unread_tiles_and_chunks_fail_with_the_reason(read: ChunkRead) -> None:
-    assert read.image is not None
+def test_unread_tiles_and_chunks_fail_with_the_reason(read: Read) -> None:
     models = ChunkModels(Scripted(BOX), NullSegmenter())
-    bad = replace(read, image=replace(read.image, failed={"s/r0000-c0000": "bad block"}))
-    rows = answer_chunk(bad, models).rows[WHERE.id]
+    bad = replace(read, pixels=replace(read.pixels, failed={"s/r0000-c0000": "bad block"}))
+    rows = bad.answered(models).rows[WHERE.id]
     assert [(row.status, row.problem) for row in rows] == [(Status.FAILED, "bad block"), (Status.OK, "")]
-    rows = answer_chunk(ChunkRead(read.task, None, "gone"), models).rows[WHAT.id]
+    rows = Read(read.task, failed_pixels(read.task.chunk, "gone")).answered(models).rows[WHAT.id]
     assert [(row.status, row.problem) for row in rows] == [(Status.FAILED, "gone")] * 2
 
 
-def test_all_questions_share_one_look_and_only_open_ones_are_returned(read: ChunkRead) -> None:
+def test_all_questions_share_one_look_and_only_open_ones_are_returned(read: Read) -> None:
     reasoner = Scripted(BOX)
     task = replace(read.task, open_ids=frozenset({WHAT.id}))
-    answers = answer_chunk(replace(read, task=task), ChunkModels(reasoner, NullSegmenter()))
+    answers = replace(read, task=task).answered(ChunkModels(reasoner, NullSegmenter()))
     assert reasoner.seen == ["s@0,0,32,32", "s@32,0,64,32"]
     assert set(answers.rows) == {WHAT.id}

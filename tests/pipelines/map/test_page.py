@@ -25,7 +25,7 @@ from pipelines.tables.collection import NAME as COLLECTION
 from tests.commands import command
 from tests.jobs.test_damage import damaged
 from tiling.raster.describe import describe_scene
-from tiling.raster.header import DEFAULT_LIMITS
+from tiling.raster.header import DEFAULT_OPTIONS
 from tiling.storage.store import Store
 from training.scenery.practice import write_practice
 
@@ -126,7 +126,7 @@ def test_a_damaged_block_costs_its_part_of_the_picture_and_no_more(tmp_path: Pat
     path = tmp_path / "scenes" / "scene-0000.tif"
     damaged(path, path, 1, 1)
     scene = describe_scene(str(path))
-    url = scene_picture(scene, Look(None, DEFAULT_LIMITS, 600)).url
+    url = scene_picture(scene, Look(None, DEFAULT_OPTIONS, 600)).url
     alpha = np.asarray(Image.open(BytesIO(b64decode(url.split(",")[1]))))[:, :, 3]
     assert (alpha[512:, 512:] == 0).all()
     assert (alpha[:384, :384] == 255).all()

@@ -5,17 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.engine import executor
-from pipelines.inference.steps import CommitStep, ReadStep
-from pipelines.inference.tasks import pending_chunks
-from pipelines.jobs.run import model_recipe, run_job
+from pipelines.engine.executor import SerialExecutor
+from pipelines.inference.tasks import open_chunks
+from pipelines.jobs.run import run_job
+from pipelines.jobs.work import chunk_step
 from pipelines.merge import cell_step
 from pipelines.merge import job as merge_job
 from pipelines.plan.config import JobConfig
 from pipelines.plan.plan import Plan
 from pipelines.plan.plan_diff import changed_between
 from pipelines.plan.plan_files import read_plan, write_plan
-from pipelines.plan.planning import job_limits, make_plan
+from pipelines.plan.planning import make_plan
 from pipelines.tables.ledger import committed
 from tests.worlds.fixtures import ATOLLS, SHIPS, MakeConfig, file_bytes, oracle_config
 from tests.worlds.practice import World
@@ -48,9 +48,7 @@ def answered(store: Store, config: JobConfig) -> Plan:
     """Plan over what the folder holds and answer what is open, as a night does; nothing is merged."""
     plan = make_plan(config)
     write_plan(store, plan)
-    read, recipe = ReadStep(plan.scaling, job_limits(plan.config)), model_recipe(plan)
-    pending = pending_chunks(plan, committed(store))
-    list(executor.run_chunks(pending, read=read, recipe=recipe, commit=CommitStep(store)))
+    list(SerialExecutor().map(chunk_step(store, plan), open_chunks(plan, committed(store))))
     return plan
 
 
@@ -95,15 +93,15 @@ def test_what_was_and_what_will_be_can_be_compared_before_anything_is_written(
     store = Store(first.out)
     old, before = read_plan(store), file_bytes(tmp_path / "out" / "objects")
     new = answered(store, first.model_copy(update={"scenes": tuple(scenes_of(country, [1, 2]))}))
-    with merge_job.staged_merge(store, new, only=changed_between(old, new)) as staged:
+    with merge_job.open_merge(store, new, only=changed_between(old, new)) as result:
         was, will = (
             {
                 (row["id"], row["scene_ids"][0])
-                for question in staged.questions
-                for item in staged.tasks(question)
+                for question in result.questions
+                for item in result.tasks(question)
                 for row in rows(item).to_pylist()
             }
-            for rows in (staged.step.before, staged.step.after)
+            for rows in (result.step.before, result.step.after)
         )
     assert {scene for _, scene in was - will} == {"scene-0000"}
     assert {scene for _, scene in will - was} == {"scene-0002"}

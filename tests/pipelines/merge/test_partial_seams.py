@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.engine.executor import I, O, in_turn
+from pipelines.engine.executor import I, O, SerialExecutor
 from pipelines.jobs.run import run_job
 from pipelines.merge import job
 from pipelines.merge.steps import BlockTask
@@ -106,13 +106,14 @@ def test_only_scenes_that_hang_together_with_the_change_are_merged(loose_row: Ro
     new = answered(store, loose_row.config(tmp_path / "out", range(6)))
     merged: list[str] = []
 
-    def noting(step: Callable[[I], O], items: Sequence[I]) -> Iterator[O]:
-        merged.extend(item.task.planned.scene.scene_id for item in items if isinstance(item, BlockTask))
-        return in_turn(step, items)
+    class Noting(SerialExecutor):
+        def map(self, step: Callable[[I], O], items: Sequence[I]) -> Iterator[O]:
+            merged.extend(item.task.planned.scene.scene_id for item in items if isinstance(item, BlockTask))
+            return super().map(step, items)
 
     changed = changed_between(old, new)
     assert changed.scene_ids <= {"s4", "s5"}
-    job.merge_job(store, new, only=changed, drive=noting)
+    job.merge_job(store, new, Noting(), only=changed)
     assert set(merged) <= {"s2", "s3", "s4", "s5"}
     assert len(merged) == len(set(merged))
     assert len({name for names in objects_of(tmp_path / "out")["scene_ids"] for name in names}) == 6

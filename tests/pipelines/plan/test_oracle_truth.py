@@ -16,7 +16,6 @@ from reasoner.answer import View
 from reasoner.query import Query
 from tests.worlds.fixtures import SHIPS
 from tiling.geo.crs import to_pixels
-from tiling.geo.geobox import frame_of
 from tiling.grid import Window
 from tiling.storage.store import Store
 
@@ -34,7 +33,7 @@ def test_the_polygons_are_those_of_the_scene_kind_and_tile(practice: Path, whole
     planned = read_plan(Store(str(whole))).scenes[0]
     scene_id, transform, crs = planned.scene.scene_id, planned.work.transform, planned.scene.crs
     uri = f"{practice}/truth.parquet"
-    lookup = Truth(uri, (Placement(scene_id, frame_of(planned.scene, planned.work)),)).load()
+    lookup = Truth(uri, (Placement(scene_id, planned.work),)).load()
     window = Window(20, 30, 180, 190)
     found = lookup(View(np.zeros((160, 160, 3), np.uint8), view_key(scene_id, window)), Query(SHIPS))
     table = geopandas.read_parquet(uri)

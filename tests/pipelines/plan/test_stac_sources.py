@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.plan.config import load_config
-from pipelines.plan.planning import find_scenes, job_limits
+from pipelines.plan.planning import find_scenes, open_options
 from tests.servers.bucket import bucket_server
 from tests.worlds.practice import write_tiled
 from tests.worlds.stac import COLLECTION, item_of, stac_api, write_catalog, write_collection
@@ -17,7 +17,7 @@ PLAIN = {"ask": ["x"], "out": "none", "reasoner": "null", "segmenter": "null"}
 
 def scenes_of(**fields: object) -> list[Scene]:
     config = load_config(None, {**PLAIN, **fields})
-    return find_scenes(config, job_limits(config))
+    return find_scenes(config, open_options(config))
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from pipelines.inference.tasks import pending_chunks
+from pipelines.inference.tasks import open_chunks
 from pipelines.plan.config import JobConfig
 from pipelines.plan.plan import Plan, chunk_refs
 from pipelines.plan.plan_files import read_plan, write_plan
@@ -82,7 +82,7 @@ def test_a_plan_of_some_tiles_survives_its_files_and_is_what_is_worked_and_check
     assert read_plan(store) == some
     assert some.n_tiles == 2 + sum(ref.n_tiles for ref in whole.chunks_of(1))
     assert some.read_bytes < whole.read_bytes
-    tasks = [item.task() for item in pending_chunks(some, set()) if item.ref.scene == 0]
+    tasks = [task for task in open_chunks(some, set()) if task.ref.scene == 0]
     assert sum(len(task.chunk.tiles) for task in tasks) == 2
     assert all(task.chunk.window == ref.window for task, ref in zip(tasks, some.chunks_of(0), strict=True))
     assert any(

@@ -1,16 +1,14 @@
-"""The tables of docs/schema.md, made from the columns and their types."""
+"""The tables of docs/schema.md, made from the columns."""
 
-from collections.abc import Mapping
-
-import pyarrow as pa
+from collections.abc import Sequence
 
 from pipelines.tables.schema import Column
 
 HEADER = ("column", "type", "unit, CRS", "meaning")
 
 
-def table(columns: Mapping[str, Column], schema: pa.Schema) -> str:
-    """A table in Markdown, in the order of the schema."""
-    rows = [(f"`{f.name}`", str(f.type), columns[f.name].unit, columns[f.name].meaning) for f in schema]
+def table(columns: Sequence[Column]) -> str:
+    """A table in Markdown, in the order of the columns."""
+    rows = [(f"`{each.name}`", str(each.type), each.unit, each.meaning) for each in columns]
     lines = [f"| {' | '.join(row)} |" for row in (HEADER, ("---",) * len(HEADER), *rows)]
     return "\n".join(lines)

@@ -19,7 +19,7 @@ from pipelines.tables.cells import (
     places_of,
     quadkeys,
 )
-from tiling.geo.polygon_array import bounds_of, rings_of
+from tiling.geo.polygon_array import bounds_of, polygons_from_shapes
 from tiling.storage.store import Store
 
 places = st.tuples(st.floats(-180, 180), st.floats(-84.9, 84.9))
@@ -49,7 +49,7 @@ def test_cells_are_those_of_the_common_scheme(place: tuple[float, float]) -> Non
 def test_the_point_of_a_hollow_shape_lies_inside_it() -> None:
     ring = shapely.Point(5, 50).buffer(1).difference(shapely.Point(5, 50).buffer(0.9))
     disc = shapely.Point(6, 50).buffer(0.1)
-    rings = rings_of(np.array([ring, disc], dtype=object))
+    rings = polygons_from_shapes(np.array([ring, disc], dtype=object))
     places = places_of(rings, bounds_of(rings))
     assert shapely.contains_xy(ring, *places.points[0])
     assert places.points[1].tolist() == pytest.approx([6, 50])

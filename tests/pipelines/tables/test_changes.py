@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pipelines.tables.changes import (
     Change,
-    Kind,
+    ChangeKind,
     Side,
     changes_name,
     dates_in,
@@ -84,8 +84,8 @@ def test_an_outline_or_a_label_is_a_change_and_a_score_is_none() -> None:
     was = a_side(0.0)
     better = Side(was.label, was.geometry, was.area_m2, 0.99, ("scene-9",), None)
     assert Change("a", "q", "?", was, better).kind is None
-    assert Change("a", "q", "?", was, a_side(0.0, "pier")).kind is Kind.CHANGED
-    assert Change("a", "q", "?", was, a_side(0.001)).kind is Kind.CHANGED
+    assert Change("a", "q", "?", was, a_side(0.0, "pier")).kind is ChangeKind.CHANGED
+    assert Change("a", "q", "?", was, a_side(0.001)).kind is ChangeKind.CHANGED
 
 
 WORLD = st.dictionaries(st.sampled_from("abcd"), st.sampled_from([0.0, 0.25, 0.5]))

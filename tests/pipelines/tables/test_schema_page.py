@@ -1,10 +1,9 @@
 """docs/schema.md says of every column of every table its type, unit and meaning, and of no other."""
 
 import re
-from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 
 from pipelines.results import sql_functions
@@ -14,13 +13,14 @@ from pipelines.tables.objects import GEOMETRIES, OBJECT_SCHEMA
 from pipelines.tables.schema import (
     ANSWER_COLUMNS,
     CHANGE_COLUMNS,
-    LONLAT,
+    FRAGMENT_COLUMNS,
+    LONLAT_DEGREES,
     OBJECT_COLUMNS,
     TEXT_COLUMNS,
-    Column,
 )
 from pipelines.tables.texts import TEXT_SCHEMA
 from tests.pipelines.tables.schema_tables import table
+from tiling.merge.fragments import Fragment
 
 PAGE = Path(__file__).parents[3] / "docs" / "schema.md"
 TABLES = {
@@ -38,17 +38,17 @@ def section(name: str) -> str:
 
 @pytest.mark.parametrize("name", TABLES)
 def test_the_table_of_the_page_is_that_of_the_files(name: str) -> None:
-    columns: Mapping[str, Column]
-    schema: pa.Schema
     columns, schema = TABLES[name]
-    assert list(columns) == schema.names
-    assert table(columns, schema) in section(name)
+    assert [column.name for column in columns] == schema.names
+    assert table(columns) in section(name)
     assert len(re.findall(r"^\| `", section(name), re.MULTILINE)) == len(schema)
 
 
 def test_every_geometry_names_its_crs() -> None:
-    assert {OBJECT_COLUMNS[name].unit for name in GEOMETRIES} == {LONLAT}
-    assert LONLAT == TEXT_COLUMNS["geometry"].unit == ANSWER_COLUMNS["geometry"].unit
+    units = {column.name: column.unit for column in OBJECT_COLUMNS}
+    assert {units[name] for name in GEOMETRIES} == {LONLAT_DEGREES}
+    for columns in (TEXT_COLUMNS, ANSWER_COLUMNS):
+        assert [column.unit for column in columns if column.name == "geometry"] == [LONLAT_DEGREES]
 
 
 def test_every_spatial_function_and_format_is_named() -> None:
@@ -58,3 +58,11 @@ def test_every_spatial_function_and_format_is_named() -> None:
         name for name in (*functions, "in_box", "ST_MakeEnvelope", "ST_Point") if f"`{name}" not in page
     ] == []
     assert [ending for ending in FORMATS if f"`.{ending}`" not in page] == []
+
+
+def test_the_ledgers_fragments_have_the_fields_of_fragments() -> None:
+    assert {column.name for column in FRAGMENT_COLUMNS} == {field.name for field in fields(Fragment)} - {
+        "tile_id"
+    }
+    (column,) = (column for column in ANSWER_COLUMNS if column.name == "fragments")
+    assert all(f"`{each.name}`" in column.meaning for each in FRAGMENT_COLUMNS)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tests.tiling.geo.test_polygon_array import shapes_of
 from tiling.geo import common_areas
 from tiling.geo.common_areas import EDGE_PAIRS, areas_in_boxes, shared_areas
-from tiling.geo.polygon_array import rings_of
+from tiling.geo.polygon_array import polygons_from_shapes
 
 FAR = np.array([3e5, -1e5])
 seeds = st.integers(0, 10_000)
@@ -33,7 +33,7 @@ def pairs_of(seed: int) -> tuple[NDArray[np.object_], NDArray[np.object_]]:
 def test_what_pairs_share_is_what_is_cut_out_of_both(seed: int) -> None:
     one, other = (shapely.transform(each, lambda p: p + FAR) for each in pairs_of(seed))
     shared = shapely.area(shapely.intersection(one, other))
-    found = shared_areas(rings_of(one), rings_of(other))
+    found = shared_areas(polygons_from_shapes(one), polygons_from_shapes(other))
     assert np.allclose(found, shared, rtol=0, atol=1e-6)
     assert (shared > 1).any()
     assert (shapely.get_num_coordinates(one) ** 2 > EDGE_PAIRS).any()
@@ -42,19 +42,19 @@ def test_what_pairs_share_is_what_is_cut_out_of_both(seed: int) -> None:
 @pytest.mark.parametrize("turn", [0, 1])
 def test_neither_order_nor_direction_matters(turn: int) -> None:
     one, other = pairs_of(5)
-    there, back = (rings_of(shapely.reverse(each) if turn else each) for each in (one, other))
+    there, back = (polygons_from_shapes(shapely.reverse(each) if turn else each) for each in (one, other))
     forth = shared_areas(there, back)
     assert np.allclose(shared_areas(back, there), forth, rtol=0, atol=1e-9)
 
 
 def test_boxes_side_by_side_share_nothing_and_equal_ones_everything() -> None:
-    boxes = rings_of(np.array([shapely.box(0, 0, 2, 3), shapely.box(0, 0, 2, 3)], dtype=object))
-    others = rings_of(np.array([shapely.box(2, 0, 4, 3), shapely.box(0, 0, 2, 3)], dtype=object))
+    boxes = polygons_from_shapes(np.array([shapely.box(0, 0, 2, 3), shapely.box(0, 0, 2, 3)], dtype=object))
+    others = polygons_from_shapes(np.array([shapely.box(2, 0, 4, 3), shapely.box(0, 0, 2, 3)], dtype=object))
     assert shared_areas(boxes, others).tolist() == [0.0, 6.0]
 
 
 def test_batches_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    one, other = map(rings_of, pairs_of(3))
+    one, other = map(polygons_from_shapes, pairs_of(3))
     whole = shared_areas(one, other)
     monkeypatch.setattr(common_areas, "_BATCH", 200)
     assert shared_areas(one, other).tolist() == whole.tolist()
@@ -68,9 +68,9 @@ def test_areas_in_boxes_are_those_of_shapely(seed: int) -> None:
     low = shapely.bounds(shapes)[:, :2] + rng.uniform(-5, 15, (len(shapes), 2))
     boxes = np.hstack((low, low + rng.uniform(0, 30, (len(shapes), 2))))
     cut = shapely.area(shapely.intersection(shapes, shapely.box(*boxes.T)))
-    assert np.allclose(areas_in_boxes(rings_of(shapes), boxes), cut, atol=1e-6)
+    assert np.allclose(areas_in_boxes(polygons_from_shapes(shapes), boxes), cut, atol=1e-6)
 
 
 def test_no_pairs_share_nothing() -> None:
-    none = rings_of(np.empty(0, dtype=object))
+    none = polygons_from_shapes(np.empty(0, dtype=object))
     assert shared_areas(none, none).tolist() == []

@@ -10,8 +10,8 @@ from shapely.geometry import mapping
 
 from tiling.errors import SceneError
 from tiling.geo.crs import areas_m2, footprint, to_lonlat, to_pixels, to_world
-from tiling.geo.geobox import work_grid
-from tiling.geo.polygon_array import rings_of
+from tiling.geo.geobox import working_grid
+from tiling.geo.polygon_array import polygons_from_shapes
 from tiling.grid import Window
 from tiling.scene import Scene
 
@@ -57,7 +57,7 @@ def test_what_crosses_180_is_cut_there() -> None:
     assert placed.bounds[2] == 180.0
     widths = sorted(part.bounds[2] - part.bounds[0] for part in placed.geoms)
     assert widths[1] < 4
-    assert areas_m2(rings_of(np.array([placed], dtype=object)))[0] == pytest.approx(
+    assert areas_m2(polygons_from_shapes(np.array([placed], dtype=object)))[0] == pytest.approx(
         300_000 * 10_000, rel=0.01
     )
     (shifted,) = to_lonlat([shapely.box(179, 10, 182, 11)], "EPSG:4326")
@@ -81,9 +81,11 @@ def test_area_is_geodesic_and_holes_are_subtracted(clockwise: bool) -> None:
     true = abs(geod.geometry_area_perimeter(shell)[0]) - abs(geod.geometry_area_perimeter(hole)[0])
     polygon = shapely.orient_polygons(shell.difference(hole), exterior_cw=clockwise)
     assert mapping(polygon)["type"] == "Polygon"
-    assert areas_m2(rings_of(np.array([polygon], dtype=object)))[0] == pytest.approx(true, rel=1e-9)
+    assert areas_m2(polygons_from_shapes(np.array([polygon], dtype=object)))[0] == pytest.approx(
+        true, rel=1e-9
+    )
     both = shapely.MultiPolygon([polygon, shapely.box(14, 50, 14.1, 50.1)])
-    assert areas_m2(rings_of(np.array([both], dtype=object)))[0] == pytest.approx(
+    assert areas_m2(polygons_from_shapes(np.array([both], dtype=object)))[0] == pytest.approx(
         true + abs(geod.geometry_area_perimeter(shell)[0]), rel=1e-9
     )
 
@@ -96,7 +98,7 @@ def scene(transform: tuple[float, ...], crs: str, width: int = 1003, height: int
 def test_the_work_grid_keeps_native_pixels_within_one_percent() -> None:
     native = scene((0.5, 0, 5e5, 0, -0.5, 5e6), "EPSG:32633")
     for gsd in (None, 0.5, 0.504):
-        work = work_grid(native, gsd_m=gsd)
+        work = working_grid(native, gsd_m=gsd)
         assert (work.width, work.height, work.scale, work.transform) == (1003, 777, 1.0, native.transform)
         assert work.gsd == pytest.approx(0.5, rel=0.001)
 
@@ -104,7 +106,7 @@ def test_the_work_grid_keeps_native_pixels_within_one_percent() -> None:
 @given(st.floats(0.2, 9))
 def test_the_work_grid_covers_exactly_the_native_ground(gsd: float) -> None:
     native = scene((0.6, 0.1, 5e5, 0.1, -0.6, 5e6), "EPSG:32633")
-    work = work_grid(native, gsd_m=gsd)
+    work = working_grid(native, gsd_m=gsd)
     whole = footprint(Window(0, 0, native.width, native.height), native.transform)
     assert shapely.equals_exact(footprint(Window(0, 0, work.width, work.height), work.transform), whole, 1e-6)
     assert work.gsd == pytest.approx(gsd, rel=0.02)
@@ -112,13 +114,13 @@ def test_the_work_grid_covers_exactly_the_native_ground(gsd: float) -> None:
 
 def test_degrees_and_web_mercator_are_measured_on_the_ground() -> None:
     degrees = scene((1e-5, 0, 13, 0, -1e-5, 60), "EPSG:4326")
-    work = work_grid(degrees, gsd_m=1.0)
+    work = working_grid(degrees, gsd_m=1.0)
     assert work.width == pytest.approx(1003 * 0.558, rel=0.01)  # a degree of longitude is half as long there
     assert work.height == pytest.approx(777 * 1.114, rel=0.01)
     mercator = scene((10, 0, 1.4e6, 0, -10, 8.4e6), "EPSG:3857")
-    assert work_grid(mercator, gsd_m=None).gsd == pytest.approx(5, rel=0.01)
+    assert working_grid(mercator, gsd_m=None).gsd == pytest.approx(5, rel=0.01)
     with pytest.raises(SceneError, match="positive"):
-        work_grid(mercator, gsd_m=-1.0)
+        working_grid(mercator, gsd_m=-1.0)
 
 
 @given(st.floats(-85, 85), st.floats(-179, 179), st.floats(0.0005, 0.04), st.integers(0, 1000))
@@ -127,7 +129,7 @@ def test_areas_of_small_outlines_agree_with_geodesics(lat: float, lon: float, si
     angles = np.sort(rng.uniform(0, 2 * np.pi, 7))
     ring = np.column_stack((np.cos(angles), np.sin(angles))) * rng.uniform(0.3, 0.5, (7, 1)) * size
     polygon = shapely.Polygon(ring + np.array([lon, lat]))
-    (found,) = areas_m2(rings_of(np.array([polygon], dtype=object)))
+    (found,) = areas_m2(polygons_from_shapes(np.array([polygon], dtype=object)))
     true = abs(Geod(ellps="WGS84").geometry_area_perimeter(polygon)[0])
     span = size * 111_320  # of a sliver, the deviation of its long edges is a larger share
     assert found == pytest.approx(true, rel=0, abs=5e-8 * span**2 + 1e-3)

@@ -12,10 +12,10 @@ from tiling.geo.polygon_array import (
     contain,
     long_edged,
     oriented,
-    over_shapes,
+    polygons_from_shapes,
     ring_areas,
-    rings_of,
-    with_shapes,
+    shape_sums,
+    with_replaced,
 )
 
 
@@ -43,7 +43,7 @@ seeds = st.integers(0, 10_000)
 @given(seeds)
 def test_rings_are_the_shapes(seed: int) -> None:
     shapes = shapes_of(seed)
-    rings = rings_of(shapes)
+    rings = polygons_from_shapes(shapes)
     assert len(rings) == len(shapes)
     assert shapely.equals_identical(rings.shapes(), shapes).all()
     order = np.random.default_rng(seed).permutation(len(shapes))[: len(shapes) // 2]
@@ -55,12 +55,12 @@ def test_rings_are_the_shapes(seed: int) -> None:
 @given(seeds)
 def test_measures_are_those_of_shapely(seed: int) -> None:
     shapes = shapes_of(seed)
-    rings = rings_of(shapes)
+    rings = polygons_from_shapes(shapes)
     rng = np.random.default_rng(seed)
     middles = shapely.get_coordinates(shapely.centroid(shapes))
     assert np.allclose(bounds_of(rings), shapely.bounds(shapes), atol=0)
     assert np.allclose(centroids(rings), middles, atol=1e-9)
-    assert np.allclose(over_shapes(rings, ring_areas(rings)), shapely.area(shapes), atol=1e-9)
+    assert np.allclose(shape_sums(rings, ring_areas(rings)), shapely.area(shapes), atol=1e-9)
     points = middles + rng.normal(0, 6, middles.shape)
     assert contain(rings, points).tolist() == shapely.contains_xy(shapes, *points.T).tolist()
 
@@ -68,14 +68,14 @@ def test_measures_are_those_of_shapely(seed: int) -> None:
 @given(seeds)
 def test_orientation_is_shapelys(seed: int) -> None:
     shapes = shapes_of(seed)
-    turned = oriented(rings_of(shapes)).shapes()
+    turned = oriented(polygons_from_shapes(shapes)).shapes()
     assert shapely.equals_identical(turned, shapely.orient_polygons(shapes)).all()
 
 
 @given(seeds)
 def test_long_edges_are_found(seed: int) -> None:
     shapes = shapes_of(seed)
-    found = long_edged(rings_of(shapes), 20.0)
+    found = long_edged(polygons_from_shapes(shapes), 20.0)
     rings = [
         [ring for part in shapely.get_parts(each) for ring in shapely.get_rings(part)] for each in shapes
     ]
@@ -86,12 +86,14 @@ def test_long_edges_are_found(seed: int) -> None:
 
 def test_some_shapes_are_replaced_in_their_places() -> None:
     shapes, others = shapes_of(1), shapes_of(2)[:2]
-    both = with_shapes(rings_of(shapes), np.array([3, 0]), rings_of(others)).shapes()
+    both = with_replaced(
+        polygons_from_shapes(shapes), np.array([3, 0]), polygons_from_shapes(others)
+    ).shapes()
     shapes[[3, 0]] = others
     assert shapely.equals_identical(both, shapes).all()
 
 
 def test_no_shapes_are_no_rings() -> None:
-    none = rings_of(np.empty(0, dtype=object))
+    none = polygons_from_shapes(np.empty(0, dtype=object))
     assert len(none) == 0
     assert len(none.shapes()) == 0

@@ -8,7 +8,7 @@ import shapely
 from numpy.typing import NDArray
 from pyproj import Geod
 
-from tests.worlds.truth import fragment, merged_things, seen, things
+from tests.worlds.truth import fragment, merged_objects, seen, things
 from tiling.grid import Grid
 from tiling.merge.geo_objects import SceneObjects, scene_objects
 from tiling.scene import Scene
@@ -25,7 +25,7 @@ def drawn(seed: int) -> NDArray[np.object_]:
 
 
 def objects(query_id: str = "q-1", scene: Scene = SCENE, seed: int = 0) -> SceneObjects:
-    merged = merged_things(seen(drawn(seed), GRID, PLACE), PLACE)
+    merged = merged_objects(seen(drawn(seed), GRID, PLACE), GRID, PLACE)
     return scene_objects(merged, scene, query_id=query_id)
 
 
@@ -64,5 +64,5 @@ def test_ids_follow_question_and_place_only() -> None:
 
 def test_nothing_is_no_objects() -> None:
     one = fragment(shapely.box(20, 20, 40, 40), GRID.tile(0, 0), GRID, PLACE)
-    none = merged_things([one], PLACE).take(np.empty(0, dtype=np.int64))
+    none = merged_objects([one], GRID, PLACE).take(np.empty(0, dtype=np.int64))
     assert len(scene_objects(none, SCENE, query_id="q")) == 0

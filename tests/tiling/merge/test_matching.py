@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from tiling.geo.polygon_array import rings_of
+from tiling.geo.polygon_array import polygons_from_shapes
 from tiling.geo.union import snapped
 from tiling.merge.matching import Matches, matches_between, matches_within, outlines_of
 
@@ -58,7 +58,7 @@ def as_pairs(matches: Matches) -> set[tuple[int, int]]:
 @given(st.integers(0, 10_000), st.sampled_from([20, 40, 0]))
 def test_pairs_are_those_of_cutting_everything(seed: int, overlap: int) -> None:
     shapes, tiles = scattered(seed, overlap)
-    outlines = outlines_of(rings_of(shapes), tiles)
+    outlines = outlines_of(polygons_from_shapes(shapes), tiles)
     expected = brute(snapped(shapes), tiles)
     assert as_pairs(matches_within(outlines, tau=TAU)) == expected
     assert len(expected) > (5 if overlap else -1)
@@ -66,7 +66,7 @@ def test_pairs_are_those_of_cutting_everything(seed: int, overlap: int) -> None:
 
 def test_pairs_between_parts_are_those_within_both_that_cross() -> None:
     shapes, tiles = scattered(3, 40)
-    rings = rings_of(shapes)
+    rings = polygons_from_shapes(shapes)
     left = (tiles[:, 0] == 0).nonzero()[0]
     right = (tiles[:, 0] > 0).nonzero()[0]
     within = matches_within(outlines_of(rings, tiles), tau=TAU)
@@ -80,15 +80,15 @@ def test_pairs_between_parts_are_those_within_both_that_cross() -> None:
 def test_what_lies_inside_the_others_tile_is_told() -> None:
     tiles = np.array([(0, 0, 100, 100), (60, 0, 160, 100)])
     shapes = np.array([shapely.box(55, 10, 100, 40), shapely.box(65, 10, 120, 40)], dtype=object)
-    found = matches_within(outlines_of(rings_of(shapes), tiles), tau=TAU)
+    found = matches_within(outlines_of(polygons_from_shapes(shapes), tiles), tau=TAU)
     assert (found.first_inside.tolist(), found.second_inside.tolist()) == ([False], [False])
     shapes[0] = shapely.box(60, 10, 100, 40)
-    found = matches_within(outlines_of(rings_of(shapes), tiles), tau=TAU)
+    found = matches_within(outlines_of(polygons_from_shapes(shapes), tiles), tau=TAU)
     assert (found.first_inside.tolist(), found.second_inside.tolist()) == ([True], [False])
 
 
 def test_nothing_matches_nothing() -> None:
-    none = outlines_of(rings_of(np.empty(0, dtype=object)), np.empty((0, 4), dtype=np.int64))
+    none = outlines_of(polygons_from_shapes(np.empty(0, dtype=object)), np.empty((0, 4), dtype=np.int64))
     assert as_pairs(matches_within(none, tau=TAU)) == set()
     assert as_pairs(matches_between(none, none, tau=TAU)) == set()
 
@@ -97,5 +97,5 @@ def test_nothing_matches_nothing() -> None:
 def test_walls_in_common_are_no_match(gap: float) -> None:
     tiles = np.array([(0, 0, 100, 100), (60, 0, 160, 100)])
     shapes = np.array([shapely.box(70, 10, 80, 40), shapely.box(80 - gap, 10, 90, 40)], dtype=object)
-    outlines = outlines_of(rings_of(shapes), tiles)
+    outlines = outlines_of(polygons_from_shapes(shapes), tiles)
     assert as_pairs(matches_within(outlines, tau=TAU)) == set()

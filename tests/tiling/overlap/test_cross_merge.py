@@ -1,4 +1,4 @@
-"""Claim: of what overlapping scenes saw each thing comes once; order is nothing; silence is no denial."""
+"""Claim: each object that overlapping scenes saw comes once, in any order; missing tiles suppress nothing."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,95 +11,106 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from shapely import affinity, box
 
-from tests.worlds.truth import apart, merged_things, seen
+from tests.worlds.truth import apart, merged_objects, seen
 from tiling.geo.crs import to_pixels
-from tiling.geo.geobox import Frame, moved_between
+from tiling.geo.geobox import GeoBox, moved_between
 from tiling.grid import Grid
+from tiling.merge.objects import MergedObjects
+from tiling.overlap.coverage import SceneCoverage, with_overlap_zone
 from tiling.overlap.cross_match import ScenePart
-from tiling.overlap.cross_merge import join
-from tiling.overlap.overlap_zone import Shared, Sorted, View, seam_of, sort_out
+from tiling.overlap.cross_merge import merge_across
+from tiling.overlap.overlap_zone import ZoneObjects, split_by_zone
 from tiling.scene import Transform
 
 CRS = "EPSG:32631"
 SIDE, TILE, OVERLAP = 400, 128, 32
 
 
-def frame(x: float, y: float, turn: float = 0.0) -> Frame:
+def frame(x: float, y: float, turn: float = 0.0) -> GeoBox:
     """A scene of half-metre pixels whose corner lies at a pixel of the ground."""
     c, s = 0.5 * np.cos(turn), 0.5 * np.sin(turn)
     transform: Transform = (c, s, 500_000 + 0.5 * x, s, -c, 5_400_000 - 0.5 * y)
-    return Frame(CRS, transform, SIDE, SIDE)
+    return GeoBox(CRS, transform, SIDE, SIDE)
 
 
 GROUND = frame(0, 0)
 
 
-def views_of(frames: Sequence[Frame]) -> list[View]:
-    return [View(each, each.area, each.area) for each in frames]
+Split = tuple[MergedObjects, ZoneObjects]
+"""Objects of a scene that no other has a say in, and all others."""
 
 
-def sorted_things(
-    frames: Sequence[Frame], truth: NDArray[np.object_], *, sloppy: float = 0.0
-) -> list[Sorted]:
-    """What each scene sees of things on the ground, merged and sorted; the scenes' order is their rank."""
-    views, found = views_of(frames), []
+def coverages_of(frames: Sequence[GeoBox]) -> list[SceneCoverage]:
+    plain = [SceneCoverage(each, each.area, each.area) for each in frames]
+    return [
+        with_overlap_zone(own, plain[:index], plain[index + 1 :], whole=False)
+        for index, own in enumerate(plain)
+    ]
+
+
+def split_objects(
+    frames: Sequence[GeoBox], truth: NDArray[np.object_], *, sloppy: float = 0.0
+) -> list[Split]:
+    """What each scene sees of objects on the ground, merged and split; the scenes' order is their rank."""
+    coverages, found = coverages_of(frames), []
     for index, own in enumerate(frames):
         grid = Grid(f"s{index}", SIDE, SIDE, TILE, OVERLAP, 4096)
         local = shapely.intersection(moved_between(truth, GROUND, own), own.area)
         pieces = shapely.get_parts(local[~shapely.is_empty(local)])
         fragments = seen(pieces, grid, own.transform, sloppy=sloppy, seed=index)
-        merged = merged_things(fragments, own.transform)
-        found.append(sort_out(merged, views[index], seam_of(views[index], views[:index], views[index + 1 :])))
+        zone = coverages[index].zone
+        assert zone is not None
+        found.append(split_by_zone(merged_objects(fragments, grid, own.transform), own.transform, zone))
     return found
 
 
-def parts_of_scenes(frames: Sequence[Frame], found: Sequence[Sorted]) -> dict[int, ScenePart]:
+def parts_of_scenes(frames: Sequence[GeoBox], found: Sequence[Split]) -> dict[int, ScenePart]:
     nothing = shapely.Polygon()
     return {
-        index: ScenePart(index, view, each.shared, nothing)
-        for index, (view, each) in enumerate(zip(views_of(frames), found, strict=True))
+        index: ScenePart(index, coverage, shared, nothing)
+        for index, (coverage, (_, shared)) in enumerate(zip(coverages_of(frames), found, strict=True))
     }
 
 
 @dataclass(frozen=True)
 class Item:
-    """One joined thing."""
+    """One object of a merge across scenes."""
 
     geometry: shapely.Geometry
-    lead: int
+    owner: int
     scenes: tuple[int, ...]
     at_edge: bool
     linked: set[int]
 
 
 def everyone(parts: Mapping[int, ScenePart]) -> list[Item]:
-    joined = join(parts, lambda scene: [other for other in parts if other != scene])
-    if joined is None:
+    merged = merge_across(parts, lambda scene: [other for other in parts if other != scene])
+    if merged is None:
         return []
     found = []
-    for each in joined.united():
-        first = joined.groups.values[joined.groups.starts[:-1]]
-        labels = joined.together[first[joined.pool.scene[first] == each.lead]]
-        linked = [set(joined.pool.scene[joined.together == label].tolist()) for label in labels]
-        columns = (each.things.outlines.shapes(), each.scenes, each.at_edge.tolist(), linked)
+    scene_of = merged.candidates.scene
+    for each in merged.united():
+        first = merged.groups.values[merged.groups.starts[:-1]]
+        labels = merged.together[first[scene_of[first] == each.owner]]
+        linked = [set(scene_of[merged.together == label].tolist()) for label in labels]
+        at_edge = each.objects.touches_scene_edge.tolist()
+        columns = (each.objects.outlines.shapes(), each.scenes, at_edge, linked)
         for geometry, scenes, at_edge, others in zip(*columns, strict=True):
-            found.append(Item(geometry, each.lead, scenes, at_edge, others))
+            found.append(Item(geometry, each.owner, scenes, at_edge, others))
     return found
 
 
-def unseen(found: Sorted) -> Sorted:
-    """The same scene, having seen nothing at its seams."""
-    nothing = np.empty(0, dtype=np.int64)
-    shared = Shared(
-        found.shared.things.take(nothing), *(np.empty(0, dtype=kind) for kind in (bool, bool, float))
-    )
-    return replace(found, shared=shared)
+def unseen(found: Split) -> Split:
+    """The same scene, having seen nothing in its overlap zone."""
+    alone, shared = found
+    nothing = shared.objects.take(np.empty(0, dtype=np.int64))
+    return alone, ZoneObjects(nothing, np.empty(0, dtype=bool), np.empty(0, dtype=float))
 
 
-def on_ground(found: Sequence[Sorted], joined: Sequence[Item]) -> NDArray[np.object_]:
-    """All things in pixels of the ground."""
-    settled = [shape for each in found for shape in each.settled.outlines.shapes()]
-    return to_pixels([*settled, *(item.geometry for item in joined)], GROUND.transform)
+def on_ground(found: Sequence[Split], joined: Sequence[Item]) -> NDArray[np.object_]:
+    """All objects in pixels of the ground."""
+    final = [shape for alone, _ in found for shape in alone.outlines.shapes()]
+    return to_pixels([*final, *(item.geometry for item in joined)], GROUND.transform)
 
 
 def things(seed: int) -> NDArray[np.object_]:
@@ -131,14 +142,14 @@ places = st.tuples(st.integers(0, 250), st.integers(0, 250), st.sampled_from([0.
 
 @settings(max_examples=12)
 @given(st.lists(places, min_size=2, max_size=4, unique=True), st.integers(0, 50))
-def test_each_thing_on_the_ground_of_the_scenes_comes_once(
+def test_each_object_on_the_ground_of_the_scenes_comes_once(
     corners: list[tuple[int, int, float]], seed: int
 ) -> None:
     frames = [frame(*corner) for corner in corners]
     ground = shapely.union_all([moved_between([each.area], each, GROUND)[0] for each in frames])
     drawn = things(seed)
     truth = drawn[shapely.covers(shapely.buffer(ground, -1.5), drawn)]
-    found = sorted_things(frames, truth)
+    found = split_objects(frames, truth)
     joined = everyone(parts_of_scenes(frames, found))
     shapes = on_ground(found, joined)
     assert len(shapes) == len(truth) == recovered(shapes, truth)
@@ -148,12 +159,12 @@ def test_each_thing_on_the_ground_of_the_scenes_comes_once(
 @given(st.permutations(range(3)), st.integers(0, 20))
 def test_the_order_and_the_numbers_of_scenes_do_not_matter(order: list[int], seed: int) -> None:
     frames = [frame(0, 0), frame(230, 40), frame(120, 220, 0.3)]
-    found = sorted_things(frames, things(seed), sloppy=1.0)
+    found = split_objects(frames, things(seed), sloppy=1.0)
     parts = parts_of_scenes(frames, found)
     renamed = {order[index] + 7: parts[index] for index in order}
     plain, other = everyone(parts), everyone(renamed)
-    assert [(item.geometry.wkb, item.lead) for item in plain] == [
-        (item.geometry.wkb, order.index(item.lead - 7)) for item in other
+    assert [(item.geometry.wkb, item.owner) for item in plain] == [
+        (item.geometry.wkb, order.index(item.owner - 7)) for item in other
     ]
 
 
@@ -162,45 +173,43 @@ PAIR = [frame(0, 0), frame(280, 0)]
 
 
 def result(truth: Sequence[shapely.Polygon], *, blind: int | None = None) -> list[Item]:
-    """Joined things of the pair, one of the two scenes seeing none of them."""
-    found = sorted_things(PAIR, np.array(truth, dtype=object))
+    """Merged objects of the pair, one of the two scenes seeing none of them."""
+    found = split_objects(PAIR, np.array(truth, dtype=object))
     if blind is not None:
         found[blind] = unseen(found[blind])
     return everyone(parts_of_scenes(PAIR, found))
 
 
-def test_whole_in_both_is_the_first_ones() -> None:
+def test_complete_in_both_is_the_first_ones() -> None:
     (item,) = result([box(320, 100, 350, 130)])
-    assert (item.lead, item.scenes, item.at_edge) == (0, (0,), False)
+    assert (item.owner, item.scenes, item.at_edge) == (0, (0,), False)
 
 
-@pytest.mark.parametrize(("x0", "x1", "lead"), [(385, 440, 1), (240, 300, 0)])
-def test_cut_in_one_gives_way_to_whole_in_the_other(x0: int, x1: int, lead: int) -> None:
+@pytest.mark.parametrize(("x0", "x1", "owner"), [(385, 440, 1), (240, 300, 0)])
+def test_truncated_in_one_is_suppressed_by_complete_in_the_other(x0: int, x1: int, owner: int) -> None:
     (item,) = result([box(x0, 100, x1, 130)])
-    assert (item.lead, item.scenes) == (lead, (lead,))
+    assert (item.owner, item.scenes) == (owner, (owner,))
     assert item.linked == {0, 1}
     (shape,) = to_pixels([item.geometry], GROUND.transform)
     assert shapely.equals_exact(shape.normalize(), box(x0, 100, x1, 130).normalize(), 0.01)
 
 
-def test_cut_in_both_is_united_and_stands_for_both() -> None:
+def test_truncated_in_both_is_united() -> None:
     (item,) = result([box(200, 100, 500, 112)])
-    assert (item.lead, item.scenes) == (0, (0, 1))
+    assert (item.owner, item.scenes) == (0, (0, 1))
     (shape,) = to_pixels([item.geometry], GROUND.transform)
     assert shape.area == pytest.approx(300 * 12, rel=0.001)
     assert shapely.get_num_geometries(shape) == 1
 
 
-def test_what_only_the_second_saw_on_ground_of_the_first_is_dropped_unless_the_first_is_silent_there() -> (
-    None
-):
-    found = sorted_things(PAIR, np.array([box(320, 100, 350, 130)], dtype=object))
+def test_what_only_the_second_saw_on_the_firsts_ground_stays_only_if_the_first_has_missing_tiles() -> None:
+    found = split_objects(PAIR, np.array([box(320, 100, 350, 130)], dtype=object))
     alone = parts_of_scenes(PAIR, [unseen(found[0]), found[1]])
     assert everyone(alone) == []
-    alone[0] = replace(alone[0], silent=box(300, 90, 330, 200))
+    alone[0] = replace(alone[0], missing=box(300, 90, 330, 200))
     (item,) = everyone(alone)
     assert item.scenes == (1,)
-    alone[0] = replace(alone[0], silent=box(0, 0, 100, 100))
+    alone[0] = replace(alone[0], missing=box(0, 0, 100, 100))
     assert everyone(alone) == []
 
 
@@ -215,4 +224,4 @@ def test_what_the_second_saw_mostly_on_its_own_ground_stays_without_the_first() 
 
 
 def test_nothing_joined_is_nothing() -> None:
-    assert join({}, lambda _: []) is None
+    assert merge_across({}, lambda _: []) is None

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from tiling.geo.geobox import Frame, moved_between
+from tiling.geo.geobox import GeoBox, moved_between
 from tiling.grid import Grid
+from tiling.overlap.coverage import SceneCoverage
 from tiling.overlap.ownership import (
-    Claim,
     by_priority,
     core_boxes,
     covered,
@@ -43,9 +43,9 @@ def test_the_newest_comes_first_then_the_lesser_id_and_undated_ones_last() -> No
     assert [scenes[index].scene_id for index in by_priority(scenes)] == ["b", "d", "e", "a", "c"]
 
 
-def frame(x: float, y: float, turn: float, crs: str = "EPSG:32631") -> Frame:
+def frame(x: float, y: float, turn: float, crs: str = "EPSG:32631") -> GeoBox:
     c, s = 0.5 * np.cos(turn), 0.5 * np.sin(turn)
-    return Frame(crs, (c, s, 500_000 + x / 2, s, -c, 5_400_000 - y / 2), SIDE, SIDE)
+    return GeoBox(crs, (c, s, 500_000 + x / 2, s, -c, 5_400_000 - y / 2), SIDE, SIDE)
 
 
 frames = st.builds(frame, st.integers(0, 300), st.integers(0, 300), st.sampled_from([0.0, 0.0, 0.3, -0.8]))
@@ -53,9 +53,9 @@ frames = st.builds(frame, st.integers(0, 300), st.integers(0, 300), st.sampled_f
 
 @settings(max_examples=25)
 @given(st.lists(frames, min_size=1, max_size=5), st.integers(0, 99))
-def test_every_place_has_exactly_one_owner(scenes: list[Frame], seed: int) -> None:
-    claims = [Claim(each, each.area) for each in scenes]
-    owned = [owned_ground(claims, range(index), index) for index in range(len(scenes))]
+def test_every_place_has_exactly_one_owner(scenes: list[GeoBox], seed: int) -> None:
+    coverages = [SceneCoverage(each, each.area, each.area) for each in scenes]
+    owned = [owned_ground(coverages, range(index), index) for index in range(len(scenes))]
     grounds = [
         moved_between([each.area if own is None else own], each, scenes[0])[0]
         for own, each in zip(owned, scenes, strict=True)
@@ -138,8 +138,8 @@ def test_ownership_of_many_scenes_takes_milliseconds_each() -> None:
     ]
     began = time.perf_counter()
     beside = neighbours(outlines)
-    claims = [Claim(each, each.area) for each in placed]
+    coverages = [SceneCoverage(each, each.area, each.area) for each in placed]
     for index in range(len(placed)):
         before = [other for other in beside[index] if other < index]
-        wanted_tiles(Grid("s", SIDE, SIDE, 64, 16, 4096), owned=owned_ground(claims, before, index))
+        wanted_tiles(Grid("s", SIDE, SIDE, 64, 16, 4096), owned=owned_ground(coverages, before, index))
     assert (time.perf_counter() - began) / len(placed) < 0.02

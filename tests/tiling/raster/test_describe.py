@@ -16,7 +16,7 @@ from tests.worlds.rasters import DATA, UTM, described, noise, real, write
 from tiling.errors import SceneError
 from tiling.raster.describe import describe_scene
 from tiling.raster.handles import opened
-from tiling.raster.header import Limits
+from tiling.raster.header import Limits, OpenOptions
 from tiling.scene import Band
 from tiling.storage.files import list_sources
 
@@ -231,8 +231,8 @@ def test_a_vrt_is_opened_only_where_it_is_allowed(tmp_path: Path) -> None:
     )
     with pytest.raises(SceneError, match="allow the driver VRT"):
         described(vrt)
-    allowed = Limits(drivers=("GTiff", "VRT"))
-    assert described(vrt, limits=allowed).width == 20
+    allowed = OpenOptions(Limits(drivers=("GTiff", "VRT")))
+    assert described(vrt, options=allowed).width == 20
     with opened(str(vrt), allowed) as dataset:
         assert dataset.read(1).shape == (20, 20)
     with pytest.raises(SceneError, match="allow the driver HTTP"):

@@ -12,7 +12,7 @@ import pytest
 import rasterio
 from numpy.typing import NDArray
 
-from pipelines.engine.ray_executor import Lending
+from pipelines.engine.credentials import WithCredentials
 from tests.servers.fixtures import direct, no_credentials, upload
 from tests.servers.proxy import Proxy, proxied
 from tests.servers.radosgw import Server
@@ -22,7 +22,7 @@ from tiling.raster.describe import describe_scene
 from tiling.raster.handles import opened
 from tiling.scene import Scene
 from tiling.storage.files import list_sources
-from tiling.storage.s3 import access, borrow, lend
+from tiling.storage.s3 import access, credentials_to_forward, use_forwarded
 
 HOLE = np.s_[10:60, 20:80]
 
@@ -167,23 +167,23 @@ def test_listing_and_reading_find_the_same_credentials(
         assert (dataset.read() == noise(seed=1)).all()
     assert access().endpoint == s3_server.endpoint
     assert s3_server.secret not in repr(access())
-    assert lend()["AWS_SECRET_ACCESS_KEY"] == s3_server.secret
+    assert credentials_to_forward()["AWS_SECRET_ACCESS_KEY"] == s3_server.secret
 
 
 def test_access_is_lent_only_to_those_who_have_none(
     bucket: str, s3_server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lent = lend()
+    lent = credentials_to_forward()
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKOWN")
-    borrow(lent)
+    use_forwarded(lent)
     assert access().credentials()[0] == "AKOWN"
     for name in s3_server.env():
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     with patch.dict(os.environ):
-        borrow(lent)
+        use_forwarded(lent)
         assert access().credentials() == (s3_server.key, s3_server.secret, "")
         assert access().endpoint == s3_server.endpoint
-    step = Lending(len, lent)
+    step = WithCredentials(len, lent)
     assert s3_server.secret not in repr(step)
     assert pickle.loads(pickle.dumps(step)) == step

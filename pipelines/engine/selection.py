@@ -1,0 +1,32 @@
+"""Which executor a request asks for, and whether the machines behind it have what its models need."""
+
+from pipelines.engine.executor import Executor, SerialExecutor
+from pipelines.engine.resources import wanted_cluster
+from pipelines.plan import Engine, JobConfig
+
+
+def executor_of(config: JobConfig) -> Executor:
+    """The executor that a request asks for.
+
+    Raises:
+        ModelError: there is no such model.
+    """
+    if config.engine is Engine.LOOP:
+        return SerialExecutor()
+    # Only runs on Ray wait for its import.
+    from pipelines.engine.ray_executor import RayExecutor
+
+    return RayExecutor(wanted_cluster(config))
+
+
+def check_engine(config: JobConfig) -> None:
+    """See that what is to run a job is there and has what the models need; nothing for a plain loop.
+
+    Raises:
+        RequestError: there is no such cluster, or it lacks a GPU or room for the workers.
+        ModelError: there is no such model.
+    """
+    if config.engine is Engine.RAY:
+        from pipelines.engine.ray_cluster import check_room
+
+        check_room(wanted_cluster(config))

@@ -1,0 +1,55 @@
+"""The work that a run and a night share: answer the open chunks of a plan, on the executor it asks for."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from pipelines import ChunkDone, Listener, RunStarted, ignore
+from pipelines.engine import Executor
+from pipelines.inference import ChunkStep, ChunkTask, CommitStep, InferStep, ReadStep
+from pipelines.plan import PREFIX, ModelRecipe, Placement, Plan, open_options
+from tiling.storage import Store
+
+
+def answer_chunks(
+    store: Store,
+    plan: Plan,
+    tasks: Sequence[ChunkTask],
+    *,
+    executor: Executor,
+    listener: Listener = ignore,
+) -> Iterator[ChunkDone]:
+    """Do open chunks; an event per committed chunk, told the listener too.
+
+    Args:
+        store: the output folder.
+        plan: the frozen plan.
+        tasks: the chunks.
+        executor: what runs them.
+        listener: told of progress.
+
+    Raises:
+        RequestError: there is no such cluster.
+        ModelError: a model cannot be loaded.
+        OSError: the storage refuses.
+    """
+    listener(RunStarted(len(plan.chunks), len(tasks), sum(task.ref.n_tiles for task in tasks)))
+    for done in executor.map(chunk_step(store, plan), tasks):
+        listener(done)
+        yield done
+
+
+def chunk_step(store: Store, plan: Plan) -> ChunkStep:
+    """A chunk of a plan, from its pixels to its committed rows."""
+    return ChunkStep(
+        ReadStep(plan.scaling, open_options(plan.config)), InferStep(model_recipe(plan)), CommitStep(store)
+    )
+
+
+def model_recipe(plan: Plan) -> ModelRecipe:
+    """What a worker needs to build the plan's models."""
+    config = plan.config
+    recipe = ModelRecipe(config.reasoner, config.segmenter, config.profile, config.device, config.seed, ())
+    if not any(name.startswith(PREFIX) for name in (config.reasoner, config.segmenter)):
+        return recipe
+    places = (Placement(item.scene.scene_id, item.work) for item in plan.scenes)
+    return replace(recipe, placements=tuple(places))
