@@ -189,7 +189,9 @@ def wanted_names() -> dict[str, dict[str, str]]:
         target = file_of(each)
         if target is None or each.top in OPEN or not each.name:
             continue
-        if target.endswith("__init__.py"):
+        if (ROOT / _path(each.module) / f"{each.name}.py").is_file():
+            continue
+        if not _gives(target, each.name):
             target = _definer(room_of(target), each.name)
         if target is None:
             raise LookupError(f"{each}: no file of that room defines it")

@@ -2,7 +2,6 @@
 
 import signal
 import sys
-from typing import Annotated
 
 import typer
 
@@ -10,18 +9,16 @@ from pipelines import (
     INCOMPLETE,
     OTHER,
     WRONG,
-    DemoRequest,
     IncompleteError,
     LockedError,
     LockLostError,
     RequestError,
     StoppedError,
-    run_demo,
 )
 from pipelines.cli.cluster import submit_command
-from pipelines.cli.console import demo_facts, progress_bar, say, say_demo, say_facts, say_json
+from pipelines.cli.console import say
+from pipelines.cli.demo import demo_command, practice_command
 from pipelines.cli.results import (
-    AsJson,
     check_command,
     export_command,
     query_command,
@@ -29,7 +26,6 @@ from pipelines.cli.results import (
     status_command,
 )
 from pipelines.cli.run import bench_command, nightly_command, plan_command, run_command
-from pipelines.plan import Engine
 from reasoner.errors import ModelError, QueryError
 from tiling import GridError, SceneError, StorageError
 from training import DatasetError, LaunchError, PracticeError, RecipeError
@@ -70,65 +66,11 @@ for _name, _command in (
     ("query", query_command),
     ("export", export_command),
     ("eval", evaluate_command),
+    ("practice", practice_command),
+    ("demo", demo_command),
 ):
     app.command(_name)(_command)
 app.add_typer(train, name="train")
-
-
-@app.command()
-def practice(
-    out: Annotated[str, typer.Argument(help="folder to write to, local or s3://")],
-    scenes: Annotated[int, typer.Option(help="how many scenes")] = 4,
-    size: Annotated[int, typer.Option(help="side of each, pixels")] = 1024,
-    seed: Annotated[int, typer.Option(help="seed of the scenes")] = 0,
-    empty: Annotated[int, typer.Option(help="so many of them hold no objects")] = 0,
-    crs: Annotated[
-        list[str] | None, typer.Option(help="CRS of the scenes, in turn (default: EPSG:32631)")
-    ] = None,
-    collar: Annotated[bool, typer.Option("--collar", help="a tilted frame without data")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Write practice scenes with exact truth and questions.
-
-    Example: [bold]remotereasoner practice practice --scenes 4 --size 1024[/bold]
-    """
-    from training.scenery import write_practice
-
-    systems = tuple(crs or ("EPSG:32631",))
-    write_practice(
-        out, scenes=scenes, size_px=size, seed=seed, empty=empty, crs=systems, nodata_collar=collar
-    )
-    facts = {"scenes": f"{out}/scenes", "truth": f"{out}/truth.parquet", "questions": f"{out}/questions.json"}
-    say_facts("practice", facts, as_json=as_json)
-
-
-@app.command()
-def demo(
-    out: Annotated[str, typer.Option(help="folder for scenes and result")] = "remotereasoner-demo",
-    seed: Annotated[int, typer.Option(help="seed of the scenes")] = 0,
-    engine: Annotated[Engine, typer.Option(help="ray or loop")] = Engine.RAY,
-    oracle: Annotated[
-        bool, typer.Option("--oracle", help="exact models in place of the embedded ones")
-    ] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Try everything on this machine: practice scenes, two questions, a score, a map.
-
-    Example: [bold]remotereasoner demo[/bold]
-    """
-    request = DemoRequest(out, seed=seed, engine=engine, oracle=oracle)
-    with progress_bar() as listener:
-        report = run_demo(_demo_scenes, request, listener=listener)
-    if as_json:
-        say_json(demo_facts(report))
-    else:
-        say_demo(report)
-
-
-def _demo_scenes(folder: str, seed: int) -> None:
-    from training.scenery import write_practice
-
-    write_practice(folder, scenes=2, size_px=1024, seed=seed)
 
 
 def _end(number: int, _: object) -> None:

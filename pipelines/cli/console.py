@@ -7,12 +7,21 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from typing import Annotated
 
+import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from pipelines import ChunkDone, DemoReport, Event, Listener, MergeMoved, MergeStarted, RunStarted
+from pipelines import (
+    ChunkDone,
+    Event,
+    Listener,
+    MergeMoved,
+    MergeStarted,
+    RunStarted,
+)
 from pipelines.results import StatusReport
 
 STDERR = Console(stderr=True)
@@ -57,40 +66,6 @@ def say_status(report: StatusReport) -> None:
     say_table("questions", ("question", "tiles"), rows)
     if report.failures:
         say_table(f"failures in {report.files_read} files", ("reason", "rows"), list(report.failures.items()))
-
-
-def demo_facts(report: DemoReport) -> dict[str, object]:
-    """The demo's report as JSON values."""
-    scores = {
-        text: {**asdict(score), "precision": score.precision, "recall": score.recall, "f1": score.f1}
-        for text, score in report.scores.items()
-    }
-    return {**asdict(report.run), "scores": scores, "objects_files": list(report.objects), "map": report.map}
-
-
-def say_demo(report: DemoReport) -> None:
-    """The demo's report for people."""
-    header = ("question", "true", "found", "right", "precision", "recall", "F1")
-    rows = [
-        (
-            text,
-            score.true,
-            score.found,
-            score.right,
-            *(f"{x:.2f}" for x in (score.precision, score.recall, score.f1)),
-        )
-        for text, score in report.scores.items()
-    ]
-    say_table("found against the truth (IoU 0.5)", header, rows)
-    for name in report.objects:
-        say(f"GeoParquet   {name}")
-    say(f"map          {report.map}")
-    out = report.run.out
-    say(
-        "DuckDB       SELECT query, count(*), sum(area_m2) "
-        f"FROM read_parquet('{out}/objects/*/*/*.parquet', hive_partitioning=false) GROUP BY 1"
-    )
-    say(f"next         {report.next}")
 
 
 @contextmanager
@@ -166,3 +141,6 @@ class _BarListener:
             say(f"resuming: {done} of {event.n_chunks} chunks are done")
         self._progress.start()
         self._bar = self._progress.add_task("loading models", total=event.n_pending_tiles)
+
+
+AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object on stdout")]

@@ -9,13 +9,12 @@ from typing import Annotated
 import typer
 
 from pipelines import INCOMPLETE, RequestError
-from pipelines.cli.console import say, say_facts, say_json, say_status
+from pipelines.cli.console import AsJson, say, say_facts, say_json, say_status
 from pipelines.plan import read_plan
 from pipelines.results import ExportRequest, Shape, check_result, read_status
 from tiling.storage import Store
 
 Out = Annotated[str, typer.Argument(help="output folder of a run")]
-AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object on stdout")]
 
 
 def status_command(

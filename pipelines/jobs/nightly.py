@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from pipelines import Listener, MergeStarted, RequestError, ignore
-from pipelines.engine import WithProgress, executor_of
+from pipelines.engine import WithProgress, check_engine, executor_of
 from pipelines.inference import open_chunks
 from pipelines.jobs import journal
 from pipelines.jobs.journal import Orders
@@ -312,7 +312,9 @@ def run_nightly(
     _check_date(date)
     store = Store(config.out)
     draft = draft_job(store, config, overwrite=overwrite, lease=lease, anew=True)
-    if draft.job is not None:
+    if draft.job is None:
+        check_engine(config)
+    else:
         check_same_job(store, draft.plan, draft.job, may_differ=GROWS)
     with writing(store, f"nightly {date}", lease) as lock:
         if overwrite:

@@ -86,7 +86,9 @@ def run_job(
     began = time.perf_counter()
     store = Store(config.out)
     draft = draft_job(store, config, overwrite=overwrite, lease=lease)
-    if draft.job is not None:
+    if draft.job is None:
+        check_engine(config)
+    else:
         check_same_job(store, draft.plan, draft.job)
         _refuse_open_night(store)
     with writing(store, "run", lease) as lock:

@@ -5,7 +5,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from pipelines import RequestError, StoppedError
-from pipelines.engine import check_engine
 from pipelines.jobs.lock import Lease, Lock, held, refuse_if_held
 from pipelines.plan import (
     JobConfig,
@@ -69,8 +68,6 @@ def draft_job(store: Store, config: JobConfig, *, overwrite: bool, lease: Lease,
         job = None if overwrite else read_job(store)
         known = () if anew else frozen_search(store, config, job)
     plan = make_plan(config, frozen=frozen_scaling(job), known=known)
-    if job is None:
-        check_engine(config)
     return Draft(plan, job)
 
 

@@ -39,8 +39,14 @@ def serve(store: Store, plan: Plan, *, port: int, ready: Callable[[str], None]) 
         OSError: the map cannot be read.
     """
     with _bound(port) as bound, _local(store) as folder, suppress(KeyboardInterrupt):
-        ready(f"http://{HOST}:{bound.getsockname()[1]}/")
-        web.run_app(application(folder, plan), sock=bound, print=None, access_log=None, shutdown_timeout=1.0)
+        address = f"http://{HOST}:{bound.getsockname()[1]}/"
+        app = application(folder, plan)
+
+        async def started(_: web.Application) -> None:
+            ready(address)
+
+        app.on_startup.append(started)
+        web.run_app(app, sock=bound, print=None, access_log=None, shutdown_timeout=1.0)
 
 
 def application(folder: Path, plan: Plan) -> web.Application:

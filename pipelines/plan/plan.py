@@ -213,3 +213,11 @@ def digest(value: object) -> str:
 def _item_bytes(dtype: str) -> int:
     digits = "".join(char for char in dtype if char.isdigit())
     return max(1, int(digits or 8) // 8)
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenScaling:
+    """The scaling of an earlier plan, to be used again in place of an estimate."""
+
+    scaling: Scaling | None
+    """None where the scenes are 8-bit."""

@@ -14,8 +14,7 @@ import shapely
 from pipelines import RequestError
 from pipelines.plan.aoi import aoi_bytes, aoi_digest, aoi_from
 from pipelines.plan.config import JobConfig
-from pipelines.plan.plan import RULES_VERSION, ChunkRef, ModelFacts, Plan, PlannedScene
-from pipelines.plan.planning import FrozenScaling
+from pipelines.plan.plan import RULES_VERSION, ChunkRef, FrozenScaling, ModelFacts, Plan, PlannedScene
 from tiling import Band, Composite, Grid, Kernel, Mosaic, Scene, StorageError, Window
 from tiling.geo import WorkingGrid
 from tiling.raster import Scaling

@@ -12,7 +12,16 @@ from pipelines import RequestError
 from pipelines.plan.aoi import read_aoi
 from pipelines.plan.config import JobConfig
 from pipelines.plan.models import reasoner_facts, segmenter_facts
-from pipelines.plan.plan import RULES_VERSION, ChunkRef, ModelFacts, Plan, PlannedScene, chunk_refs, digest
+from pipelines.plan.plan import (
+    RULES_VERSION,
+    ChunkRef,
+    FrozenScaling,
+    ModelFacts,
+    Plan,
+    PlannedScene,
+    chunk_refs,
+    digest,
+)
 from pipelines.plan.sources import find_sources
 from pipelines.plan.tile_selection import ownership_of, planned_tiles, scenes_within, with_valid_areas
 from tiling import Grid, Scene
@@ -20,14 +29,6 @@ from tiling.geo import working_grid
 from tiling.raster import DEFAULT_OPTIONS, OpenOptions, Scaling, Source, describe_scene, estimate_scaling
 
 _READERS = 16
-
-
-@dataclass(frozen=True, slots=True)
-class FrozenScaling:
-    """The scaling of an earlier plan, to be used again in place of an estimate."""
-
-    scaling: Scaling | None
-    """None where the scenes are 8-bit."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,6 @@ from .objects import OBJECT_SCHEMA as OBJECT_SCHEMA
 from .objects import OBJECTS as OBJECTS
 from .objects import PART_SCHEMA as PART_SCHEMA
 from .objects import POINT as POINT
-from .objects import Origin as Origin
 from .objects import by_cell as by_cell
 from .objects import cell_rows as cell_rows
 from .objects import count_objects as count_objects
@@ -60,6 +59,7 @@ from .objects import split_rows as split_rows
 from .objects import write_cell as write_cell
 from .objects import write_empty as write_empty
 from .schema import OBJECT_COLUMNS as OBJECT_COLUMNS
+from .schema import Origin as Origin
 from .schema import Source as Source
 from .texts import TEXT_SCHEMA as TEXT_SCHEMA
 from .texts import TEXTS as TEXTS

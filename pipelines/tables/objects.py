@@ -3,7 +3,6 @@
 import hashlib
 from collections import Counter
 from collections.abc import Set
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import BytesIO
 from typing import BinaryIO
@@ -22,7 +21,6 @@ from pipelines.tables.geoparquet import (
 from pipelines.tables.schema import OBJECT_COLUMNS, schema_of
 from pipelines.tables.stac_items import NAME as ITEM
 from pipelines.tables.stac_items import item_bytes
-from reasoner.query import Query
 from tiling.geo import bounds_of, group_by, polygons_from_wkb
 from tiling.storage import Store, look_into
 
@@ -39,16 +37,6 @@ PART_SCHEMA = pa.schema(
     [*OBJECT_SCHEMA, pa.field(CELL, pa.string()), *(pa.field(side, pa.float64()) for side in POINT)]
 )
 """A part: rows of objects before they lie in files of cells."""
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """What all rows of one question share."""
-
-    query: Query
-    """The question."""
-    run_id: str
-    """Digest of the job."""
 
 
 def part_outlines(part: pa.Table) -> frozenset[bytes]:

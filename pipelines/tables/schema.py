@@ -10,6 +10,8 @@ from enum import StrEnum
 
 import pyarrow as pa
 
+from reasoner.query import Query
+
 BBOX = pa.struct([(side, pa.float64()) for side in ("xmin", "ymin", "xmax", "ymax")])
 """Type of a column of covering boxes."""
 
@@ -231,3 +233,13 @@ CHANGE_COLUMNS: tuple[Column, ...] = (
 
 SIDE_COLUMNS = tuple(column.name for column in _OF_A_SIDE)
 """What `changes` says of an object both before and after the night."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What all rows of one question share."""
+
+    query: Query
+    """The question."""
+    run_id: str
+    """Digest of the job."""

@@ -7,8 +7,7 @@ from pipelines.tables.geoparquet import (
     hilbert_order,
 )
 from pipelines.tables.ledger import AnswerRow
-from pipelines.tables.objects import Origin
-from pipelines.tables.schema import TEXT_COLUMNS, schema_of
+from pipelines.tables.schema import TEXT_COLUMNS, Origin, schema_of
 from tiling.storage import Store
 
 TEXTS = "texts"

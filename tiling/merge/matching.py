@@ -9,6 +9,7 @@ import shapely
 from numpy.typing import NDArray
 
 from tiling.geo import SNAP_PX, Pairs, PolygonArray, areas_in_boxes, shared_areas, snapped
+from tiling.merge.clusters import INSIDE_PX
 from tiling.merge.fragment_table import Extents, extents_of
 
 BATCH = 100_000
@@ -16,9 +17,6 @@ BATCH = 100_000
 
 SURE_PX2 = 1e-6
 """Less than this is rounding: bounds of areas decide only where they are clear of the line by so much."""
-
-INSIDE_PX = 0.5
-"""An outline lies inside a tile if it passes its edges by no more than this."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,17 +8,11 @@ import shapely
 from numpy.typing import NDArray
 
 from tiling import Transform
-from tiling.geo import SNAP_PX, Pairs, Ragged, bounds_of, components, group_by, polygons_to_pixels
+from tiling.geo import SNAP_PX, Ragged, bounds_of, components, polygons_to_pixels
+from tiling.merge.clusters import MIN_OWN_SHARE, TAU, resolve_clusters
 from tiling.merge.fragment_table import FragmentTable, in_order
 from tiling.merge.matching import Matches, Outlines, concat_matches, matches_within, outlines_of
 from tiling.merge.objects import MergedObjects, unite
-
-TAU = 0.5
-"""Share of the lesser part in the strip both tiles see from which two outlines show the same object."""
-
-MIN_OWN_SHARE = 0.5
-"""A fragment that no neighbour supports counts only if so much of it lies in its own tile's core: the tile
-whose core it lies in saw more of it, and answered that nothing is there."""
 
 NO_WINDOWS: NDArray[np.int64] = np.empty((0, 4), dtype=np.int64)
 """No tiles."""
@@ -156,44 +150,6 @@ def resolve_fragments(evidence: Evidence) -> Ragged:
     )
 
 
-def resolve_clusters(
-    suppressed: NDArray[np.bool_],
-    pairs: Pairs,
-    *,
-    truncated: NDArray[np.bool_],
-    priority: NDArray[np.float64],
-) -> Ragged:
-    """Which members are one object together, of those that are not suppressed.
-
-    Args:
-        suppressed: (n,) which are.
-        pairs: Members that match.
-        truncated: (n,) which are truncated: with all they match, they are united.
-        priority: (n,) of complete members that match, the one with the highest represents the object.
-
-    Returns:
-        The members of every object, ascending; objects by their first member.
-    """
-    first, second = pairs
-    alive = ~(suppressed[first] | suppressed[second])
-    pairs = first[alive], second[alive]
-    labels, left = components(len(suppressed), pairs), np.flatnonzero(~suppressed)
-    clusters = group_by(labels[left])
-    clusters = Ragged(left[clusters.values], clusters.starts)
-    if not len(clusters):
-        return clusters
-    begins = clusters.starts[:-1]
-    together = np.logical_or.reduceat(truncated[clusters.values], begins) | (clusters.lengths == 1)
-    members = clusters.take(np.flatnonzero(~together)).values
-    united = clusters.take(np.flatnonzero(together))
-    ranked = members[np.lexsort((members, -priority[members], labels[members]))]
-    alone = _representatives(ranked, pairs, len(suppressed))
-    values = np.concatenate((united.values, alone))
-    starts = np.concatenate((united.starts, united.starts[-1] + 1 + np.arange(len(alone))))
-    order = np.argsort(values[starts[:-1]], kind="stable")
-    return Ragged(values, starts).take(order)
-
-
 def touching(outlines: Outlines, index: NDArray[np.int64], windows: NDArray[np.int64]) -> NDArray[np.int64]:
     """Which of some outlines touch any of (k, 4) windows, working pixels."""
     if not len(windows) or not len(index):
@@ -258,21 +214,3 @@ def _unsupported(evidence: Evidence, suppressed: NDArray[np.bool_]) -> NDArray[n
     doubted = own < MIN_OWN_SHARE * most
     doubted[labels[~(evidence.needs_support & evidence.truncated)]] = False
     return (lonely | doubted[labels]) & ~suppressed
-
-
-def _representatives(ranked: NDArray[np.int64], pairs: Pairs, count: int) -> NDArray[np.int64]:
-    """Of complete members, best first, those that match no representative before them.
-
-    So a careless mask over two objects that another tile tells apart does not swallow one of them.
-    """
-    place = np.full(count, -1)
-    place[ranked] = np.arange(len(ranked))
-    one, other = (place[index] for index in pairs)
-    inside = (one >= 0) & (other >= 0)
-    before, after = np.minimum(one, other)[inside], np.maximum(one, other)[inside]
-    represents = [True] * len(ranked)
-    turn = np.lexsort((after, before))
-    for better, worse in zip(before[turn].tolist(), after[turn].tolist(), strict=True):
-        if represents[better]:
-            represents[worse] = False
-    return np.asarray(ranked[np.array(represents, dtype=bool)], dtype=np.int64)

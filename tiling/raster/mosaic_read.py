@@ -17,15 +17,16 @@ import numpy as np
 import odc.stac
 import pystac
 from numpy.typing import NDArray
-from odc.geo.geobox import GeoBox
+from odc.geo.geobox import GeoBox as OdcGeoBox
 from odc.loader.types import RasterBandMetadata, RasterGroupMetadata
 from pystac.extensions.projection import ProjectionExtension
 from rasterio.transform import Affine
 
 from tiling import Composite, Mosaic, Scene, Transform
+from tiling.geo import GeoBox
 from tiling.raster.header import OpenOptions
 from tiling.raster.native_window import Area, Valid, Values
-from tiling.raster.warp import Target, float_of, warped
+from tiling.raster.warp import float_of, warped
 
 BLOCK_PX = 512
 """Side of the blocks pixels are made in; a median holds a block of all items at once."""
@@ -127,10 +128,10 @@ class _Blocks:
     part: tuple[slice, slice]
     """Rows and columns of the window."""
 
-    def geobox(self, scene: Scene) -> GeoBox:
+    def geobox(self, scene: Scene) -> OdcGeoBox:
         size = scene.transform[0]
         matrix = Affine(size, 0.0, self.left * size, 0.0, -size, -self.top * size)
-        return GeoBox((self.height, self.width), matrix, scene.crs)
+        return OdcGeoBox((self.height, self.width), matrix, scene.crs)
 
 
 def _blocks_over(transform: Transform, window: tuple[int, int, int, int]) -> _Blocks:
@@ -152,10 +153,10 @@ class _Reader:
     options: OpenOptions
 
     def read(
-        self, cfg: Any, dst_geobox: GeoBox, *, dst: Any = None, selection: Any = None
+        self, cfg: Any, dst_geobox: OdcGeoBox, *, dst: Any = None, selection: Any = None
     ) -> tuple[tuple[slice, slice], NDArray[np.floating]]:
         height, width = dst_geobox.shape
-        target = Target(self.crs, tuple(dst_geobox.transform)[:6], width, height)
+        target = GeoBox(self.crs, tuple(dst_geobox.transform)[:6], width, height)
         pixels = warped(self.scene, target, kernel=self.mosaic.kernel, options=self.options)
         return np.s_[0:height, 0:width], pixels
 
@@ -169,7 +170,7 @@ class _Driver:
     n_bands: int
     options: OpenOptions
 
-    def documents(self, geobox: GeoBox) -> list[pystac.Item]:
+    def documents(self, geobox: OdcGeoBox) -> list[pystac.Item]:
         """The items in the order in which they are laid upon one another: newest first.
 
         Each is said to cover the whole geobox, in its own CRS: which items meet the cell was found out from
@@ -177,7 +178,7 @@ class _Driver:
         """
         return [self._document(number, geobox) for number in reversed(range(len(self.mosaic.items)))]
 
-    def _document(self, number: int, geobox: GeoBox) -> pystac.Item:
+    def _document(self, number: int, geobox: OdcGeoBox) -> pystac.Item:
         # Times only keep the order: an item without one has its place too.
         moment = _EPOCH + timedelta(seconds=number)
         extensions = [ProjectionExtension.get_schema_uri()]
@@ -198,7 +199,7 @@ class _Driver:
     def driver_data(self, md: pystac.Item, band_key: Any) -> int:
         return int(md.id)
 
-    def new_load(self, geobox: GeoBox, *, chunks: Any = None) -> None:
+    def new_load(self, geobox: OdcGeoBox, *, chunks: Any = None) -> None:
         return None
 
     def finalise_load(self, load_state: Any) -> Any:

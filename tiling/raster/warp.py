@@ -1,6 +1,5 @@
 """A scene's values on another grid, the same for a pixel whatever part of that grid is asked for."""
 
-from dataclasses import dataclass
 from math import ceil, floor
 
 import numpy as np
@@ -10,8 +9,8 @@ from rasterio.enums import Resampling
 from rasterio.transform import Affine
 from rasterio.warp import reproject
 
-from tiling import Kernel, Scene, Transform
-from tiling.geo import inverse, moved
+from tiling import Kernel, Scene
+from tiling.geo import GeoBox, inverse, moved
 from tiling.raster.header import OpenOptions
 from tiling.raster.native_window import Area, read_with_retry
 
@@ -25,27 +24,13 @@ STEPS = 9
 """Points per side at which a target is traced in the scene's pixels."""
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A rectangle of pixels on the ground."""
-
-    crs: str
-    """CRS as an authority code or WKT."""
-    transform: Transform
-    """Pixel to world."""
-    width: int
-    """Columns."""
-    height: int
-    """Rows."""
-
-
 def float_of(dtype: str) -> str:
     """The smallest float that holds every value of a type."""
     return "float32" if np.can_cast(dtype, np.float32) else "float64"
 
 
-def warped(scene: Scene, target: Target, *, kernel: Kernel, options: OpenOptions) -> NDArray[np.floating]:
-    """A scene's shown bands on a target's pixels.
+def warped(scene: Scene, target: GeoBox, *, kernel: Kernel, options: OpenOptions) -> NDArray[np.floating]:
+    """A scene's display bands on a target's pixels.
 
     Args:
         scene: A scene with files of its own.
@@ -72,7 +57,7 @@ def warped(scene: Scene, target: Target, *, kernel: Kernel, options: OpenOptions
     return made
 
 
-def _shift(scene: Scene, target: Target) -> tuple[int, int] | None:
+def _shift(scene: Scene, target: GeoBox) -> tuple[int, int] | None:
     """Column and row of the target's first pixel in a scene on the same grid; None on another."""
     if scene.crs != target.crs:
         return None
@@ -95,7 +80,7 @@ def _paste(made: NDArray[np.floating], scene: Scene, shift: tuple[int, int], *, 
         made[part] = _values(scene, (left, top, right, bottom), options)
 
 
-def _under(scene: Scene, target: Target) -> tuple[int, int, int, int] | None:
+def _under(scene: Scene, target: GeoBox) -> tuple[int, int, int, int] | None:
     """Columns and rows of the scene's pixels that the target's may be made of; None where there are none."""
     across, down = np.meshgrid(
         np.linspace(0, target.width, STEPS), np.linspace(0, target.height, STEPS), indexing="xy"
@@ -127,7 +112,7 @@ def _values(scene: Scene, window: tuple[int, int, int, int], options: OpenOption
 
 def _project(
     values: NDArray[np.floating], source: tuple[Scene, tuple[int, int, int, int]], made: NDArray[np.floating],
-    *, target: Target, kernel: Kernel,
+    *, target: GeoBox, kernel: Kernel,
 ) -> None:  # fmt: skip
     scene, (left, top, _, _) = source
     reproject(
