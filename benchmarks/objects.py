@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from benchmarks.settings import Settings
 from pipelines.tables.cells import MAX_ZOOM, choose_zoom, quadkeys
 from pipelines.tables.collection import NAME
-from pipelines.tables.geoparquet import ROW_GROUP, Bounds, boxes_of
+from pipelines.tables.geoparquet import ROW_GROUP, boxes_of
 from pipelines.tables.objects import GEOMETRIES, PART_SCHEMA, POINT, row_bytes, write_cell
+from pipelines.tables.schema import Bounds
 from reasoner.query import Query
 from tiling.storage.store import Store
 

@@ -27,8 +27,9 @@ from benchmarks.objects import COUNTRY, QUERY, many_objects
 from benchmarks.range_server import address_of, range_server
 from benchmarks.settings import Settings
 from pipelines.results.query import open_dataset, select
-from pipelines.tables.geoparquet import LONLAT, Bounds
 from pipelines.tables.objects import GEOMETRIES, object_files, read_cell, write_cell
+from pipelines.tables.schema import Bounds
+from tiling.geo.crs import LONLAT
 from tiling.storage.store import Store
 
 NAME = "querying"

@@ -19,7 +19,8 @@ from benchmarks.processes import own_memory
 from pipelines.inference.tasks import open_chunks
 from pipelines.jobs.run import run_job
 from pipelines.plan import planning
-from pipelines.plan.config import JobConfig, load_config
+from pipelines.plan.config import JobConfig
+from pipelines.plan.load_request import load_config
 from pipelines.plan.plan_files import read_plan, write_plan
 from pipelines.progress import ChunkDone, Event
 from tiling.raster.cog import write_cog

@@ -25,9 +25,10 @@ from tests.rooms import (
     sources,
 )
 
-ROOF = "pipelines/cli/app.py"
+ROOF = ("pipelines/cli/app.py", "pipelines/cli/demo.py")
+"""Files that may know both tops: they mount the training's commands and draw its practice scenes."""
 MAX_BODY_LINES = 50
-LONGEST = {"pipelines": 17, "tiling": 10, "reasoner": 7, "training": 13}
+LONGEST = {"pipelines": 13, "tiling": 8, "reasoner": 7, "training": 13}
 """Files in the longest chain of imports of a package: how much one may have to know to read one file."""
 
 ARROWS = {
@@ -109,7 +110,7 @@ HOMES = {
     "tokenizers": MODELS,
     "trl": ("training/*",),
     "peft": ("training/*",),
-    "pydantic": ("pipelines/plan/config.py", "training/recipe_yaml.py"),
+    "pydantic": ("pipelines/plan/config.py", "pipelines/plan/load_request.py", "training/recipe_yaml.py"),
     "pystac": (
         "pipelines/plan/stac_search.py",
         "pipelines/tables/stac_items.py",
@@ -130,7 +131,7 @@ def wrong_arrows(imports: Iterable[Import]) -> list[str]:
         str(each)
         for each in imports
         if each.top in PACKAGES
-        and each.top not in ARROWS[each.file.split("/")[0]] | ({"training"} if each.file == ROOF else set())
+        and each.top not in ARROWS[each.file.split("/")[0]] | ({"training"} if each.file in ROOF else set())
     ]
 
 
@@ -286,7 +287,7 @@ def test_a_circle_is_found() -> None:
 
 
 def test_the_roof_may_know_the_training_and_relative_imports_stay_at_home() -> None:
-    assert wrong_arrows(imports_in("from training.cli import app", ROOF)) == []
+    assert wrong_arrows(imports_in("from training.cli import app", ROOF[0])) == []
     assert wrong_arrows(imports_in("from . import grid\nfrom .grid import Window", "tiling/a.py")) == []
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pipelines.map.objects import SHOWN_TILES, days, dot_zooms, mercator_sides, places, scenes_by_id
 from pipelines.map.sources import Figures, areas, boxes, each_file, scores
 from pipelines.plan import Plan, PlannedScene
-from pipelines.tables import LONLAT
+from tiling.geo import LONLAT
 from tiling.storage import Store
 
 FOLDER = "map"

@@ -7,8 +7,15 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from pipelines.merge.rows import SceneTask
-from pipelines.merge.steps import BlockTask, BorderMatches, BorderTask, MergedBlock, OpenRows, UnionTask
+from pipelines.merge.tasks import (
+    BlockTask,
+    BorderMatches,
+    BorderTask,
+    MergedBlock,
+    OpenRows,
+    SceneTask,
+    UnionTask,
+)
 from tiling.geo import Ragged, concat_ragged, group_by
 from tiling.merge import NO_WINDOWS, RUN, Evidence, Matches, concat_evidence, cut_into_runs, resolve_fragments
 

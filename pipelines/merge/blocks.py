@@ -2,8 +2,8 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from pipelines.merge.tasks import Block
 from pipelines.plan import ChunkRef, Plan
 from pipelines.tables import ledger_name
 from tiling import Grid, Window
@@ -12,19 +12,6 @@ BLOCK_BYTES = 12_000_000
 """Bytes of ledger files that a block may hold, if they are spread evenly: some 80,000 small outlines."""
 MAX_SIDE = 32
 """Chunks along one side of a block at most: an empty ledger is read soon, but each file is a request."""
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """A rectangle of chunks of one scene."""
-
-    chunk_ids: tuple[str, ...]
-    """Its planned chunks."""
-    hull: Window
-    """Hull of the windows of all tiles in the rectangle, working pixels."""
-    alone: tuple[int, int, int, int]
-    """x0, y0, x1, y1 of what no tile outside the rectangle sees, working pixels: past its edges where there
-    is none; tiles outside may leave nothing between them."""
 
 
 def blocks_of(plan: Plan, scene: int, query_id: str, sizes: Mapping[str, int]) -> list[Block]:

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from pipelines.merge.affected import Affected, affected_by, replaced_by
 from pipelines.merge.cell_step import QuestionResult
-from pipelines.merge.rows import SpilledRows, object_rows, spill_rows
+from pipelines.merge.rows import object_rows, spill_rows
 from pipelines.merge.scene import SceneMerger
+from pipelines.merge.tasks import SpilledRows
 from pipelines.plan import Changed, Plan
 from pipelines.tables import Origin, empty_part, object_files, part_outlines
 from reasoner.query import Query

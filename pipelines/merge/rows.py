@@ -8,6 +8,7 @@ import pyarrow as pa
 import shapely
 
 from pipelines.merge.spill import write_table
+from pipelines.merge.tasks import FinalObjects, SceneTask, SpilledRows
 from pipelines.plan import PlannedScene
 from pipelines.tables import (
     CELL,
@@ -23,43 +24,10 @@ from pipelines.tables import (
     places_of,
     row_bytes,
 )
-from reasoner.query import Query
 from tiling.geo import bounds_of, line_column, polygon_column
 from tiling.merge import MergedObjects, SceneObjects, scene_objects
-from tiling.overlap import SceneCoverage, ZoneObjects, split_by_zone
+from tiling.overlap import split_by_zone
 from tiling.storage import Store
-
-
-@dataclass(frozen=True, slots=True)
-class SceneTask:
-    """One scene and one question: all a worker needs to know of the plan."""
-
-    planned: PlannedScene
-    """The scene."""
-    query: Query
-    """The question."""
-    coverage: SceneCoverage
-    """What it covers, with its overlap zone."""
-
-
-@dataclass(frozen=True, slots=True)
-class SpilledRows:
-    """Rows of objects, spilled until their cells are known."""
-
-    name: str
-    """Of the spill file."""
-    cells: Counter[str]
-    """Bytes of well-known binary per deepest cell: as many as its rows have, were all rows of one size."""
-
-
-@dataclass(frozen=True, slots=True)
-class FinalObjects:
-    """What became of some objects of one scene."""
-
-    rows: SpilledRows | None
-    """Those no other scene has a say in, None where there are none."""
-    shared: ZoneObjects | None
-    """Those that overlapping scenes have a say in, None where the scene has no overlap zone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from pipelines.engine import Executor
 from pipelines.merge.block_groups import BlockClusters, MergedBlocks
-from pipelines.merge.blocks import Block, blocks_of
-from pipelines.merge.rows import FinaliseObjects, FinalObjects, SceneTask, SpilledRows
-from pipelines.merge.steps import BlockStep, BlockTask, BorderStep, UnionStep
+from pipelines.merge.blocks import blocks_of
+from pipelines.merge.rows import FinaliseObjects
+from pipelines.merge.steps import BlockStep, BorderStep, UnionStep
+from pipelines.merge.tasks import Block, BlockTask, FinalObjects, SceneTask, SpilledRows
 from pipelines.plan import Ownership, Plan
 from reasoner.query import Query
 from tiling.overlap import (

@@ -6,15 +6,21 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.merge.blocks import Block
-from pipelines.merge.rows import FinaliseObjects, FinalObjects, SceneTask
+from pipelines.merge.rows import FinaliseObjects
 from pipelines.merge.spill import read_border, read_objects, write_objects, write_open
+from pipelines.merge.tasks import (
+    BlockTask,
+    BorderMatches,
+    BorderTask,
+    FinalObjects,
+    MergedBlock,
+    OpenRows,
+    UnionTask,
+)
 from pipelines.tables import ledger_name, read_answers
 from tiling import Transform
-from tiling.geo import Ragged
 from tiling.merge import (
     TAU,
-    Evidence,
     Matches,
     Outlines,
     concat_objects,
@@ -24,49 +30,6 @@ from tiling.merge import (
     unite,
 )
 from tiling.storage import Store
-
-
-@dataclass(frozen=True, slots=True)
-class BlockTask:
-    """One block of chunks to be merged."""
-
-    task: SceneTask
-    """Its scene and question."""
-    block: Block
-    """Its chunks."""
-    unplanned: NDArray[np.int64]
-    """(k, 4) windows of tiles beside planned ones that are not planned, working pixels."""
-    name: str
-    """What the names of its spill files begin with."""
-
-    @property
-    def open_name(self) -> str:
-        """Name of the file of open fragments."""
-        return f"{self.name}-open"
-
-
-@dataclass(frozen=True, slots=True)
-class OpenRows:
-    """Fragments that other blocks' tiles have a say in, row by row of their spill file."""
-
-    evidence: Evidence
-    """What is known of them within the block."""
-    tiles: NDArray[np.int64]
-    """(n, 2) x0, y0 of the tile of each, working pixels: with the row, the order of the ground."""
-
-
-@dataclass(frozen=True, slots=True)
-class MergedBlock:
-    """What one block comes to."""
-
-    final: FinalObjects
-    """Its objects that no tile outside has a say in."""
-    open: OpenRows | None
-    """All other fragments, None where there are none."""
-    missing: NDArray[np.int64]
-    """(k, 4) windows of tiles that failed or whose answer cannot be read, working pixels."""
-    nodata: NDArray[np.int64]
-    """(k, 4) windows of tiles without data, working pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,30 +67,6 @@ class BlockStep:
 
 
 @dataclass(frozen=True, slots=True)
-class BorderTask:
-    """One block and those that come after it and whose tiles meet its own."""
-
-    name: str
-    """Spill file of what is open in the block."""
-    others: tuple[str, ...]
-    """Spill files of what is open in the others."""
-    missing: NDArray[np.int64]
-    """(k, 4) windows of tiles of all blocks around that failed or cannot be read, working pixels."""
-    transform: Transform
-    """Working pixel to world of the scene."""
-
-
-@dataclass(frozen=True, slots=True)
-class BorderMatches:
-    """What was found at a block's border, by rows of the files."""
-
-    matches: tuple[Matches, ...]
-    """Pairs of a row of the block and a row of each of the others."""
-    spared: NDArray[np.int64]
-    """Rows of the block that a missing tile may have supported."""
-
-
-@dataclass(frozen=True, slots=True)
 class BorderStep:
     """Matches what is open in one block with the others; a plain picklable callable."""
 
@@ -155,22 +94,6 @@ class BorderStep:
         their_rows, theirs = read_border(self.spill, name, transform)
         found = matches_between(outlines, theirs, tau=TAU)
         return replace(found, first=rows[found.first], second=their_rows[found.second])
-
-
-@dataclass(frozen=True, slots=True)
-class UnionTask:
-    """Some objects, by the rows of spill files that they are made of."""
-
-    task: SceneTask
-    """Scene and question."""
-    sources: tuple[tuple[str, NDArray[np.int64]], ...]
-    """Spill files, and of each the rows that are wanted."""
-    groups: Ragged
-    """The members of every object, counted over all wanted rows of all files."""
-    name: str
-    """Of the file to spill."""
-    whole: bool
-    """They are objects; if not, they are pieces of one that is too long for one task."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,5 @@
 """The area of interest: any vector file as one shape in longitude and latitude. Knows no scene."""
 
-import hashlib
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -49,13 +48,6 @@ def read_aoi(uri: str) -> shapely.Geometry:
         raise RequestError("aoi", f"{uri} cannot be placed ({error.reason})", "check its CRS") from error
     joined: shapely.Geometry = shapely.union_all(shapely.make_valid(placed, method="structure"))
     return joined
-
-
-def aoi_digest(aoi: shapely.Geometry | None) -> str | None:
-    """Digest of the area, the same however its file is written; None where there is none."""
-    if aoi is None:
-        return None
-    return hashlib.sha256(shapely.to_wkb(shapely.normalize(aoi))).hexdigest()[:16]
 
 
 def aoi_bytes(aoi: shapely.Geometry) -> bytes:

@@ -11,7 +11,6 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from pipelines.plan.aoi import aoi_digest
 from pipelines.plan.config import JobConfig
 from reasoner.query import Query
 from tiling import ALL, Chunk, Grid, Scene, Window, packed, unpacked
@@ -221,3 +220,10 @@ class FrozenScaling:
 
     scaling: Scaling | None
     """None where the scenes are 8-bit."""
+
+
+def aoi_digest(aoi: shapely.Geometry | None) -> str | None:
+    """Digest of the area, the same however its file is written; None where there is none."""
+    if aoi is None:
+        return None
+    return hashlib.sha256(shapely.to_wkb(shapely.normalize(aoi))).hexdigest()[:16]

@@ -12,9 +12,17 @@ import pyarrow.parquet as pq
 import shapely
 
 from pipelines import RequestError
-from pipelines.plan.aoi import aoi_bytes, aoi_digest, aoi_from
+from pipelines.plan.aoi import aoi_bytes, aoi_from
 from pipelines.plan.config import JobConfig
-from pipelines.plan.plan import RULES_VERSION, ChunkRef, FrozenScaling, ModelFacts, Plan, PlannedScene
+from pipelines.plan.plan import (
+    RULES_VERSION,
+    ChunkRef,
+    FrozenScaling,
+    ModelFacts,
+    Plan,
+    PlannedScene,
+    aoi_digest,
+)
 from tiling import Band, Composite, Grid, Kernel, Mosaic, Scene, StorageError, Window
 from tiling.geo import WorkingGrid
 from tiling.raster import Scaling

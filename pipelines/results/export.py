@@ -101,7 +101,7 @@ class ExportRequest:
     """Read what is there of a run that is not published."""
 
 
-LONLAT = "EPSG:4326"
+FORMAT_CRS = "EPSG:4326"
 """What the formats call longitude and latitude; all of them write longitude first."""
 BATCH = 10_000
 """Objects handed over at a time."""
@@ -254,7 +254,7 @@ def _write_layer(rows: duckdb.DuckDBPyRelation, path: Path, request: ExportReque
     try:
         pyogrio.write_arrow(
             batches, path, layer=LAYER, driver=kind.driver, geometry_name="geometry", geometry_type=many,
-            crs=LONLAT, dataset_options=dict(kind.dataset), layer_options=dict(kind.layer),
+            crs=FORMAT_CRS, dataset_options=dict(kind.dataset), layer_options=dict(kind.layer),
         )  # fmt: skip
     except DataSourceError as error:
         raise _unwritten(kind, counts["objects"], error) from error

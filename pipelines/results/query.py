@@ -30,7 +30,7 @@ from pipelines.tables import (
 )
 from tiling.storage import Store
 
-LONLAT = "GEOMETRY('OGC:CRS84')"
+GEOMETRY_TYPE = "GEOMETRY('OGC:CRS84')"
 """DuckDB's type of our geometry columns."""
 
 TRIES = 3
@@ -198,7 +198,7 @@ def _view(connection: duckdb.DuckDBPyConnection, store: Store, name: str, files:
 
 
 def _placed(shapes: Sequence[str]) -> str:
-    return ", ".join(f"ST_GeomFromWKB({name})::{LONLAT} AS {name}" for name in shapes)
+    return ", ".join(f"ST_GeomFromWKB({name})::{GEOMETRY_TYPE} AS {name}" for name in shapes)
 
 
 def _address(store: Store, name: str) -> str:

@@ -21,7 +21,6 @@ from .collection import published_failed as published_failed
 from .collection import published_files as published_files
 from .collection import result_files as result_files
 from .collection import withdraw as withdraw
-from .geoparquet import LONLAT as LONLAT
 from .geoparquet import ROW_GROUP as ROW_GROUP
 from .geoparquet import box_column as box_column
 from .ledger import LEDGER as LEDGER

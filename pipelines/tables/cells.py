@@ -12,8 +12,8 @@ import shapely
 from numpy.typing import NDArray
 from pyproj import CRS, Transformer
 
-from pipelines.tables.geoparquet import LONLAT, Bounds
-from tiling.geo import PolygonArray, contain
+from pipelines.tables.schema import Bounds
+from tiling.geo import LONLAT, PolygonArray, contain
 from tiling.storage import Store
 
 MIN_ZOOM = 6

@@ -14,13 +14,12 @@ from typing import Any
 import pyarrow.parquet as pq
 import shapely
 
-from pipelines.tables.geoparquet import geoparquet_bytes, hilbert_order
+from pipelines.tables.geoparquet import WORLD, geoparquet_bytes, hilbert_order
 from pipelines.tables.schema import CHANGE_COLUMNS, SIDE_COLUMNS, schema_of
 from tiling.geo import iou
 from tiling.storage import Store
 
 CHANGES = "changes"
-_WORLD = (-180.0, -90.0, 180.0, 90.0)
 _SIDES = ("before", "after")
 CHANGE_SCHEMA = schema_of(CHANGE_COLUMNS)
 CHANGE_COVERINGS = {"geometry": "bbox", "before": "before_bbox", "after": "after_bbox"}
@@ -132,7 +131,7 @@ def side(record: Mapping[str, Any]) -> Side:
 def _in_order(changes: Sequence[Change]) -> list[Change]:
     """Along a Hilbert curve."""
     places = [side.geometry for item in changes if (side := item.after or item.before)]
-    return [changes[at] for at in hilbert_order(places, _WORLD, [item.id for item in changes])]
+    return [changes[at] for at in hilbert_order(places, WORLD, [item.id for item in changes])]
 
 
 def _side_of(row: Mapping[str, Any], which: str) -> Side | None:

@@ -9,11 +9,11 @@ import shapely
 
 from pipelines.plan import RULES_VERSION, Plan, package_version, scene_outline
 from pipelines.tables.changes import CHANGES
-from pipelines.tables.geoparquet import LONLAT
 from pipelines.tables.objects import OBJECTS, instant, item_name, object_files
 from pipelines.tables.stac_items import NAME as ITEM
 from pipelines.tables.stac_items import PARQUET, table_columns
 from pipelines.tables.texts import TEXTS
+from tiling.geo import LONLAT
 from tiling.storage import Store
 
 NAME = "collection.json"

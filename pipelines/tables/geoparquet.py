@@ -14,14 +14,14 @@ import pyarrow.parquet as pq
 import shapely
 from numpy.typing import NDArray
 
-from pipelines.tables.schema import BBOX
+from pipelines.tables.schema import BBOX, Bounds
+from tiling.geo import LONLAT
 
-LONLAT = "OGC:CRS84"
+WORLD = (-180.0, -90.0, 180.0, 90.0)
+"""West, south, east and north of everything, degrees."""
 ROW_GROUP = 50_000
 ZSTD_LEVEL = 1
 """Level 3 makes files 1 % smaller and takes 1.6 times as long to encode, 15 some ten times."""
-Bounds = tuple[float, float, float, float]
-"""West, south, east, north, degrees."""
 
 
 def geoparquet_bytes(

@@ -243,3 +243,7 @@ class Origin:
     """The question."""
     run_id: str
     """Digest of the job."""
+
+
+Bounds = tuple[float, float, float, float]
+"""West, south, east, north, degrees."""

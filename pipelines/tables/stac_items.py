@@ -12,8 +12,8 @@ from pystac.extensions.file import FileExtension
 from pystac.extensions.projection import ProjectionExtension
 from pystac.extensions.table import TableExtension
 
-from pipelines.tables.geoparquet import LONLAT, Bounds
-from pipelines.tables.schema import OBJECT_COLUMNS, Column
+from pipelines.tables.schema import OBJECT_COLUMNS, Bounds, Column
+from tiling.geo import LONLAT
 
 NAME = "_item.json"
 """Readers of whole folders pass over names that begin so."""

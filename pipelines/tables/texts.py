@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from pipelines.tables.geoparquet import (
+    WORLD,
     geoparquet_bytes,
     hilbert_order,
 )
@@ -13,15 +14,12 @@ from tiling.storage import Store
 TEXTS = "texts"
 
 
-_WORLD = (-180.0, -90.0, 180.0, 90.0)
-
-
 TEXT_SCHEMA = schema_of(TEXT_COLUMNS)
 
 
 def write_texts(store: Store, rows: Sequence[AnswerRow], origin: Origin) -> str:
     """Write a question's texts, one row per tile, in Hilbert order; the file's name."""
-    order = hilbert_order([row.geometry for row in rows], _WORLD, [row.tile_id for row in rows])
+    order = hilbert_order([row.geometry for row in rows], WORLD, [row.tile_id for row in rows])
     records = [_text_record(rows[index], origin) for index in order]
     names = [field.name for field in TEXT_SCHEMA if field.name != "bbox"]
     columns = {name: [record[name] for record in records] for name in names}

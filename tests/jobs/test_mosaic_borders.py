@@ -11,7 +11,8 @@ import shapely
 from rasterio.transform import Affine
 
 from pipelines.jobs.run import run_job
-from pipelines.plan.config import JobConfig, load_config
+from pipelines.plan.config import JobConfig
+from pipelines.plan.load_request import load_config
 from pipelines.plan.planning import make_plan
 from tests.worlds.practice import World, objects_of, write_truth
 from tiling.geo.crs import to_lonlat, to_world

@@ -17,7 +17,8 @@ from rasterio.transform import Affine
 from pipelines.errors import RequestError
 from pipelines.jobs.run import run_job
 from pipelines.map.page import write_map
-from pipelines.plan.config import JobConfig, load_config
+from pipelines.plan.config import JobConfig
+from pipelines.plan.load_request import load_config
 from pipelines.plan.plan_files import read_plan
 from pipelines.plan.planning import make_plan
 from tests.commands import command

@@ -16,7 +16,7 @@ import yaml
 from rasterio.transform import Affine
 
 from pipelines.jobs.run import run_job
-from pipelines.plan.config import load_config
+from pipelines.plan.load_request import load_config
 from pipelines.results.check import check_result
 from tests.worlds.ground import Ground, draw, ground_of, pixel_bounds, truths
 from tests.worlds.practice import World, data_folder, objects_of, write_truth

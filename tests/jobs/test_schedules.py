@@ -11,7 +11,7 @@ import typer
 from click.testing import CliRunner
 
 from pipelines.cli.app import app
-from pipelines.plan.config import load_config
+from pipelines.plan.load_request import load_config
 
 FOLDER = Path(__file__).parents[2] / "examples" / "schedules"
 DAG = FOLDER / "airflow" / "nightly_dag.py"

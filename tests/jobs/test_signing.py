@@ -8,7 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.jobs.run import run_job
-from pipelines.plan.config import JobConfig, load_config
+from pipelines.plan.config import JobConfig
+from pipelines.plan.load_request import load_config
 from pipelines.plan.plan_files import read_plan
 from tests.commands import command, outer_command
 from tests.jobs.test_bad_input import NULL, assert_refused

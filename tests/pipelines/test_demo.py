@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pipelines.cli.console import demo_facts, say_demo
+from pipelines.cli.demo import demo_facts, say_demo
 from pipelines.demo import DemoRequest, run_demo
 from pipelines.plan.config import Engine
 from training.scenery.practice import write_practice

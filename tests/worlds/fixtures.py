@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from pipelines.jobs.run import run_job
-from pipelines.plan.config import JobConfig, load_config
+from pipelines.plan.config import JobConfig
+from pipelines.plan.load_request import load_config
 from training.scenery.practice import write_practice
 
 SHIPS, ATOLLS = "find all the ships?", "find all the atolls?"

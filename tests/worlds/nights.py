@@ -14,7 +14,8 @@ import pandas as pd
 import shapely
 
 from pipelines.plan import models
-from pipelines.plan.config import JobConfig, load_config
+from pipelines.plan.config import JobConfig
+from pipelines.plan.load_request import load_config
 from reasoner.engines.oracle import OracleReasoner
 from training.scenery.practice import write_practice
 

@@ -16,7 +16,8 @@ import shapely
 from numpy.typing import NDArray
 from rasterio.transform import Affine
 
-from pipelines.plan.config import JobConfig, load_config
+from pipelines.plan.config import JobConfig
+from pipelines.plan.load_request import load_config
 from tiling.scene import Transform
 
 LONLAT = "OGC:CRS84"

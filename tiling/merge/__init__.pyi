@@ -1,9 +1,5 @@
-from .clusters import INSIDE_PX as INSIDE_PX
-from .clusters import MIN_OWN_SHARE as MIN_OWN_SHARE
-from .clusters import TAU as TAU
 from .clusters import resolve_clusters as resolve_clusters
 from .fragment_table import FragmentTable as FragmentTable
-from .fragments import TOUCH_PX as TOUCH_PX
 from .fragments import Fragment as Fragment
 from .fragments import fragments_of as fragments_of
 from .geo_objects import SceneObjects as SceneObjects
@@ -25,4 +21,8 @@ from .resolve import concat_evidence as concat_evidence
 from .resolve import merge_fragments as merge_fragments
 from .resolve import resolve_fragments as resolve_fragments
 from .resolve import touching as touching
+from .tolerances import INSIDE_PX as INSIDE_PX
+from .tolerances import MIN_OWN_SHARE as MIN_OWN_SHARE
+from .tolerances import TAU as TAU
+from .tolerances import TOUCH_PX as TOUCH_PX
 from .vectorize import outlines as outlines

@@ -5,13 +5,6 @@ from numpy.typing import NDArray
 
 from tiling.geo import Pairs, Ragged, components, group_by
 
-TAU = 0.5
-"""Share of the lesser part in the strip both tiles see from which two outlines show the same object."""
-
-MIN_OWN_SHARE = 0.5
-"""A fragment that no neighbour supports counts only if so much of it lies in its own tile's core: the tile
-whose core it lies in saw more of it, and answered that nothing is there."""
-
 
 def resolve_clusters(
     suppressed: NDArray[np.bool_],
@@ -67,7 +60,3 @@ def _representatives(ranked: NDArray[np.int64], pairs: Pairs, count: int) -> NDA
         if represents[better]:
             represents[worse] = False
     return np.asarray(ranked[np.array(represents, dtype=bool)], dtype=np.int64)
-
-
-INSIDE_PX = 0.5
-"""An outline lies inside a tile if it passes its edges by no more than this."""

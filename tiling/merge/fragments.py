@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from tiling import Tile, Window
 from tiling.geo import WorkingGrid, parts_of, to_world
+from tiling.merge.tolerances import TOUCH_PX
 from tiling.merge.vectorize import outlines
 
 
@@ -36,9 +37,6 @@ class Fragment:
     valid_fraction: float
     """Share of the tile's pixels that hold data, 0 to 1."""
 
-
-TOUCH_PX = 0.75
-"""An outline this near to an edge touches it, working pixels."""
 
 MIN_AREA_PX = 4.0
 """Smaller pieces of a mask are noise, square working pixels."""

@@ -9,8 +9,8 @@ import shapely
 from numpy.typing import NDArray
 
 from tiling.geo import SNAP_PX, Pairs, PolygonArray, areas_in_boxes, shared_areas, snapped
-from tiling.merge.clusters import INSIDE_PX
 from tiling.merge.fragment_table import Extents, extents_of
+from tiling.merge.tolerances import INSIDE_PX
 
 BATCH = 100_000
 """Pairs worked on at a time: what is known of each is held in memory."""

@@ -11,7 +11,7 @@ import yaml
 from pipelines.engine.package import JOB_FILE, PACKAGES, cluster_config, is_here, local_parts, pack
 from pipelines.engine.submit import JobLog, passed_on
 from pipelines.errors import ClusterError, RequestError
-from pipelines.plan.config import load_config
+from pipelines.plan.load_request import load_config
 from tests.commands import command
 from tests.worlds.fixtures import MakeConfig
 

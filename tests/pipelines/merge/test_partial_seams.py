@@ -11,7 +11,7 @@ import pytest
 from pipelines.engine.executor import I, O, SerialExecutor
 from pipelines.jobs.run import run_job
 from pipelines.merge import job
-from pipelines.merge.steps import BlockTask
+from pipelines.merge.tasks import BlockTask
 from pipelines.plan.config import JobConfig
 from pipelines.plan.plan_diff import changed_between
 from pipelines.plan.plan_files import read_plan

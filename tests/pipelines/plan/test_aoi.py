@@ -12,8 +12,8 @@ import shapely
 
 from pipelines.errors import RequestError
 from pipelines.jobs.run import run_job
-from pipelines.plan.aoi import aoi_digest, read_aoi
-from pipelines.plan.plan import Plan
+from pipelines.plan.aoi import read_aoi
+from pipelines.plan.plan import Plan, aoi_digest
 from pipelines.plan.plan_files import read_plan
 from pipelines.plan.planning import make_plan
 from pipelines.results.check import check_result

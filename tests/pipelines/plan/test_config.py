@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from pipelines.errors import IncompleteError, RequestError
-from pipelines.plan.config import Engine, JobConfig, job_schema, load_config
+from pipelines.plan.config import Engine, JobConfig
+from pipelines.plan.load_request import load_config
 from reasoner.query import Task
 
 BASE: dict[str, object] = {"scenes": ["a.tif"], "ask": ["where?"], "out": "o"}
@@ -71,7 +72,7 @@ def test_the_request_survives_json_and_cannot_be_changed() -> None:
 
 
 def test_the_schema_names_every_field_and_allows_no_other() -> None:
-    schema = job_schema()
+    schema = JobConfig.model_json_schema()
     assert set(schema["properties"]) == set(JobConfig.model_fields)  # type: ignore[call-overload]
     assert schema["additionalProperties"] is False
 

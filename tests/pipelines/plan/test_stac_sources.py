@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.plan.config import load_config
+from pipelines.plan.load_request import load_config
 from pipelines.plan.planning import find_scenes, open_options
 from tests.servers.bucket import bucket_server
 from tests.worlds.practice import write_tiled
