@@ -110,7 +110,12 @@ HOMES = {
     "tokenizers": MODELS,
     "trl": ("training/*",),
     "peft": ("training/*",),
-    "pydantic": ("pipelines/plan/config.py", "pipelines/plan/load_request.py", "training/recipe_yaml.py"),
+    "pydantic": (
+        "pipelines/plan/config.py",
+        "pipelines/plan/load_request.py",
+        "pipelines/plan/plan_files.py",
+        "training/recipe_yaml.py",
+    ),
     "pystac": (
         "pipelines/plan/stac_search.py",
         "pipelines/tables/stac_items.py",

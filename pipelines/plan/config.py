@@ -7,6 +7,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    JsonValue,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -117,6 +118,27 @@ class Question(BaseModel):
         return Query(text, self.task)
 
 
+class Identity(StrEnum):
+    """What another value of a field makes of a job; every field of the request is marked with one."""
+
+    ANSWER = "answer"
+    """Other answers: unless it is the default, it enters the digests of the run and of every chunk."""
+    PIXELS = "pixels"
+    """Other pixels stand for a place: the run's digest holds it as given, the chunks' what the plan made of
+    it."""
+    PLAN = "plan"
+    """What the plan makes of it is compared and digested: sizes, models, scaling, questions, scenes, area."""
+    JOB = "job"
+    """Another job, whose answers are digested alike."""
+    NONE = "none"
+    """The same job, run in another way."""
+
+    @property
+    def mark(self) -> dict[str, JsonValue]:
+        """How a field is marked, in its JSON Schema."""
+        return {"identity": str(self)}
+
+
 class JobConfig(BaseModel):
     """Everything one run is asked to do; the same fields as job.yaml."""
 
@@ -125,54 +147,106 @@ class JobConfig(BaseModel):
     scenes: tuple[str | dict[str, str], ...] = Field(
         default=(),
         description="files, folders, globs, s3:// addresses, STAC documents, or {R: …, G: …, B: …}",
+        json_schema_extra=Identity.PLAN.mark,
     )
     stac: StacSearch | None = Field(
-        default=None, description="a search of a STAC API in place of scenes: {url, collections, bbox, …}"
+        default=None,
+        description="a search of a STAC API in place of scenes: {url, collections, bbox, …}",
+        json_schema_extra=Identity.PLAN.mark,
     )
     mosaic: MosaicOptions | None = Field(
-        default=None, description="make a mosaic of the scenes: {composite, resolution, grid, kernel}"
+        default=None,
+        description="make a mosaic of the scenes: {composite, resolution, grid, kernel}",
+        json_schema_extra=Identity.PIXELS.mark,
     )
     assets: tuple[str, ...] | None = Field(
-        default=None, description="assets or bands of STAC items shown as red, green, blue: keys or names"
+        default=None,
+        description="assets or bands of STAC items shown as red, green, blue: keys or names",
+        json_schema_extra=Identity.PIXELS.mark,
     )
-    sign: str = Field(default="", description="module:function that signs addresses when they are opened")
-    ask: tuple[Question, ...] = Field(min_length=1, description="questions, as strings or {text, task}")
-    out: str = Field(min_length=1, description="output folder, local or s3://")
+    sign: str = Field(
+        default="",
+        description="module:function that signs addresses when they are opened",
+        json_schema_extra=Identity.NONE.mark,
+    )
+    ask: tuple[Question, ...] = Field(
+        min_length=1,
+        description="questions, as strings or {text, task}",
+        json_schema_extra=Identity.PLAN.mark,
+    )
+    out: str = Field(
+        min_length=1, description="output folder, local or s3://", json_schema_extra=Identity.NONE.mark
+    )
     reasoner: str = Field(
-        default="nano", description="nano, null, oracle:TRUTH, a folder, a hub id, http://…"
+        default="nano",
+        description="nano, null, oracle:TRUTH, a folder, a hub id, http://…",
+        json_schema_extra=Identity.PLAN.mark,
     )
-    segmenter: str = Field(default="nano", description="nano, null, oracle:TRUTH, a folder or a hub id")
-    profile: str | None = Field(default=None, description="model family, where the checkpoint does not tell")
+    segmenter: str = Field(
+        default="nano",
+        description="nano, null, oracle:TRUTH, a folder or a hub id",
+        json_schema_extra=Identity.PLAN.mark,
+    )
+    profile: str | None = Field(
+        default=None,
+        description="model family, where the checkpoint does not tell",
+        json_schema_extra=Identity.PLAN.mark,
+    )
     tile: Positive | None = Field(
-        default=None, description="tile side, pixels; the reasoner's native size if unset"
+        default=None,
+        description="tile side, pixels; the reasoner's native size if unset",
+        json_schema_extra=Identity.PLAN.mark,
     )
     overlap: Annotated[int, Field(ge=0)] | None = Field(
-        default=None, description="pixels; a quarter tile if unset"
+        default=None, description="pixels; a quarter tile if unset", json_schema_extra=Identity.PLAN.mark
     )
     chunk: Positive = Field(
-        default=4096, description="side of a chunk, pixels: the unit of work and of memory"
+        default=4096,
+        description="side of a chunk, pixels: the unit of work and of memory",
+        json_schema_extra=Identity.PLAN.mark,
     )
     gsd: Annotated[float, Field(gt=0)] | None = Field(
-        default=None, description="metres per pixel to resample to"
+        default=None, description="metres per pixel to resample to", json_schema_extra=Identity.PIXELS.mark
     )
     bands: tuple[Positive, ...] | None = Field(
-        default=None, description="band numbers shown as red, green, blue"
+        default=None,
+        description="band numbers shown as red, green, blue",
+        json_schema_extra=Identity.PIXELS.mark,
     )
-    assume_crs: str | None = Field(default=None, description="CRS of scenes that carry none")
-    aoi: str | None = Field(default=None, description="vector file of the area to look at, local or s3://")
+    assume_crs: str | None = Field(
+        default=None, description="CRS of scenes that carry none", json_schema_extra=Identity.JOB.mark
+    )
+    aoi: str | None = Field(
+        default=None,
+        description="vector file of the area to look at, local or s3://",
+        json_schema_extra=Identity.PLAN.mark,
+    )
     scene_overlap: SceneOverlap = Field(
         default=SceneOverlap.OWN,
         description="own: shared ground is answered once, by the newest scene; keep-all: by every scene",
+        json_schema_extra=Identity.JOB.mark,
     )
-    scaling: str | tuple[Range, ...] = Field(default="auto", description="auto, or low and high of each band")
-    seed: int = Field(default=0, description="seed of whatever draws")
-    device: str = Field(default="auto", description="auto, cpu or cuda")
+    scaling: str | tuple[Range, ...] = Field(
+        default="auto", description="auto, or low and high of each band", json_schema_extra=Identity.PLAN.mark
+    )
+    seed: int = Field(default=0, description="seed of whatever draws", json_schema_extra=Identity.JOB.mark)
+    device: str = Field(default="auto", description="auto, cpu or cuda", json_schema_extra=Identity.NONE.mark)
     workers: Positive | None = Field(
-        default=None, description="model actors; one a GPU, else by cores, if unset"
+        default=None,
+        description="model actors; one a GPU, else by cores, if unset",
+        json_schema_extra=Identity.NONE.mark,
     )
-    engine: Engine = Field(default=Engine.RAY, description="ray or loop")
-    address: str | None = Field(default=None, description="address of a Ray cluster; in process if unset")
-    allow_drivers: tuple[str, ...] = Field(default=(), description="further GDAL drivers, such as VRT")
+    engine: Engine = Field(
+        default=Engine.RAY, description="ray or loop", json_schema_extra=Identity.NONE.mark
+    )
+    address: str | None = Field(
+        default=None,
+        description="address of a Ray cluster; in process if unset",
+        json_schema_extra=Identity.NONE.mark,
+    )
+    allow_drivers: tuple[str, ...] = Field(
+        default=(), description="further GDAL drivers, such as VRT", json_schema_extra=Identity.NONE.mark
+    )
 
     @field_validator("sign")
     @classmethod
@@ -232,6 +306,37 @@ class JobConfig(BaseModel):
             raise ValueError("a question is asked twice: ask each once")
         return self
 
+    @classmethod
+    def marked(cls, *marks: Identity) -> tuple[str, ...]:
+        """Names of the fields with some of the marks, in their order."""
+        return tuple(name for name in cls.model_fields if identity_of(name) in marks)
+
     def queries(self) -> tuple[Query, ...]:
         """The questions in the order asked."""
         return tuple(question.query() for question in self.ask)
+
+
+def identity_of(field: str) -> Identity:
+    """The mark of a field of the request.
+
+    Raises:
+        TypeError: the field has none: give it one, or a changed value would resume another job in silence.
+    """
+    extra = JobConfig.model_fields[field].json_schema_extra
+    if not isinstance(extra, dict) or "identity" not in extra:
+        raise TypeError(
+            f"{field} has no mark of identity: add json_schema_extra=Identity.….mark to its Field"
+        )
+    return Identity(str(extra["identity"]))
+
+
+def digested(config: JobConfig, *, chunks: bool) -> dict[str, object]:
+    """The fields of a request that enter the digest of its run, or of its chunks, as they are given."""
+    given = config.model_dump(mode="json", include=set(JobConfig.marked(Identity.ANSWER, Identity.PIXELS)))
+    defaults = {name: JobConfig.model_fields[name].default for name in JobConfig.marked(Identity.ANSWER)}
+    answers = {name: given[name] for name, default in defaults.items() if getattr(config, name) != default}
+    return (
+        answers
+        if chunks
+        else {**{name: given[name] for name in JobConfig.marked(Identity.PIXELS)}, **answers}
+    )

@@ -10,10 +10,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import shapely
+from pydantic import TypeAdapter
 
 from pipelines import RequestError
 from pipelines.plan.aoi import aoi_bytes, aoi_from
-from pipelines.plan.config import JobConfig
+from pipelines.plan.config import Identity, JobConfig
 from pipelines.plan.plan import (
     RULES_VERSION,
     ChunkRef,
@@ -23,13 +24,16 @@ from pipelines.plan.plan import (
     PlannedScene,
     aoi_digest,
 )
-from tiling import Band, Composite, Grid, Kernel, Mosaic, Scene, StorageError, Window
+from tiling import Grid, Scene, StorageError
 from tiling.geo import WorkingGrid
 from tiling.raster import Scaling
 from tiling.storage import Store
 
-_ASKED = ("gsd", "bands", "assets", "mosaic", "assume_crs", "seed", "scene_overlap")
-"""Fields of the request that make another job of it."""
+_ASKED = {
+    name: JobConfig.model_fields[name].default
+    for name in JobConfig.marked(Identity.ANSWER, Identity.PIXELS, Identity.JOB)
+}
+"""Fields of the request that make another job of it, and their defaults, which hold where a job lacks one."""
 JOB = "job.json"
 SCENES = "plan/scenes.parquet"
 CHUNKS = "plan/chunks.parquet"
@@ -189,7 +193,7 @@ def _identity(job: Mapping[str, object]) -> dict[str, object]:
         for name in ("reasoner", "segmenter")
         if isinstance(value := job.get(name), dict)
     }
-    asked = {name: given.get(name) for name in _ASKED}
+    asked = {name: given.get(name, default) for name, default in _ASKED.items()}
     return {**{name: job.get(name) for name in names}, **models, **asked, "run_id": job.get("run_id")}
 
 
@@ -226,9 +230,7 @@ def _plan_of(store: Store, job: Mapping[str, object]) -> Plan:
 
 
 def _scaling_of(value: object) -> Scaling | None:
-    if not isinstance(value, dict):
-        return None
-    return Scaling(low=tuple(value["low"]), high=tuple(value["high"]))
+    return TypeAdapter(Scaling | None).validate_python(value)
 
 
 def _scene_record(item: PlannedScene) -> dict[str, object]:
@@ -240,52 +242,34 @@ def _scene_record(item: PlannedScene) -> dict[str, object]:
     return {**scene, **work, "ground": valid}
 
 
-def _planned_scene(record: Mapping[str, object], sizes: tuple[int, int, int]) -> PlannedScene:
-    fields = dict(record)
-    work = {name.removeprefix("work_"): fields.pop(name) for name in list(fields) if name.startswith("work_")}
-    mosaic, ground = fields.pop("mosaic", None), fields.pop("ground", None)
-    scene = _scene({**fields, "mosaic": json.loads(str(mosaic)) if mosaic else None})
-    working = WorkingGrid(crs=scene.crs, **{**work, "transform": _six(work["transform"])})  # type: ignore[arg-type]
-    grid = Grid(scene.scene_id, working.width, working.height, *sizes)
-    return PlannedScene(scene, working, grid, shapely.from_wkb(ground) if isinstance(ground, bytes) else None)
-
-
-def _scene(record: Mapping[str, object]) -> Scene:
-    fields = dict(record)
-    bands, transform, mosaic = (fields.pop(name) for name in ("bands", "transform", "mosaic"))
-    assert isinstance(bands, list)
-    return Scene(
-        bands=tuple(Band(**band) for band in bands),
-        transform=_six(transform),
-        mosaic=_mosaic(mosaic) if isinstance(mosaic, dict) else None,
-        **fields,  # type: ignore[arg-type]
+def _planned_scene(record: Mapping[str, Any], sizes: tuple[int, int, int]) -> PlannedScene:
+    mosaic, valid = record["mosaic"], record.get("ground")
+    scene = _SCENE.validate_python(
+        {**_without(record, "work_", "ground"), "mosaic": json.loads(mosaic) if mosaic else None}
     )
-
-
-def _mosaic(record: Mapping[str, Any]) -> Mosaic:
-    return Mosaic(
-        composite=Composite(record["composite"]),
-        kernel=Kernel(record["kernel"]),
-        depth=record["depth"],
-        items=tuple(_scene(item) for item in record["items"]),
+    work = _WORKING_GRID.validate_python(
+        {"crs": scene.crs, **{name: record[f"work_{name}"] for name in _WORK}}
     )
-
-
-def _six(values: object) -> tuple[float, float, float, float, float, float]:
-    assert isinstance(values, Sequence)
-    a, b, c, d, e, f = values
-    return (a, b, c, d, e, f)
+    grid = Grid(scene.scene_id, work.width, work.height, *sizes)
+    return PlannedScene(scene, work, grid, None if valid is None else shapely.from_wkb(valid))
 
 
 def _chunk_record(ref: ChunkRef) -> dict[str, object]:
     fields = asdict(ref)
-    return {**{name: value for name, value in fields.items() if name != "window"}, **asdict(ref.window)}
+    return {**_without(fields, "window"), **asdict(ref.window)}
 
 
-def _chunk_ref(record: Mapping[str, object]) -> ChunkRef:
-    fields = dict(record)
-    x0, y0, x1, y1 = (fields.pop(name) for name in ("x0", "y0", "x1", "y1"))
-    return ChunkRef(window=Window(x0, y0, x1, y1), **fields)  # type: ignore[arg-type]
+def _chunk_ref(record: Mapping[str, Any]) -> ChunkRef:
+    window = {side: record[side] for side in ("x0", "y0", "x1", "y1")}
+    return _CHUNK_REF.validate_python({**_without(record, *window), "window": window})
+
+
+def _without(record: Mapping[str, Any], *starts: str) -> dict[str, Any]:
+    """The fields whose names do not start with any of these."""
+    return {name: value for name, value in record.items() if not name.startswith(starts)}
+
+
+_SCENE, _WORKING_GRID, _CHUNK_REF = TypeAdapter(Scene), TypeAdapter(WorkingGrid), TypeAdapter(ChunkRef)
 
 
 def _records(store: Store, name: str) -> list[dict[str, object]]:

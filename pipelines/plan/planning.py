@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pipelines import RequestError
 from pipelines.plan.aoi import read_aoi
-from pipelines.plan.config import JobConfig
+from pipelines.plan.config import JobConfig, digested
 from pipelines.plan.models import reasoner_facts, segmenter_facts
 from pipelines.plan.plan import (
     RULES_VERSION,
@@ -66,9 +66,9 @@ def make_plan(config: JobConfig, *, frozen: FrozenScaling | None = None, known: 
     planned = with_valid_areas(met, ownership, options)
     scaling = _scaling(config, [item.scene for item in planned], options=options, frozen=frozen)
     wanted = planned_tiles(planned, ownership, aoi=aoi)
-    basis = _basis((reasoner, segmenter), sizes, scaling)
+    basis = {**_basis((reasoner, segmenter), sizes, scaling), **digested(config, chunks=True)}
     return Plan(
-        run_id=digest({**basis, **_shown(config)}),
+        run_id=digest({**basis, **digested(config, chunks=False)}),
         config=config,
         queries=queries,
         reasoner=reasoner,
@@ -78,12 +78,6 @@ def make_plan(config: JobConfig, *, frozen: FrozenScaling | None = None, known: 
         chunks=_all_refs(planned, basis, wanted),
         aoi=aoi,
     )
-
-
-def _shown(config: JobConfig) -> dict[str, object]:
-    """What of the request decides which pixels stand for a place."""
-    mosaic = config.mosaic.model_dump(mode="json") if config.mosaic else None
-    return {"gsd": config.gsd, "bands": config.bands, "assets": config.assets, "mosaic": mosaic}
 
 
 def find_scenes(config: JobConfig, options: OpenOptions, *, known: Sequence[Scene] = ()) -> list[Scene]:
