@@ -39,9 +39,9 @@ class Stopwatch:
 
         def timed(*args: Any, **kwargs: Any) -> Any:
             began = time.perf_counter()
-            said = sample(*args, **kwargs)
-            self._calls.append((began, time.perf_counter(), [len(ids) for ids in said[0]]))
-            return said
+            message = sample(*args, **kwargs)
+            self._calls.append((began, time.perf_counter(), [len(ids) for ids in message[0]]))
+            return message
 
         sampler._generate_single_turn = timed
         return trainer

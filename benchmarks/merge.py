@@ -57,8 +57,8 @@ def measure(settings: Settings) -> list[Row]:
         found = interleaved({**variants, **beside}, patient)
         if smaller:
             rows.append(_growth({smaller: found.pop("smaller"), size: found["ours"]}, settings))
-        for way, told in found.items():
-            took.setdefault(way, {})[size] = [each.seconds for each in told]
+        for way, distinct in found.items():
+            took.setdefault(way, {})[size] = [each.seconds for each in distinct]
         rows += [_verdict(settings, size), *_beside(size, found)]
     draw(took, settings.out / NAME / "merge.svg")
     return [*rows, _memory(settings)]
@@ -71,28 +71,28 @@ def _there() -> list[str]:
 def _verdict(settings: Settings, size: int) -> Row:
     facts = _child("verdict", settings, size).facts
     share = facts["objects"] / facts["things"]
-    return Row(NAME, f"objects over true things, {_count(size)}: ours", (share,), _said(facts), EXACT)
+    return Row(NAME, f"objects over true things, {_count(size)}: ours", (share,), _message(facts), EXACT)
 
 
 def _beside(size: int, found: Mapping[str, list[Told]]) -> list[Row]:
     """Each other way over ours, and its errors."""
     rows = []
     for way in [name for name in found if name != "ours"]:
-        ours, other = ([told.seconds for told in found[name]] for name in ("ours", way))
+        ours, other = ([distinct.seconds for distinct in found[name]] for name in ("ours", way))
         detail = (
             f"{statistics.median(other):.2f} s, ours with reading and writing {statistics.median(ours):.2f} s"
         )
-        again = [told.facts["again_s"] for told in found[way] if "again_s" in told.facts]
+        again = [distinct.facts["again_s"] for distinct in found[way] if "again_s" in distinct.facts]
         detail += f"; its second call {statistics.median(again):.2f} s" if again else ""
         aim = PEERS[way] if size >= 100_000 or way == "sahi" else None
         rows.append(Row(NAME, f"time of {way} over ours, {_count(size)}", divided(other, ours), detail, aim))
         facts = found[way][0].facts
         share = facts["objects"] / facts["things"]
-        rows.append(Row(NAME, f"objects over true things, {_count(size)}: {way}", (share,), _said(facts)))
+        rows.append(Row(NAME, f"objects over true things, {_count(size)}: {way}", (share,), _message(facts)))
     return rows
 
 
-def _said(facts: Mapping[str, float]) -> str:
+def _message(facts: Mapping[str, float]) -> str:
     errors = ", ".join(f"{name} {facts[name]:.0f}" for name in ERRORS if name in facts)
     return f"{facts['objects']:.0f} for {facts['things']:.0f} things: {errors}"
 
@@ -106,7 +106,7 @@ def _smaller(size: int, settings: Settings) -> int:
 def _growth(found: Mapping[int, list[Told]], settings: Settings) -> Row:
     """How time grows from one size to a larger one, both merged in the same rounds."""
     (less, a), (more, b) = (
-        (size, [each.seconds / size * 1e6 for each in told]) for size, told in found.items()
+        (size, [each.seconds / size * 1e6 for each in distinct]) for size, distinct in found.items()
     )
     detail = f"{statistics.median(a):.2f} and {statistics.median(b):.2f} µs a fragment"
     aim = FLAT if more == settings.merge_sizes[-1] else None
@@ -126,7 +126,7 @@ def _child(way: str, settings: Settings, size: int, *, watch: bool = False) -> T
     folder = settings.out / NAME
     command = [sys.executable, "-m", "benchmarks.merge_child", way, str(folder), str(size)]
     ended = watched(command, folder / f"{way}-{size}.log", watch=watch, timeout_s=TIMEOUT_S)
-    return Told(json.loads(ended.said.splitlines()[-1]), ended.peak_bytes)
+    return Told(json.loads(ended.message.splitlines()[-1]), ended.peak_bytes)
 
 
 def _count(fragments: int) -> str:

@@ -53,7 +53,7 @@ def null_run(
     command += ["--workers", str(workers)] if workers else []
     log = settings.out / "runs" / f"{scene.stem}-{engine}.log"
     ended = watched(command, log, watch=watch, timeout_s=TIMEOUT_S)
-    report = json.loads(ended.said)
+    report = json.loads(ended.message)
     return RunFacts(report["tiles"], report["seconds"], _steady_rate(out, report), ended.peak_bytes)
 
 

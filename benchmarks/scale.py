@@ -39,10 +39,10 @@ def _planning(folder: Path, settings: Settings) -> list[Row]:
     header = _child("headers", folder, settings.scale_headers)
     steps = ("make", "write", "read", "pending")
     seconds = sum(plan[step] for step in steps)
-    said = ", ".join(f"{step} {plan[step]:.1f} s" for step in steps)
+    message = ", ".join(f"{step} {plan[step]:.1f} s" for step in steps)
     what = f"plan of {plan['tiles']:g} tiles over {settings.scale_scenes} scenes"
     return [
-        Row(NAME, f"{what}: time over 60 s", (seconds / PLAN_S,), said, WITHIN),
+        Row(NAME, f"{what}: time over 60 s", (seconds / PLAN_S,), message, WITHIN),
         Row(
             NAME,
             f"{what}: memory over 1 GB",
@@ -62,7 +62,7 @@ def _planning(folder: Path, settings: Settings) -> list[Row]:
 def _run(folder: Path, tiles: int) -> list[Row]:
     found = _child("run", folder, tiles)
     samples = read_samples(folder, tiles)
-    said = (
+    message = (
         f"{found['chunks']:g} chunks in {found['seconds']:.0f} s, {found['chunk_cpu_s']:.1f} s of the driver"
     )
     return [
@@ -70,7 +70,7 @@ def _run(folder: Path, tiles: int) -> list[Row]:
             NAME,
             f"{tiles} tiles: driver time a tile over 1 ms",
             (found["chunk_cpu_s"] / tiles / TILE_S,),
-            said,
+            message,
             WITHIN,
         ),
         Row(

@@ -91,11 +91,17 @@ def _record(row: Row) -> dict[str, object]:
 
 
 def _markdown(rows: Sequence[Row], under: Conditions) -> str:
-    said = (
+    message = (
         f"{under.cores} cores, {under.memory_gb:g} GB, load {under.load:g} at the start, "
         f"Python {under.python}, GDAL {under.gdal}, Ray {under.ray}."
     )
-    lines = [said, "", _line(COLUMNS), _line(["---"] * len(COLUMNS)), *(_line(_cells(row)) for row in rows)]
+    lines = [
+        message,
+        "",
+        _line(COLUMNS),
+        _line(["---"] * len(COLUMNS)),
+        *(_line(_cells(row)) for row in rows),
+    ]
     return "\n".join(lines) + "\n"
 
 

@@ -29,7 +29,7 @@ class RunError(RuntimeError):
 class Ended:
     """What a command left."""
 
-    said: bytes
+    message: bytes
     """Its standard output."""
     peak_bytes: int
     """Largest memory of the process and all its descendants together, 0 where nobody looked."""
@@ -55,10 +55,10 @@ def watched(command: Sequence[str], log: Path, *, watch: bool, timeout_s: float)
                 raise RunError(" ".join(command), f"took longer than {timeout_s:g} s")
             peak = max(peak, tree_memory(process.pid)) if watch else 0
             time.sleep(SAMPLE_S)
-        said = process.stdout.read() if process.stdout else b""
+        message = process.stdout.read() if process.stdout else b""
     if process.returncode:
         raise RunError(" ".join(command), f"exit code {process.returncode}, see {log}")
-    return Ended(said, peak)
+    return Ended(message, peak)
 
 
 @contextmanager

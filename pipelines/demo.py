@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from pipelines.jobs import RunReport, run_job
 from pipelines.map import write_map
-from pipelines.plan import PREFIX, Engine, JobConfig, Question, question_kinds, read_plan
+from pipelines.plan import PREFIX, Engine, JobConfig, Question, question_classes, read_plan
 from pipelines.progress import Listener, ignore
 from pipelines.tables import object_files
 from tiling.storage import Store
@@ -94,7 +94,7 @@ def _greedy(pairs: NDArray[np.int64], ious: NDArray[np.float64]) -> Sequence[tup
 
 
 N_QUESTIONS = 2
-"""The demo asks for the commonest kinds of things in its scenes."""
+"""The demo asks for the commonest kinds of objects in its scenes."""
 
 MakeScenes = Callable[[str, int], None]
 """Writes practice scenes into a folder, from a seed."""
@@ -109,7 +109,7 @@ class DemoRequest:
     seed: int = 0
     """Seed of the scenes."""
     engine: Engine = Engine.RAY
-    """What drives the steps."""
+    """What runs the steps."""
     oracle: bool = False
     """Use the exact truth in place of the embedded models, to see what perfect models would give."""
 
@@ -182,7 +182,11 @@ def _questions(practice: Path) -> list[str]:
 
 def _score(store: Store, question: Question, truth: str) -> Score:
     query = question.query()
-    frames = [geopandas.read_parquet(BytesIO(store.read(name))) for name in object_files(store, query.id)]
-    found = geopandas.GeoSeries(pd.concat([frame.geometry for frame in frames]), crs=frames[0].crs)
+    tile_corners = [
+        geopandas.read_parquet(BytesIO(store.read(name))) for name in object_files(store, query.id)
+    ]
+    found = geopandas.GeoSeries(
+        pd.concat([frame.geometry for frame in tile_corners]), crs=tile_corners[0].crs
+    )
     true = geopandas.read_parquet(truth)
-    return score_objects(found, true[true["kind"] == question_kinds(truth)[query.text]].geometry)
+    return score_objects(found, true[true["kind"] == question_classes(truth)[query.text]].geometry)

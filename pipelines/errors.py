@@ -65,15 +65,15 @@ class LockedError(RuntimeError):
 class LockLostError(RuntimeError):
     """The output folder's lock went to another process; raised by its holder, which stops, exit code 1."""
 
-    def __init__(self, address: str, silent_s: float) -> None:
-        super().__init__(address, silent_s)
+    def __init__(self, address: str, unrenewed_s: float) -> None:
+        super().__init__(address, unrenewed_s)
         self.address = address
-        self.silent_s = silent_s
+        self.unrenewed_s = unrenewed_s
 
     def __str__(self) -> str:
         return (
-            f"{self.address}: the lock was lost after {self.silent_s:.0f} s without renewal, another process "
-            "may write here now; run the same command again when that one has ended"
+            f"{self.address}: the lock was lost after {self.unrenewed_s:.0f} s without renewal, another "
+            "process may write here now; run the same command again when that one has ended"
         )
 
 

@@ -90,7 +90,7 @@ class _LineListener:
     """Turns events into a line now and then."""
 
     def __init__(self) -> None:
-        self._said = time.monotonic()
+        self._message = time.monotonic()
         self._done = self._total = 0
 
     def __call__(self, event: Event) -> None:
@@ -105,9 +105,9 @@ class _LineListener:
             self._say(f"{self._done} of {self._total} tiles")
 
     def _say(self, text: str) -> None:
-        if time.monotonic() - self._said > LINE_S:
+        if time.monotonic() - self._message > LINE_S:
             say(text)
-            self._said = time.monotonic()
+            self._message = time.monotonic()
 
 
 class _BarListener:
@@ -123,8 +123,8 @@ class _BarListener:
             self._start(event)
         elif isinstance(event, ChunkDone) and self._bar is not None:
             self._statuses.update(event.statuses)
-            said = ", ".join(f"{count} {status}" for status, count in sorted(self._statuses.items()))
-            self._progress.update(self._bar, advance=event.n_tiles, description=f"tiles ({said})")
+            message = ", ".join(f"{count} {status}" for status, count in sorted(self._statuses.items()))
+            self._progress.update(self._bar, advance=event.n_tiles, description=f"tiles ({message})")
         elif isinstance(event, MergeStarted) and self._bar is not None:
             self._progress.update(self._bar, description=f"merging {event.n_scenes} scenes")
         elif isinstance(event, MergeMoved) and self._bar is not None:

@@ -156,7 +156,9 @@ def _numbers(text: str | None) -> list[int] | None:
     try:
         return [int(part) for part in text.split(",")]
     except ValueError as error:
-        raise RequestError("bands", f"{text!r} is no list of band numbers", "write --bands 3,2,1") from error
+        raise RequestError(
+            "bands", f"{text!r} is not a list of band numbers", "write --bands 3,2,1"
+        ) from error
 
 
 def _given(**flags: object) -> dict[str, object]:
@@ -171,7 +173,7 @@ def _box(text: str | None) -> list[float] | None:
         west, south, east, north = (float(part) for part in text.split(","))
     except ValueError as error:
         remedy = "write --bbox west,south,east,north in degrees"
-        raise RequestError("bbox", f"{text!r} is no box", remedy) from error
+        raise RequestError("bbox", f"{text!r} is not a box", remedy) from error
     return [west, south, east, north]
 
 
@@ -183,4 +185,4 @@ def _ranges(text: str | None) -> str | list[tuple[float, float]] | None:
         return [(float(low), float(high)) for low, high in pairs]
     except ValueError as error:
         remedy = "write --scaling auto or --scaling 0:3000,0:3000,0:3000"
-        raise RequestError("scaling", f"{text!r} is no list of low:high", remedy) from error
+        raise RequestError("scaling", f"{text!r} is not a list of low:high", remedy) from error

@@ -90,9 +90,9 @@ _JOB_ENDINGS = (".yaml", ".yml")
 class NightFlags(JobFlags):
     """Everything given on the command line of nightly; one of the words may be the job file."""
 
-    date: Annotated[str | None, typer.Option(help="the night's date, YYYY-MM-DD (default: today in UTC)")] = (
-        None
-    )
+    date: Annotated[
+        str | None, typer.Option(help="the update's date, YYYY-MM-DD (default: today in UTC)")
+    ] = None
 
     def config(self, *, needs_out: bool = True) -> JobConfig:
         """The request; a word that ends as job files do is the job file.

@@ -6,7 +6,7 @@ from .package import command_line as command_line
 from .package import is_here as is_here
 from .package import local_parts as local_parts
 from .package import pack as pack
-from .ray_cluster import check_room as check_room
+from .ray_cluster import check_resources as check_resources
 from .resources import wanted_cluster as wanted_cluster
 from .selection import check_engine as check_engine
 from .selection import executor_of as executor_of

@@ -15,7 +15,7 @@ from ray.exceptions import RayError, RayTaskError
 
 from pipelines import ChunkDone, RequestError
 from pipelines.engine.credentials import WithCredentials, forwarded_to
-from pipelines.engine.ray_cluster import IO_CPUS, Pool, choose_pool, connect, room
+from pipelines.engine.ray_cluster import IO_CPUS, Pool, choose_pool, cluster_resources, connect
 from pipelines.engine.resources import Cluster
 from pipelines.inference import ChunkAnswers, ChunkStep, ChunkTask, InferStep, failed_chunk
 from tiling.raster import ChunkPixels
@@ -30,7 +30,7 @@ NODES_LOST = 10
 IO_RETRIES = 3
 """Further tries of a read or a commit whose worker died."""
 
-LOOK_S = 5.0
+CHECK_S = 5.0
 """Between two looks at the cluster's nodes: lost ones, and new ones to be used."""
 
 
@@ -93,7 +93,7 @@ class ActorPool:
         """
         self._cluster = cluster
         self._slots: list[Slot] = []
-        self._pool = choose_pool(cluster.workers, room(), need=cluster.need)
+        self._pool = choose_pool(cluster.workers, cluster_resources(), requirement=cluster.requirement)
 
     def grown(self, waiting: int, *, known: Set[Slot]) -> list[Slot]:
         """Start the actors that there is now room for; all slots that are not known yet.
@@ -122,7 +122,9 @@ class ActorPool:
     def _now(self) -> Pool:
         """The pool that the cluster has room for; the one there is while it has just lost too much."""
         try:
-            return choose_pool(self._cluster.workers, room(), need=self._cluster.need)
+            return choose_pool(
+                self._cluster.workers, cluster_resources(), requirement=self._cluster.requirement
+            )
         except RequestError:
             return self._pool
 
@@ -209,19 +211,19 @@ class _Stream:
 
     def run(self) -> Generator[ChunkDone, None, list[ChunkTask]]:
         """Do the chunks; returns those whose worker died."""
-        self._look()
-        looked = time.monotonic()
+        self._check()
+        checked = time.monotonic()
         while self._open():
             while self._waiting and self._free:
                 self._send(self._waiting.popleft())
-            done, _ = ray.wait(list(self._under_way), num_returns=1, timeout=LOOK_S)
+            done, _ = ray.wait(list(self._under_way), num_returns=1, timeout=CHECK_S)
             for ref in done:
                 event = self._finish(self._under_way.pop(ref), ref)
                 if event is not None:
                     yield event
-            if time.monotonic() - looked > LOOK_S:
-                self._look()
-                looked = time.monotonic()
+            if time.monotonic() - checked > CHECK_S:
+                self._check()
+                checked = time.monotonic()
         return self._died
 
     def _open(self) -> bool:
@@ -234,12 +236,12 @@ class _Stream:
         self._busy[slot.number] += 1
         self._under_way[self._line.send(chunk, slot)] = _UnderWay(slot, chunk=chunk)
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         """Use what joined the cluster, and take back what was at a node that left it."""
         for slot in self._pool.grown(len(self._waiting), known=self._known()):
             self._under_way[self._line.ready(slot)] = _UnderWay(slot)
         suspects = [item for item in self._under_way.values() if item.suspect]
-        alive = {node.node_id for node in room().nodes} if suspects else set()
+        alive = {node.node_id for node in cluster_resources().nodes} if suspects else set()
         for item in suspects:
             if item.slot.node_id not in alive:
                 self._judge(item, node_lost=True)
@@ -260,7 +262,9 @@ class _Stream:
             )
             return None
         if item.suspect:
-            self._judge(item, node_lost=item.slot.node_id not in {node.node_id for node in room().nodes})
+            self._judge(
+                item, node_lost=item.slot.node_id not in {node.node_id for node in cluster_resources().nodes}
+            )
         item.slot.node_id = found
         self._free.append(item.slot)
         return None

@@ -11,7 +11,7 @@ import ray
 from ray._private.state import state as _state
 
 from pipelines import RequestError
-from pipelines.engine.resources import Cluster, Need
+from pipelines.engine.resources import Cluster, DeviceRequirement
 
 IO_CPUS = 0.25
 """Share of a core a read or a commit claims: they mostly wait for storage."""
@@ -19,7 +19,7 @@ IO_CPUS = 0.25
 MOST_PER_CORE = 4
 """Model actors on one core at most."""
 
-KNOCK_S = 5.0
+PING_S = 5.0
 """Longest wait for a cluster's address to answer."""
 
 _QUIET = {
@@ -43,7 +43,7 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class ClusterResources:
     """What a cluster has, and what its autoscaler may add."""
 
     nodes: tuple[Node, ...]
@@ -87,26 +87,26 @@ def connect(address: str | None) -> None:
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     try:
-        _knock(address)
+        _ping(address)
         ray.init(**_init_options(address))
     except (OSError, ValueError, RuntimeError) as error:
-        said = " ".join(str(error).split())
+        message = " ".join(str(error).split())
         raise RequestError(
-            "address", f"no Ray cluster at {address} ({said:.200})", "leave it out to run here"
+            "address", f"no Ray cluster at {address} ({message:.200})", "leave it out to run here"
         ) from error
 
 
-def check_room(cluster: Cluster) -> None:
+def check_resources(cluster: Cluster) -> None:
     """Join the cluster and see that the models can run there.
 
     Raises:
         RequestError: there is no such cluster, or it lacks what is asked of it.
     """
     connect(cluster.address)
-    choose_pool(cluster.workers, room(), need=cluster.need)
+    choose_pool(cluster.workers, cluster_resources(), requirement=cluster.requirement)
 
 
-def room() -> Room:
+def cluster_resources() -> ClusterResources:
     """What the cluster has at this moment, and what it may become."""
     alive = tuple(
         Node(node["NodeID"], node["Resources"].get("CPU", 0.0), node["Resources"].get("GPU", 0.0))
@@ -114,49 +114,56 @@ def room() -> Room:
         if node["Alive"]
     )
     most = _state.get_max_resources_from_cluster_config() or {}
-    return Room(alive, float(most.get("CPU", 0)), float(most.get("GPU", 0)))
+    return ClusterResources(alive, float(most.get("CPU", 0)), float(most.get("GPU", 0)))
 
 
-def choose_pool(workers: int | None, room: Room, *, need: Need = Need.EITHER) -> Pool:
+def choose_pool(
+    workers: int | None,
+    resources: ClusterResources,
+    *,
+    requirement: DeviceRequirement = DeviceRequirement.EITHER,
+) -> Pool:
     """How many model actors, with what: one a GPU, else by cores, leaving room for reads and commits.
 
     Actors for nodes that an autoscaler may add are part of it: that they wait is what makes it add them.
 
     Args:
         workers: as requested, None for automatic.
-        room: the cluster.
-        need: what the models need.
+        resources: what the cluster has.
+        requirement: what the models need.
 
     Raises:
         RequestError: the models need a GPU and there is none, or more workers are asked for than fit.
     """
-    if need is Need.GPU and not room.gpus:
+    if requirement is DeviceRequirement.GPU and not resources.gpus:
         raise RequestError(
             "device",
             "the models need a GPU, and this machine or cluster has none",
             "name a cluster that has one with --address, or give --device cpu to use cores",
         )
-    if room.gpus and need is not Need.CORES:
-        return _gpu_pool(workers, room)
-    return _core_pool(workers, room)
+    if resources.gpus and requirement is not DeviceRequirement.CORES:
+        return _gpu_pool(workers, resources)
+    return _core_pool(workers, resources)
 
 
-def _gpu_pool(workers: int | None, room: Room) -> Pool:
-    size = workers or int(room.gpus)
-    each = -(-size // int(room.gpus))
-    shares = [(node.cpus - 2 * IO_CPUS) / (node.gpus * each) for node in room.nodes if node.gpus]
+def _gpu_pool(workers: int | None, resources: ClusterResources) -> Pool:
+    size = workers or int(resources.gpus)
+    each = -(-size // int(resources.gpus))
+    shares = [(node.cpus - 2 * IO_CPUS) / (node.gpus * each) for node in resources.nodes if node.gpus]
     return Pool(size, cpus=max(0.0, min([1.0, *shares])), gpus=1 / each)
 
 
-def _core_pool(workers: int | None, room: Room) -> Pool:
-    cores = [node.cpus for node in room.nodes if node.cpus] or ([room.cpus] if room.cpus else [])
+def _core_pool(workers: int | None, resources: ClusterResources) -> Pool:
+    cores = [node.cpus for node in resources.nodes if node.cpus] or (
+        [resources.cpus] if resources.cpus else []
+    )
     if not cores:
         raise RequestError("address", "the cluster has no cores for tasks", "start a worker node")
-    coming = room.cpus - sum(cores)
+    coming = resources.cpus - sum(cores)
     size = workers or int(sum(_usual(count) for count in cores) + coming)
-    if size > MOST_PER_CORE * room.cpus:
-        most = int(MOST_PER_CORE * room.cpus)
-        raise RequestError("workers", f"{size} workers on {room.cpus:g} cores", f"give at most {most}")
+    if size > MOST_PER_CORE * resources.cpus:
+        most = int(MOST_PER_CORE * resources.cpus)
+        raise RequestError("workers", f"{size} workers on {resources.cpus:g} cores", f"give at most {most}")
     return Pool(size, cpus=_core_share(size, cores, coming), gpus=0.0)
 
 
@@ -183,7 +190,7 @@ def _shares() -> Iterator[float]:
     return (hundredths / 100 for hundredths in range(100, 4, -1))
 
 
-def _knock(address: str | None) -> None:
+def _ping(address: str | None) -> None:
     """See that something listens at host:port: Ray tries for many minutes before it says that nothing does.
 
     Raises:
@@ -195,7 +202,7 @@ def _knock(address: str | None) -> None:
         here = host in ("localhost", "127.0.0.1", "[::1]")
         own: Any = ray.util.get_node_ip_address  # untyped
         known = own() if here else host.strip("[]")
-        with socket.create_connection((known, int(port)), timeout=KNOCK_S):
+        with socket.create_connection((known, int(port)), timeout=PING_S):
             pass
 
 

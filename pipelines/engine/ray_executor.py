@@ -11,7 +11,7 @@ from ray.exceptions import RayTaskError
 from pipelines.engine.credentials import WithCredentials, forwarded_to
 from pipelines.engine.executor import SerialExecutor, run_step
 from pipelines.engine.ray_chunks import run_chunks
-from pipelines.engine.ray_cluster import connect, room
+from pipelines.engine.ray_cluster import cluster_resources, connect
 from pipelines.engine.resources import Cluster
 from pipelines.inference import ChunkStep, ChunkTask
 
@@ -49,7 +49,7 @@ class RayExecutor:
         connect(address)
         shared: ray.ObjectRef[Any] = ray.put(WithCredentials(step, forwarded_to(address)))
         waiting = deque[ray.ObjectRef[O]]()
-        at_once = AHEAD * max(1, int(room().cpus))
+        at_once = AHEAD * max(1, int(cluster_resources().cpus))
         for item in items:
             if len(waiting) >= at_once:
                 yield _outcome(waiting.popleft())

@@ -11,7 +11,7 @@ GPU_FROM_BYTES = 2e9
 GPU is, the run is refused rather than begun, unless the request says `device: cpu`."""
 
 
-class Need(StrEnum):
+class DeviceRequirement(StrEnum):
     """Where models can run."""
 
     GPU = "gpu"
@@ -30,7 +30,7 @@ class Cluster:
     """Address of a Ray cluster, None for this process."""
     workers: int | None = None
     """Model actors, None for as many as fit."""
-    need: Need = Need.EITHER
+    requirement: DeviceRequirement = DeviceRequirement.EITHER
     """What the models need."""
 
 
@@ -40,23 +40,23 @@ def wanted_cluster(config: JobConfig) -> Cluster:
     Raises:
         ModelError: there is no such model.
     """
-    return Cluster(config.address, config.workers, device_need(config))
+    return Cluster(config.address, config.workers, device_requirement(config))
 
 
-def device_need(config: JobConfig) -> Need:
+def device_requirement(config: JobConfig) -> DeviceRequirement:
     """Where a job's models can run.
 
     Raises:
         ModelError: there is no such model.
     """
     if config.device == "cpu":
-        return Need.CORES
+        return DeviceRequirement.CORES
     if config.device != "auto":
-        return Need.GPU
+        return DeviceRequirement.GPU
     if all(_weightless(name) for name in (config.reasoner, config.segmenter)):
-        return Need.CORES
+        return DeviceRequirement.CORES
     heavy = not _weightless(config.reasoner) and weights_bytes(config.reasoner) > GPU_FROM_BYTES
-    return Need.GPU if heavy else Need.EITHER
+    return DeviceRequirement.GPU if heavy else DeviceRequirement.EITHER
 
 
 def _weightless(name: str) -> bool:

@@ -27,6 +27,6 @@ def check_engine(config: JobConfig) -> None:
         ModelError: there is no such model.
     """
     if config.engine is Engine.RAY:
-        from pipelines.engine.ray_cluster import check_room
+        from pipelines.engine.ray_cluster import check_resources
 
-        check_room(wanted_cluster(config))
+        check_resources(wanted_cluster(config))

@@ -132,7 +132,7 @@ def submit_job(address: str, folder: Path, command: str, *, metadata: Mapping[st
         "working_dir": str(folder),
         "env_vars": passed_on(os.environ),
     }
-    with _said(address):
+    with _message(address):
         client = _client(address)
         send = partial(
             client.submit_job, entrypoint=command, runtime_env=environment, metadata=dict(metadata)
@@ -159,7 +159,7 @@ def follow_job(address: str, job: str, say: Say) -> Ended:
         RequestError: no cluster answers there.
         ClusterError: the cluster is lost on the way.
     """
-    with _said(address):
+    with _message(address):
         client = _client(address)
         asyncio.run(_tail(client, job, say))
         details = client.get_job_info(job)
@@ -187,10 +187,10 @@ def _client(address: str) -> JobSubmissionClient:
             "set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN to the cluster's (there: ray get-auth-token)",
         ) from error
     except (ConnectionError, ValueError) as error:
-        said = " ".join(str(error).split())
+        message = " ".join(str(error).split())
         raise RequestError(
             "cluster",
-            f"no Ray cluster answers at {address} ({said:.200})",
+            f"no Ray cluster answers at {address} ({message:.200})",
             "give its dashboard: http://host:8265",
         ) from error
     finally:
@@ -198,7 +198,7 @@ def _client(address: str) -> JobSubmissionClient:
 
 
 @contextmanager
-def _said(address: str) -> Iterator[None]:
+def _message(address: str) -> Iterator[None]:
     """A block in which the cluster's refusals, or its loss, become ClusterError."""
     try:
         yield

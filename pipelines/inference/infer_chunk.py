@@ -123,8 +123,8 @@ def _answer_tiles(
         group = shown[start : start + GROUP]
         began = time.perf_counter()
         found = [
-            _tile_results(item, said, queries, models)
-            for item, said in zip(group, _completions(group, queries, models.reasoner), strict=True)
+            _tile_results(item, message, queries, models)
+            for item, message in zip(group, _completions(group, queries, models.reasoner), strict=True)
         ]
         each = (time.perf_counter() - began) / (len(group) * len(queries))
         for item, answers in zip(group, found, strict=True):
@@ -145,19 +145,19 @@ def _completions(
 
 
 def _alone(view: View, queries: Sequence[Query], reasoner: Reasoner) -> list[Completion] | Failure:
-    said = capture_errors(lambda: reasoner.generate([view], queries))
-    return said if isinstance(said, Failure) else said[0]
+    message = capture_errors(lambda: reasoner.generate([view], queries))
+    return message if isinstance(message, Failure) else message[0]
 
 
 def _tile_results(
-    item: _Shown, said: list[Completion] | Failure, queries: Sequence[Query], models: ChunkModels
+    item: _Shown, message: list[Completion] | Failure, queries: Sequence[Query], models: ChunkModels
 ) -> list[_Result]:
-    if isinstance(said, Failure):
-        return [_Result(Status.FAILED, said.reason) for _ in queries]
+    if isinstance(message, Failure):
+        return [_Result(Status.FAILED, message.reason) for _ in queries]
     height, width = item.view.pixels.shape[:2]
     answers = [
         models.reasoner.parse(completion, query, width=width, height=height)
-        for completion, query in zip(said, queries, strict=True)
+        for completion, query in zip(message, queries, strict=True)
     ]
     return _segmented(item, answers, models.segmenter)
 
@@ -234,9 +234,13 @@ def _filled(row: AnswerRow, result: _Result) -> AnswerRow:
     row = replace(row, seconds=result.seconds)
     if result.answer is None:
         return row
-    said = result.answer
+    message = result.answer
     return replace(
-        row, thinking=said.thinking, text=said.text, boxes=_plain_boxes(said.boxes), n_tokens=said.n_tokens
+        row,
+        thinking=message.thinking,
+        text=message.text,
+        boxes=_plain_boxes(message.boxes),
+        n_tokens=message.n_tokens,
     )
 
 

@@ -23,7 +23,7 @@ class ChunkTask:
     planned: PlannedScene
     """Its scene."""
     queries: tuple[Query, ...]
-    """The questions to ask together: all of the job but those an earlier night published."""
+    """The questions to ask together: all of the job but those an earlier update published."""
     open_ids: frozenset[str]
     """Ids of those without a ledger file: their rows are to be committed."""
 
@@ -56,7 +56,7 @@ def open_chunks(
     Args:
         plan: the frozen plan.
         done: (query id, chunk id) of every committed ledger file.
-        published: the same of those that an earlier night published; they are not asked again beside others.
+        published: the same of those that an earlier update published; they are not asked again beside others.
     """
     found = []
     for ref in plan.chunks:

@@ -84,9 +84,9 @@ class Lock:
         Raises:
             LockLostError: another process has it, or may have it, because it could not be renewed in time.
         """
-        silent_s = self._lease.clock() - self._renewed
-        if self._lost or silent_s >= self._lease.stale_s:
-            raise LockLostError(self._store.path(NAME), silent_s)
+        unrenewed_s = self._lease.clock() - self._renewed
+        if self._lost or unrenewed_s >= self._lease.stale_s:
+            raise LockLostError(self._store.path(NAME), unrenewed_s)
 
     def release(self) -> None:
         """Give the lock back; one that is no longer ours stays as it is."""
@@ -174,15 +174,15 @@ def _created(store: Store, mine: Holder) -> bool:
 def _refuse(store: Store, holder: Holder | None, lease: Lease) -> None:
     """Raise unless the holder is given up for dead."""
     if holder is None:
-        raise LockedError(store.path(NAME), "a file that is no lock", "delete it if nothing writes here")
-    silent_s = lease.clock() - holder.renewed
-    if silent_s >= lease.stale_s or _is_dead(holder):
+        raise LockedError(store.path(NAME), "a file that is not a lock", "delete it if nothing writes here")
+    unrenewed_s = lease.clock() - holder.renewed
+    if unrenewed_s >= lease.stale_s or _is_dead(holder):
         return
     since = datetime.fromtimestamp(holder.since, UTC).isoformat(timespec="seconds")
     raise LockedError(
         store.path(NAME),
         f"{holder.host} (process {holder.pid}, {holder.work}) since {since}",
-        f"wait for it to end; should it be dead, its lock expires in {lease.stale_s - silent_s:.0f} s",
+        f"wait for it to end; should it be dead, its lock expires in {lease.stale_s - unrenewed_s:.0f} s",
     )
 
 

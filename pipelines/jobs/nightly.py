@@ -1,6 +1,6 @@
-"""A night: a standing dataset brought up to date with the scenes and questions that its job names now.
+"""An update: a standing dataset brought up to date with the scenes and questions that its job names now.
 
-What is published stays whole and readable until all of the night's work is done. The order of writes:
+What is published stays whole and readable until all of the update's work is done. The order of writes:
 
 1. lock.json. 2. The journal keeps the published plan (`journal.py`). 3. The new plan. 4. The ledger files of
 new chunks and questions. 5. The new cells, texts and change table, into the stage. 6. The orders.
@@ -8,12 +8,12 @@ new chunks and questions. 5. The new cells, texts and change table, into the sta
 are deleted. 9. collection.json. 10. Ledger files of chunks no longer planned are deleted. 11. The journal
 goes. 12. The lock goes.
 
-A night killed before 6 has touched nothing published, and the next one plans again from the published plan. A
-night killed after it is finished by the next one from the orders alone, whatever the scenes are by then.
+An update killed before 6 has touched nothing published, and the next one plans again from the published plan.
+A night killed after it is finished by the next one from the orders alone, whatever the scenes are by then.
 
-The change table compares a question's published objects with its new ones: a first night and a new question
+The change table compares a question's published objects with its new ones: a first update and a new question
 have nothing to compare with, so their objects are no changes, and those of a question no longer asked are
-none either. A second night of one date that finds more adds to that date's table.
+none either. A second update of one date that finds more adds to that date's table.
 """
 
 import time
@@ -26,9 +26,9 @@ from pipelines import Listener, MergeStarted, RequestError, ignore
 from pipelines.engine import WithProgress, check_engine, executor_of
 from pipelines.inference import open_chunks
 from pipelines.jobs import journal
-from pipelines.jobs.journal import Orders
+from pipelines.jobs.journal import CommitManifest
 from pipelines.jobs.lock import LEASE, Lease, Lock
-from pipelines.jobs.nightly_merge import NightMerge, strangers
+from pipelines.jobs.nightly_merge import UpdateMerge, orphans
 from pipelines.jobs.setup import check_unmoved, draft_job, stopping, writing
 from pipelines.jobs.work import answer_chunks
 from pipelines.merge import merge_job
@@ -70,11 +70,11 @@ Key = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class NightReport:
-    """What a night did."""
+class UpdateReport:
+    """What an update did."""
 
     date: str
-    """The night's date."""
+    """The update's date."""
     scenes_new: int
     """Scenes that were not there before."""
     scenes_replaced: int
@@ -94,11 +94,11 @@ class NightReport:
     files_removed: int
     """Files of objects and texts deleted."""
     appeared: int
-    """Rows of the change table of that date: things that were not there before."""
+    """Rows of the change table of that date: objects that were not there before."""
     disappeared: int
-    """Things that are not there any more."""
+    """Objects that are not there any more."""
     changed: int
-    """Things with another outline or label."""
+    """Objects with another outline or label."""
     failed: int
     """Tiles and questions of the whole dataset that failed."""
     seconds: float
@@ -118,33 +118,33 @@ class _Answered:
 
 
 @dataclass(frozen=True, slots=True)
-class Night:
+class Update:
     """One night in one output folder, whose lock is held."""
 
     store: Store
     """The output folder."""
     date: str
-    """The night's date, YYYY-MM-DD."""
+    """The update's date, YYYY-MM-DD."""
     lock: Lock
     """The lock; checked before whatever others could be writing too."""
     listener: Listener
     """Told of progress."""
 
-    def bring_up_to(self, plan: Plan) -> NightReport:
+    def bring_up_to(self, plan: Plan) -> UpdateReport:
         """Make what is published what the plan says.
 
         Raises:
-            RequestError: published files are missing, or a later night is published; nothing is written.
+            RequestError: published files are missing, or a later update is published; nothing is written.
             LockLostError: another process took the folder over.
             OSError: the storage refuses.
         """
-        given = journal.orders_of(self.store)
+        given = journal.read_manifest(self.store)
         if given is not None:
             self._end(given)
         published = published_files(self.store)
-        is_open = journal.night_is_open(self.store)
+        is_open = journal.journal_is_open(self.store)
         if not is_open:
-            journal.sweep(self.store)
+            journal.clean_up(self.store)
         if published is None and not is_open:
             return self._first(plan)
         before = journal.published_plan(self.store)
@@ -163,39 +163,41 @@ class Night:
         later = [date for date in dates_in(published) if date > self.date]
         if later and self.date not in dates_in(published):
             raise RequestError(
-                "date", f"the night of {later[-1]} is published already", "give that date or a later one"
+                "date", f"the update of {later[-1]} is published already", "give that date or a later one"
             )
 
-    def _first(self, plan: Plan) -> NightReport:
+    def _first(self, plan: Plan) -> UpdateReport:
         """Make the dataset; there is nothing to compare it with."""
         write_plan(self.store, plan)
         answered = self._answer(plan, published=())
         merge_job(self.store, plan, self._executor(plan))
-        self.store.remove(strangers(self.store, plan))
+        self.store.remove(orphans(self.store, plan))
         self._forget(plan)
         write_changes(self.store, self.date, [])
         self._publish(plan, answered.failed)
         written = tuple(result_files(self.store))
         what = difference(replace(plan, scenes=(), chunks=(), queries=()), plan)
-        return self._report(plan, what, Orders(self.date, written, (), answered.failed), answered.chunks)
+        return self._report(
+            plan, what, CommitManifest(self.date, written, (), answered.failed), answered.chunks
+        )
 
-    def _nothing_new(self, plan: Plan, published: Sequence[str]) -> NightReport:
+    def _nothing_new(self, plan: Plan, published: Sequence[str]) -> UpdateReport:
         failed = published_failed(self.store)
         if self.date not in dates_in(published):
             write_changes(self.store, self.date, [])
             self._publish(plan, failed)
-        return self._report(plan, difference(plan, plan), Orders(self.date, (), (), failed), 0)
+        return self._report(plan, difference(plan, plan), CommitManifest(self.date, (), (), failed), 0)
 
-    def _update(self, before: Plan, plan: Plan) -> NightReport:
+    def _update(self, before: Plan, plan: Plan) -> UpdateReport:
         what = difference(before, plan)
-        journal.open_night(self.store)
+        journal.open_journal(self.store)
         write_plan(self.store, plan)
         answered = self._answer(plan, published=_keys(before))
-        orders = self._stage(plan, what, failed=answered.failed)
+        manifest = self._stage(plan, what, failed=answered.failed)
         self.lock.check()
-        journal.give_orders(self.store, orders)
-        self._end(orders)
-        return self._report(plan, what, orders, answered.chunks)
+        journal.write_manifest(self.store, manifest)
+        self._end(manifest)
+        return self._report(plan, what, manifest, answered.chunks)
 
     def _answer(self, plan: Plan, *, published: Collection[Key]) -> _Answered:
         """Do what is open, and count what failed in the whole plan."""
@@ -217,28 +219,28 @@ class Night:
         columns = (read_table(self.store, name, ["status"]).column("status").to_pylist() for name in names)
         return sum(column.count(Status.FAILED) for column in columns)
 
-    def _stage(self, plan: Plan, what: Difference, *, failed: int) -> Orders:
+    def _stage(self, plan: Plan, what: Difference, *, failed: int) -> CommitManifest:
         stage = journal.stage_of(self.store)
         n_scenes = len(plan.scenes) if what.new_queries else len(what.changed.scene_ids)
         self.listener(MergeStarted(n_scenes))
-        merge = NightMerge(self.store, stage, plan, what)
+        merge = UpdateMerge(self.store, stage, plan, what)
         staged = merge(self._executor(plan))
         table = write_changes(stage, self.date, joined(self._earlier_changes(), staged.changes))
-        return Orders(self.date, (*staged.writes, table), staged.removes, failed)
+        return CommitManifest(self.date, (*staged.writes, table), staged.removes, failed)
 
     def _earlier_changes(self) -> Sequence[Change]:
-        """Rows of a table that an earlier night of the same date published."""
+        """Rows of a table that an earlier update of the same date published."""
         name = changes_name(self.date)
         return read_changes(self.store, self.date) if name in (published_files(self.store) or []) else []
 
-    def _end(self, orders: Orders) -> None:
-        """Carry out a night's orders and publish; doing it again changes nothing."""
+    def _end(self, manifest: CommitManifest) -> None:
+        """Carry out an update's orders and publish; doing it again changes nothing."""
         plan = read_plan(self.store)
         withdraw(self.store)
-        journal.carry_out(self.store, orders, check=self.lock.check)
-        self._publish(plan, orders.failed)
+        journal.apply_manifest(self.store, manifest, check=self.lock.check)
+        self._publish(plan, manifest.failed)
         self._forget(plan)
-        journal.close_night(self.store)
+        journal.close_journal(self.store)
 
     def _publish(self, plan: Plan, failed: int) -> None:
         self.lock.check()
@@ -249,9 +251,11 @@ class Night:
         stale = committed(self.store) - _keys(plan)
         self.store.remove([ledger_name(*key) for key in sorted(stale)])
 
-    def _report(self, plan: Plan, what: Difference, orders: Orders, chunks_done: int) -> NightReport:
+    def _report(
+        self, plan: Plan, what: Difference, manifest: CommitManifest, chunks_done: int
+    ) -> UpdateReport:
         kinds = Counter(item.kind for item in read_changes(self.store, self.date))
-        return NightReport(
+        return UpdateReport(
             date=self.date,
             scenes_new=len(what.new),
             scenes_replaced=len(what.replaced),
@@ -260,12 +264,12 @@ class Night:
             questions_gone=what.n_gone_queries,
             chunks_planned=len(plan.chunks),
             chunks_done=chunks_done,
-            files_written=len([name for name in orders.writes if name != changes_name(self.date)]),
-            files_removed=len(orders.removes),
+            files_written=len([name for name in manifest.writes if name != changes_name(self.date)]),
+            files_removed=len(manifest.removes),
             appeared=kinds[ChangeKind.APPEARED],
             disappeared=kinds[ChangeKind.DISAPPEARED],
             changed=kinds[ChangeKind.CHANGED],
-            failed=orders.failed,
+            failed=manifest.failed,
             seconds=0.0,
             out=self.store.root,
         )
@@ -287,12 +291,12 @@ def run_nightly(
     overwrite: bool = False,
     listener: Listener = ignore,
     lease: Lease = LEASE,
-) -> NightReport:
+) -> UpdateReport:
     """Bring the dataset in the output folder up to date; make it there if there is none.
 
     Args:
         config: the request; only its scenes and questions may differ from what is published.
-        date: the night's date, YYYY-MM-DD.
+        date: the update's date, YYYY-MM-DD.
         overwrite: begin anew in place of what the folder holds.
         listener: told of progress.
         lease: how the folder's lock is held.
@@ -305,7 +309,7 @@ def run_nightly(
         ModelError: a model cannot be found or loaded.
         LockLostError: another process took the folder over.
         StorageError: object storage refuses or is away; nothing is written.
-        StoppedError: it does so while work is done; the next night goes on from there.
+        StoppedError: it does so while work is done; the next update goes on from there.
         OSError: the local storage refuses.
     """
     began = time.perf_counter()
@@ -322,7 +326,7 @@ def run_nightly(
         check_unmoved(store, draft)
         store.clear_temporary("")
         with stopping(store):
-            night = Night(replace(store, retry_policy=LONG), date, lock, listener)
+            night = Update(replace(store, retry_policy=LONG), date, lock, listener)
             report = night.bring_up_to(draft.plan)
     return replace(report, seconds=round(time.perf_counter() - began, 3))
 
@@ -333,4 +337,4 @@ def _check_date(date: str) -> None:
     except ValueError:
         good = False
     if not good:
-        raise RequestError("date", f"{date!r} is no date", "write it as 2026-11-25")
+        raise RequestError("date", f"{date!r} is not a date", "write it as 2026-11-25")

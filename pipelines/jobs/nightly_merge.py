@@ -1,4 +1,4 @@
-"""Tonight's objects beside the published ones: merges what can have changed, keeps ids, stages new files.
+"""The new objects beside the published ones: merges what can have changed, keeps ids, stages new files.
 
 Reads the published files and writes into the stage only. A file that would be the same is not staged.
 """
@@ -11,7 +11,7 @@ import pyarrow as pa
 import shapely
 
 from pipelines.engine import Executor
-from pipelines.jobs.stable_ids import Outlines, Pairs, kept_ids, same_things
+from pipelines.jobs.stable_ids import Outlines, Pairs, kept_ids, match_objects
 from pipelines.merge import (
     CellTask,
     MergeResult,
@@ -44,11 +44,11 @@ _COMPARED = ["id", "label", "geometry", "area_m2", "score", "scene_ids", "dateti
 
 
 @dataclass(frozen=True, slots=True)
-class NightCells:
-    """One question's published cells and how tonight's merge changes them."""
+class UpdatedCells:
+    """One question's published cells and how the new merge changes them."""
 
     merged: MergeResult
-    """Tonight's merge, not written."""
+    """The new merge, not written."""
     question: QuestionResult
     """The question's part in it."""
     query: Query
@@ -63,7 +63,7 @@ class NightCells:
         others = {name for stays, _ in split for name in stays.column("id").to_pylist()}
         before = _compared([goes for _, goes in split])
         now = _compared([read_spilled(step.spill, part.name) for part in self.question.rows])
-        pairs = same_things(_outlines(before), _outlines(now))
+        pairs = match_objects(_outlines(before), _outlines(now))
         ids = kept_ids(_outlines(before), _outlines(now), pairs, others=others)
         _set_ids(step.spill, self.question.rows, ids)
         return self._changes(before, now, pairs, ids)
@@ -149,26 +149,26 @@ def _set_ids(spill: Store, parts: Sequence[SpilledRows], ids: Sequence[str]) -> 
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """What one night's merge gave."""
+    """What one update's merge gave."""
 
     writes: tuple[str, ...]
     """Names of the staged files."""
     removes: tuple[str, ...]
     """Names of the published files that go."""
     changes: tuple[Change, ...]
-    """What happened to things of questions asked before and now."""
+    """What happened to objects of questions asked before and now."""
 
 
 @dataclass(frozen=True, slots=True)
-class NightMerge:
-    """Stages the result of a night; its ledger is complete."""
+class UpdateMerge:
+    """Stages the result of an update; its ledger is complete."""
 
     store: Store
     """The output folder."""
     stage: Store
     """Where to write."""
     plan: Plan
-    """Tonight's plan."""
+    """The new plan."""
     what: Difference
     """What differs from the published one."""
 
@@ -185,7 +185,7 @@ class NightMerge:
             writes=(*(name for each in results for name in each.writes), *self._texts()),
             removes=(
                 *(name for each in results for name in each.removes),
-                *strangers(self.store, self.plan),
+                *orphans(self.store, self.plan),
             ),
             changes=tuple(change for each in results for change in each.changes),
         )
@@ -194,7 +194,7 @@ class NightMerge:
         queries = {query.id: query for query in self.plan.queries}
         for question in merged.questions:
             query = queries[question.query_id]
-            cells = NightCells(merged, question, query, self.stage)
+            cells = UpdatedCells(merged, question, query, self.stage)
             changes = () if query in self.what.new_queries else tuple(cells.keep_ids())
             yield Staged(*cells.staged(), changes)
 
@@ -210,7 +210,7 @@ class NightMerge:
         return bool(self.what.changed.scene_ids) or query in self.what.new_queries
 
 
-def strangers(store: Store, plan: Plan) -> list[str]:
+def orphans(store: Store, plan: Plan) -> list[str]:
     """Files of objects and texts of questions that the plan does not ask."""
     asked = {f"query={query.id}" for query in plan.queries}
     names = (*object_files(store), *store.names(TEXTS))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pipelines import Listener, MergeStarted, RequestError, ignore
 from pipelines.engine import WithProgress, check_engine, executor_of
 from pipelines.inference import open_chunks
-from pipelines.jobs.journal import night_is_open
+from pipelines.jobs.journal import journal_is_open
 from pipelines.jobs.lock import LEASE, Lease, Lock
 from pipelines.jobs.setup import draft_job, freeze_job, stopping, writing
 from pipelines.jobs.work import answer_chunks
@@ -90,7 +90,7 @@ def run_job(
         check_engine(config)
     else:
         check_same_job(store, draft.plan, draft.job)
-        _refuse_open_night(store)
+        _refuse_open_journal(store)
     with writing(store, "run", lease) as lock:
         freeze_job(store, draft, overwrite=overwrite)
         with stopping(store):
@@ -107,10 +107,10 @@ def _do_open(store: Store, plan: Plan, *, lock: Lock, began: float, listener: Li
     return _report(store, plan, statuses, done_tiles=tiles, seconds=time.perf_counter() - began)
 
 
-def _refuse_open_night(store: Store) -> None:
-    if night_is_open(store):
+def _refuse_open_journal(store: Store) -> None:
+    if journal_is_open(store):
         raise RequestError(
-            "out", f"{store.root} holds an unfinished night", "run: remotereasoner nightly with the same job"
+            "out", f"{store.root} holds an unfinished update", "run: remotereasoner nightly with the same job"
         )
 
 

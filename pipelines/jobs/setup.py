@@ -54,10 +54,10 @@ def draft_job(store: Store, config: JobConfig, *, overwrite: bool, lease: Lease,
         config: the request.
         overwrite: what the folder holds is to go.
         lease: of the folder's lock.
-        anew: search again where the folder holds the plan of the same search, as a night does.
+        anew: search again where the folder holds the plan of the same search, as nightly does.
 
     Raises:
-        RequestError: the request is wrong, or what is to drive it lacks what its models need.
+        RequestError: the request is wrong, or what is to run it lacks what its models need.
         LockedError: another process writes into the folder.
         SceneError: a scene cannot be opened.
         GridError: the sizes make no grid.

@@ -1,8 +1,8 @@
-"""Which of tonight's things were there before, so that they keep their ids. Knows shapes and ids, no file.
+"""Which of the new objects were there before, so that they keep their ids. Knows shapes and ids, no file.
 
-The rule: of all pairs of a thing before and a thing now whose outlines overlap by at least half of what both
-cover together, the one that overlaps most is the same thing, then the next of what is left, each thing once
-at most. Of what is then still alone, things of one id are the same thing.
+The rule: of all pairs of an object before and an object now whose outlines overlap by at least half of what
+both cover together, the one that overlaps most is the same object, then the next of what is left, each object
+once at most. Of what is then still alone, objects of one id are the same object.
 """
 
 import hashlib
@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from tiling.geo import ious
 
 SAME_IOU = 0.5
-"""Overlap (area of the intersection over that of the union) from which two outlines are one thing."""
+"""Overlap (area of the intersection over that of the union) from which two outlines are one object."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outlines:
-    """Things of one question at one time."""
+    """Objects of one question at one time."""
 
     ids: Sequence[str]
     """Their ids."""
@@ -30,11 +30,11 @@ class Outlines:
 
 
 Pairs = dict[int, int]
-"""Index of a thing now to that of the same thing before."""
+"""Index of an object now to that of the same object before."""
 
 
-def same_things(before: Outlines, now: Outlines) -> Pairs:
-    """Pair things before with things now; the result does not depend on their order."""
+def match_objects(before: Outlines, now: Outlines) -> Pairs:
+    """Pair objects before with objects now; the result does not depend on their order."""
     pairs: Pairs = {}
     taken: set[int] = set()
     for old, new in _by_overlap(before, now):
@@ -45,13 +45,13 @@ def same_things(before: Outlines, now: Outlines) -> Pairs:
 
 
 def kept_ids(before: Outlines, now: Outlines, pairs: Pairs, *, others: Collection[str] = ()) -> list[str]:
-    """Ids of the things now: of those that stayed the old ones, of the rest their own.
+    """Ids of the objects now: of those that stayed the old ones, of the rest their own.
 
-    A thing that came to a place whose id has moved on with another thing is given a new one.
+    An object that came to a place whose id has moved on with another object is given a new one.
 
     Args:
-        before: things before.
-        now: things now, with the ids that follow from their places.
+        before: objects before.
+        now: objects now, with the ids that follow from their places.
         pairs: which are the same.
         others: further ids in use.
     """

@@ -1,4 +1,4 @@
-"""The work that a run and a night share: answer the open chunks of a plan, on the executor it asks for."""
+"""The work that a run and a nightly update share: answering the open chunks of a plan."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace

@@ -24,7 +24,7 @@ FORMAT = 1
 """Raised when archives of the same objects come out otherwise."""
 UNITS = 8192
 """Steps along a tile's side that coordinates are rounded to; browsers hold no finer ones."""
-LEAST_UNITS = 32
+MIN_UNITS = 32
 """Nearly all outlines span so many steps at their zoom, 2 screen pixels; the others are made to."""
 OVERZOOM = 5
 """Points of one zoom serve for so many zooms above it; they are off by 1 screen pixel at most then."""
@@ -92,8 +92,8 @@ def outline_zooms(bounds: NDArray[np.float64]) -> Zooms:
     """The zoom of the outlines of objects (n, 4): nearly all can be told, and no tile holds too many."""
     sides = mercator_sides(bounds).max(axis=1)
     small = float(np.quantile(sides, 0.01))
-    told = int(np.ceil(np.log2(LEAST_UNITS / UNITS / max(small, 1e-9))))
-    zoom = min(max(told, crowd_zoom(bounds, OUTLINES_PER_TILE)), MAX_ZOOM)
+    distinct = int(np.ceil(np.log2(MIN_UNITS / UNITS / max(small, 1e-9))))
+    zoom = min(max(distinct, crowd_zoom(bounds, OUTLINES_PER_TILE)), MAX_ZOOM)
     return Zooms(zoom, zoom)
 
 
@@ -127,7 +127,7 @@ def _digest(plan: Plan, figures: Sequence[Figures]) -> str:
 
 def _least(zooms: Zooms) -> float:
     """Side that every outline gets at least, as a share of the world's."""
-    return float(LEAST_UNITS / UNITS / 2**zooms.first)
+    return float(MIN_UNITS / UNITS / 2**zooms.first)
 
 
 def _tables(

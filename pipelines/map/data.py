@@ -20,7 +20,7 @@ from pipelines.map.objects import (
     scenes_by_id,
 )
 from pipelines.map.sources import Figures, read_details
-from pipelines.map.thumbnails import Look, Picture, scene_picture, tile_picture
+from pipelines.map.thumbnails import Picture, Rendering, scene_picture, tile_picture
 from pipelines.map.tiles import MAX_TILES, MapTile, MapTiles, footprint_points
 from pipelines.plan import Plan, PlannedScene, open_options, scene_outline
 from tiling import SceneError
@@ -160,9 +160,9 @@ def page_data(shown: Shown, *, pyramid: Mapping[str, object] | None) -> Data:
     }
 
 
-def look_of(plan: Plan, side_px: int) -> Look:
+def rendering_of(plan: Plan, side_px: int) -> Rendering:
     """How pictures of a run's scenes are read."""
-    return Look(plan.scaling, open_options(plan.config), side_px)
+    return Rendering(plan.scaling, open_options(plan.config), side_px)
 
 
 def _headings(shown: Shown) -> Data:
@@ -191,7 +191,7 @@ def _notice(kept: int, total: int) -> str:
 
 def _notes(shown: Shown, *, pictured: int, thinned: bool, left_out: int) -> list[str]:
     n_scenes, n_tiles = len(shown.plan.scenes), sum(shown.tiles.counts.values())
-    said = {
+    message = {
         f"{pictured:,} of {n_scenes:,} scenes have their imagery in this file.": pictured < n_scenes,
         "Outlines are simplified here, not in the GeoParquet.": thinned,
         f"The pictures of {left_out:,} tiles are not in this file; “show --serve” reads them.": left_out > 0,
@@ -200,7 +200,7 @@ def _notes(shown: Shown, *, pictured: int, thinned: bool, left_out: int) -> list
         ),
         "The score is the segmenter’s estimate of the mask’s quality.": shown.total > 0,
     }
-    return [text for text, holds in said.items() if holds]
+    return [text for text, holds in message.items() if holds]
 
 
 def _objects(shown: Shown, words: Words, *, whole: bool) -> tuple[dict[str, list[object]], bool]:
@@ -256,7 +256,7 @@ def _tile_features(tiles: MapTiles, words: Words) -> Data:
 def _tile_feature(tile: MapTile, words: Words) -> Data:
     properties = {
         "kind": tile.kind,
-        "problem": words.number(tile.said),
+        "problem": words.number(tile.message),
         "tile": words.number(tile.tile_id),
         "question": words.number("; ".join(tile.questions)),
     }
@@ -266,10 +266,10 @@ def _tile_feature(tile: MapTile, words: Words) -> Data:
 
 def _pictures(plan: Plan) -> Iterator[Picture]:
     scenes = plan.scenes[:MAX_PICTURES]
-    look = look_of(plan, round(PICTURE_PX * min(1.0, 2.0 / len(scenes) ** 0.5)))
+    rendering = rendering_of(plan, round(PICTURE_PX * min(1.0, 2.0 / len(scenes) ** 0.5)))
     for item in scenes:
         try:
-            yield scene_picture(item.scene, look)
+            yield scene_picture(item.scene, rendering)
         except SceneError:
             continue  # a map without one picture is better than no map
 
@@ -283,13 +283,13 @@ def _tile_ids(objects: Mapping[str, list[object]], words: Words) -> list[str]:
 
 def _thumbnails(plan: Plan, tile_ids: Sequence[str]) -> tuple[dict[str, Picture], int]:
     """Pictures of the first tiles, and how many tiles have none."""
-    scenes, look = scenes_by_id(plan), look_of(plan, THUMBNAIL_PX)
+    scenes, rendering = scenes_by_id(plan), rendering_of(plan, THUMBNAIL_PX)
     found: dict[str, Picture] = {}
     size = 0
     with ThreadPoolExecutor(_READERS) as pool:
         wanted = tile_ids[:MAX_THUMBNAILS]
         for tile_id, picture in zip(
-            wanted, pool.map(lambda name: read_tile(scenes, name, look), wanted), strict=True
+            wanted, pool.map(lambda name: read_tile(scenes, name, rendering), wanted), strict=True
         ):
             size += len(picture.url) if picture else 0
             if picture and size <= MAX_THUMBNAIL_CHARACTERS:
@@ -297,13 +297,13 @@ def _thumbnails(plan: Plan, tile_ids: Sequence[str]) -> tuple[dict[str, Picture]
     return found, len(tile_ids) - len(found)
 
 
-def read_tile(scenes: Mapping[str, PlannedScene], tile_id: str, look: Look) -> Picture | None:
+def read_tile(scenes: Mapping[str, PlannedScene], tile_id: str, rendering: Rendering) -> Picture | None:
     """Picture of a planned tile, None where there is no such tile or it cannot be read."""
     known = find_tile(scenes, tile_id)
     if known is None:
         return None
     planned, tile = known
     try:
-        return tile_picture(planned.scene, planned.work, tile, look)
+        return tile_picture(planned.scene, planned.work, tile, rendering)
     except SceneError:
         return None

@@ -48,7 +48,7 @@ def find_tile(scenes: Mapping[str, PlannedScene], tile_id: str) -> tuple[Planned
     return planned, planned.grid.tile(row, col)
 
 
-def frames(scenes: Mapping[str, PlannedScene], tile_ids: Iterable[str]) -> dict[str, Corners]:
+def tile_corners(scenes: Mapping[str, PlannedScene], tile_ids: Iterable[str]) -> dict[str, Corners]:
     """Corners of tiles on the globe; tiles that are not in the plan are left out."""
     found: dict[str, Corners] = {}
     known = [(tile_id, place) for tile_id in sorted(set(tile_ids)) if (place := find_tile(scenes, tile_id))]
@@ -68,7 +68,7 @@ def places(scenes: Mapping[str, PlannedScene], table: pa.Table) -> list[Place]:
         table: object rows with `tile_ids` and `region`.
     """
     tiles: list[list[str]] = table["tile_ids"].to_pylist()
-    at = frames(scenes, (tile for own in tiles for tile in own))
+    at = tile_corners(scenes, (tile for own in tiles for tile in own))
     pairs = [(number, tile) for number, own in enumerate(tiles) for tile in own if tile in at]
     found = [Place(own[0] if own else "", None) for own in tiles]
     if pairs:
@@ -85,7 +85,7 @@ def places(scenes: Mapping[str, PlannedScene], table: pa.Table) -> list[Place]:
 def _box_shares(
     table: pa.Table, number: NDArray[np.int64], corners: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Least and greatest shares (n, 2) of the tiles' sides at which the objects' boxes lie.
+    """Minimum and maximum shares (n, 2) of the tiles' sides at which the objects' boxes lie.
 
     Args:
         table: object rows with `region`.
@@ -110,7 +110,7 @@ def _corners(tile: Tile) -> list[tuple[int, int]]:
 
 MAX_OBJECTS = 20_000
 """Objects in the page itself; of more, a sample."""
-LEAST_PER_QUESTION = 200
+MIN_PER_QUESTION = 200
 """Of each question's objects the sample holds at least so many."""
 MAX_POINTS = 400_000
 """Outline points in the page before outlines are simplified."""
@@ -138,7 +138,7 @@ def sample_sizes(totals: list[int]) -> list[int]:
     whole = sum(totals)
     if whole <= MAX_OBJECTS:
         return totals
-    least = [min(total, LEAST_PER_QUESTION) for total in totals]
+    least = [min(total, MIN_PER_QUESTION) for total in totals]
     return [max(low, MAX_OBJECTS * total // whole) for low, total in zip(least, totals, strict=True)]
 
 

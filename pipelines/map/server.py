@@ -13,7 +13,7 @@ from aiohttp import web
 
 from pipelines import RequestError
 from pipelines.map.archive import FOLDER
-from pipelines.map.data import SERVED_PX, look_of, read_tile
+from pipelines.map.data import SERVED_PX, read_tile, rendering_of
 from pipelines.map.objects import scenes_by_id
 from pipelines.map.page import NAME
 from pipelines.plan import Plan
@@ -51,7 +51,7 @@ def serve(store: Store, plan: Plan, *, port: int, ready: Callable[[str], None]) 
 
 def application(folder: Path, plan: Plan) -> web.Application:
     """The map's web application over a local folder that holds the page and its archives."""
-    scenes, look = scenes_by_id(plan), look_of(plan, SERVED_PX)
+    scenes, rendering = scenes_by_id(plan), rendering_of(plan, SERVED_PX)
 
     async def page(_: web.Request) -> web.StreamResponse:
         return web.FileResponse(folder / NAME, headers={"Cache-Control": "no-cache"})
@@ -64,7 +64,7 @@ def application(folder: Path, plan: Plan) -> web.Application:
         return web.FileResponse(path)
 
     async def picture(request: web.Request) -> web.StreamResponse:
-        found = await asyncio.to_thread(read_tile, scenes, request.query.get("tile", ""), look)
+        found = await asyncio.to_thread(read_tile, scenes, request.query.get("tile", ""), rendering)
         if found is None:
             raise web.HTTPNotFound
         return web.json_response(asdict(found))

@@ -28,7 +28,7 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Rendering:
     """How pixels are read for pictures."""
 
     scaling: Scaling | None
@@ -39,44 +39,48 @@ class Look:
     """A picture's larger side at most, pixels."""
 
 
-def scene_picture(scene: Scene, look: Look) -> Picture:
+def scene_picture(scene: Scene, rendering: Rendering) -> Picture:
     """A whole scene.
 
     Raises:
         SceneError: the scene cannot be opened or placed.
     """
     native = working_grid(scene, gsd_m=None)
-    shrink = max(1.0, max(native.width, native.height) / look.side_px)
+    shrink = max(1.0, max(native.width, native.height) / rendering.side_px)
     work = native if shrink <= 1 else working_grid(scene, gsd_m=native.gsd * shrink)
     # In parts, so that a damaged block of the file costs its part of the picture and no more.
     side = max(work.width, work.height) + PART_PX
     (chunk,) = Grid(scene.scene_id, work.width, work.height, PART_PX, 0, side).chunks()
-    image = read_chunk(scene, work, chunk, scaling=look.scaling, options=look.options)
+    image = read_chunk(scene, work, chunk, scaling=rendering.scaling, options=rendering.options)
     window = Window(0, 0, work.width, work.height)
     return Picture(
         _data_url(np.dstack(list(image.pixels)), image.valid, quality=85), _corners(window, work, scene.crs)
     )
 
 
-def tile_picture(scene: Scene, work: WorkingGrid, tile: Tile, look: Look) -> Picture:
+def tile_picture(scene: Scene, work: WorkingGrid, tile: Tile, rendering: Rendering) -> Picture:
     """One tile as the models saw it, made smaller.
 
     Args:
         scene: the scene.
         work: the run's working grid of the scene.
         tile: a tile on that grid.
-        look: how to read it.
+        rendering: how to read it.
 
     Raises:
         SceneError: the tile cannot be read.
     """
     own = tile.window
     inside = Window(own.x0, own.y0, min(own.x1, work.width), min(own.y1, work.height))
-    image = read_chunk(scene, work, Chunk(0, 0, inside, (tile,)), scaling=look.scaling, options=look.options)
+    image = read_chunk(
+        scene, work, Chunk(0, 0, inside, (tile,)), scaling=rendering.scaling, options=rendering.options
+    )
     if tile.tile_id in image.failed:
         raise SceneError(scene.uri, image.failed[tile.tile_id])
     pixels, valid = image.tile(tile)
-    return Picture(_data_url(pixels, valid, quality=75, side=look.side_px), _corners(own, work, scene.crs))
+    return Picture(
+        _data_url(pixels, valid, quality=75, side=rendering.side_px), _corners(own, work, scene.crs)
+    )
 
 
 def _corners(window: Window, work: WorkingGrid, crs: str) -> tuple[Point, Point, Point, Point]:

@@ -29,7 +29,7 @@ class MapTile:
     """The tile."""
     kind: str
     """One of the kinds."""
-    said: str
+    message: str
     """What went wrong, or the answer in words."""
     questions: tuple[str, ...]
     """The questions it stands for, in the order asked."""
@@ -74,7 +74,7 @@ def _joined(tiles: Iterator[MapTile], n_questions: int) -> Iterator[MapTile]:
     """Tiles that ended alike for several questions, once; those without anything only where all say so."""
     found: dict[tuple[str, str, str], MapTile] = {}
     for tile in tiles:
-        key = (tile.tile_id, tile.kind, tile.said)
+        key = (tile.tile_id, tile.kind, tile.message)
         old = found.get(key)
         found[key] = replace(old, questions=(*old.questions, *tile.questions)) if old else tile
     for tile in found.values():
@@ -87,8 +87,8 @@ def _tiles(store: Store, queries: Sequence[Query], chunk_id: str) -> Iterator[Ma
         for row in read_columns(store, ledger_name(query.id, chunk_id), _COLUMNS).to_pylist():
             kind = _kind(row["status"], query)
             if kind in KINDS:
-                said = row["text"] if kind == TEXT else row["problem"]
-                yield MapTile(row["tile_id"], kind, said, (query.text,), row["geometry"])
+                message = row["text"] if kind == TEXT else row["problem"]
+                yield MapTile(row["tile_id"], kind, message, (query.text,), row["geometry"])
 
 
 def _kind(status: str, query: Query) -> str:

@@ -34,7 +34,7 @@ def blocks_of(plan: Plan, scene: int, query_id: str, sizes: Mapping[str, int]) -
 
 
 def _even(side: int, count: int) -> int:
-    """Least side with which so many chunks in a row make no more blocks: none is much smaller than others."""
+    """Smallest side at which so many chunks in a row make no more blocks, so that none is much smaller."""
     return -(-count // -(-count // side))
 
 

@@ -38,7 +38,7 @@ def merge_job(store: Store, plan: Plan, executor: Executor = SERIAL, *, only: Ch
         plan: the frozen plan.
         executor: what runs the steps.
         only: what changed since the folder's objects were merged. Then only the changed scenes and those
-            their objects hang together with are merged, and only cells with an object of these are
+            their objects are connected with are merged, and only cells with an object of these are
             written; every file ends with the bytes that a merge of everything gives at the same zoom.
             None merges everything. A question without objects so far is merged whole in either case.
 

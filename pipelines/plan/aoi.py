@@ -78,9 +78,9 @@ def _table(uri: str) -> object:
             local.write_bytes(_bytes(uri))
             return geopandas.read_file(local)
     except _UNREADABLE as error:
-        said = " ".join(str(error).split())
+        message = " ".join(str(error).split())
         raise RequestError(
-            "aoi", f"{uri} cannot be read ({said})", "give a vector file such as area.geojson"
+            "aoi", f"{uri} cannot be read ({message})", "give a vector file such as area.geojson"
         ) from error
 
 

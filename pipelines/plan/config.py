@@ -55,7 +55,7 @@ class StacSearch(BaseModel):
         if value is not None:
             west, south, east, north = value
             if not (-180 <= west <= 180 and -180 <= east <= 180 and -90 <= south < north <= 90):
-                raise ValueError(f"{west},{south},{east},{north} is no box of degrees on the globe")
+                raise ValueError(f"{west},{south},{east},{north} is not a box of degrees on the globe")
         return value
 
 
@@ -83,7 +83,7 @@ SCENES_FROM_ONE_PLACE = "scenes_from_one_place"
 
 
 class Engine(StrEnum):
-    """What drives the steps."""
+    """What runs the steps."""
 
     RAY = "ray"
     """Ray Data, in process or on a cluster."""
@@ -95,7 +95,7 @@ class SceneOverlap(StrEnum):
     """What becomes of ground that several scenes cover."""
 
     OWN = "own"
-    """One scene owns it, and each thing on it is one object."""
+    """One scene owns it, and each object on it is one object."""
     KEEP_ALL = "keep-all"
     """Every scene is answered on its own."""
 
@@ -288,8 +288,8 @@ class JobConfig(BaseModel):
     @model_validator(mode="after")
     def _scenes_from_one_place(self) -> Self:
         if bool(self.scenes) == (self.stac is not None):
-            said = "scenes and a stac search are given" if self.scenes else "nothing is given"
-            raise PydanticCustomError(SCENES_FROM_ONE_PLACE, said)
+            message = "scenes and a stac search are given" if self.scenes else "nothing is given"
+            raise PydanticCustomError(SCENES_FROM_ONE_PLACE, message)
         return self
 
     @field_validator("gsd")

@@ -41,8 +41,8 @@ def _from_file(path: str) -> dict[str, object]:
     try:
         fields = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        said = " ".join(str(error).split())
-        raise RequestError("job", f"{path} cannot be read ({said})", "give a YAML file") from error
+        message = " ".join(str(error).split())
+        raise RequestError("job", f"{path} cannot be read ({message})", "give a YAML file") from error
     if not isinstance(fields, dict):
         raise RequestError("job", f"{path} holds no fields", "write fields such as 'scenes:' and 'ask:'")
     return fields

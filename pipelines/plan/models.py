@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 
 from pipelines import RequestError
-from pipelines.plan.oracle_truth import Placement, Truth, question_kinds, truth_digest, truth_uri
+from pipelines.plan.oracle_truth import Placement, Truth, question_classes, truth_digest, truth_uri
 from pipelines.plan.plan import ModelFacts
 from reasoner import loading
 from reasoner.engines.oracle import OracleReasoner, OracleSegmenter
@@ -105,7 +105,7 @@ def _oracle_digest(uri: str) -> str:
 
 
 def _check_known(uri: str, queries: tuple[Query, ...]) -> None:
-    known = question_kinds(uri)
+    known = question_classes(uri)
     for query in queries:
         if query.task is Task.LOCATE and query.text not in known:
             example = next(iter(known), "")

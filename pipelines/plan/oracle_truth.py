@@ -45,7 +45,7 @@ class Truth:
         """Read the table and place it on the scenes' pixel grids.
 
         Raises:
-            RequestError: a file is missing or is no truth table.
+            RequestError: a file is missing or is not a truth table.
         """
         return TruthLookup(self)
 
@@ -54,7 +54,7 @@ class TruthLookup:
     """The true polygons of a question in a tile."""
 
     def __init__(self, truth: Truth) -> None:
-        self._kinds = question_kinds(truth.uri)
+        self._kinds = question_classes(truth.uri)
         table = _read_table(truth.uri)
         self._polygons: dict[tuple[str, str], shapely.STRtree] = {}
         for place in truth.placements:
@@ -109,7 +109,7 @@ def truth_digest(uri: str) -> str:
     return hashlib.sha256(_read(uri) + _read(_questions_uri(uri))).hexdigest()[:16]
 
 
-def question_kinds(uri: str) -> Mapping[str, str]:
+def question_classes(uri: str) -> Mapping[str, str]:
     """Kind of object each known question asks for, by the question's text.
 
     Raises:
@@ -165,5 +165,5 @@ def _read(uri: str) -> bytes:
 
 def _no_truth(uri: str, reason: str) -> RequestError:
     return RequestError(
-        "reasoner", f"{uri} is no truth table ({reason})", "make one: remotereasoner practice OUT"
+        "reasoner", f"{uri} is not a truth table ({reason})", "make one: remotereasoner practice OUT"
     )

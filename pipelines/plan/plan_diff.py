@@ -21,7 +21,7 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What tells tonight's plan from the published one."""
+    """What tells the new plan from the published one."""
 
     new: frozenset[str]
     """Ids of scenes that were not there before."""

@@ -42,7 +42,7 @@ _WORK = ("width", "height", "transform", "scale", "gsd")
 """Fields of a working grid that are stored; its CRS is the scene's."""
 _OWN_FOLDERS = ("answers", "objects", "texts", "plan", "changes", "map")
 _JOURNAL = "night"
-"""Folder that an unfinished night leaves."""
+"""Folder that an unfinished update leaves."""
 _OWN_FILES = (JOB, "collection.json", "map.html")
 
 
@@ -118,7 +118,7 @@ def frozen_search(store: Store, config: JobConfig, job: Mapping[str, object] | N
 
 
 GROWS = frozenset({"scenes", "queries", "run_id"})
-"""What a night may find changed in a standing dataset."""
+"""What an update may find changed in a standing dataset."""
 
 
 def check_same_job(
@@ -205,10 +205,10 @@ def _scene_detail(store: Store, plan: Plan) -> str:
         "missing": sorted(old.keys() - new.keys()),
         "changed": sorted(name for name in old.keys() & new.keys() if old[name] != new[name]),
     }
-    said = [
+    message = [
         f"{word} {', '.join(ids[:3])}{' …' if len(ids) > 3 else ''}" for word, ids in parts.items() if ids
     ]
-    return f" ({'; '.join(said)})"
+    return f" ({'; '.join(message)})"
 
 
 def _plan_of(store: Store, job: Mapping[str, object]) -> Plan:

@@ -46,8 +46,8 @@ def items_of(uri: str) -> list[ItemDocument]:
     elif kind in ("Catalog", "Collection"):
         found = list(_walk(uri))
     else:
-        said = f"is a {kind!r}" if isinstance(kind, str) else "names no type"
-        raise SceneError(uri, f"{said}: give a STAC item, an ItemCollection, a catalog or a collection")
+        message = f"is a {kind!r}" if isinstance(kind, str) else "names no type"
+        raise SceneError(uri, f"{message}: give a STAC item, an ItemCollection, a catalog or a collection")
     if not found:
         raise SceneError(uri, "holds no STAC item: name another document")
     return found
@@ -63,7 +63,9 @@ def search(wanted: StacSearch) -> list[ItemDocument]:
         found = _unique(_ask(wanted))
     except (APIError, RequestException, STACError, ValueError, KeyError, TypeError) as error:
         raise RequestError(
-            "stac", f"{wanted.url} does not answer the search ({_said(error)})", "check --stac and the search"
+            "stac",
+            f"{wanted.url} does not answer the search ({_message(error)})",
+            "check --stac and the search",
         ) from error
     if not found:
         raise RequestError(
@@ -139,7 +141,7 @@ def _walk(uri: str) -> Iterator[ItemDocument]:
     except (STACError, ValueError, KeyError, TypeError, AttributeError) as error:
         if isinstance(error.__cause__, SceneError):  # what the reader of documents said
             raise error.__cause__ from error
-        raise SceneError(uri, f"cannot be walked as a STAC catalog: {_said(error)}") from error
+        raise SceneError(uri, f"cannot be walked as a STAC catalog: {_message(error)}") from error
 
 
 class _Documents(pystac.StacIO):
@@ -158,7 +160,7 @@ def _or_any(value: Sequence[object] | None) -> str:
     return value if isinstance(value, str) else ",".join(str(part) for part in value)
 
 
-def _said(error: Exception) -> str:
+def _message(error: Exception) -> str:
     """What a client says, on one line and not at length."""
     text = " ".join(without_queries(str(error) or type(error).__name__).split())
     return text if len(text) <= 160 else text[:159] + "…"

@@ -79,12 +79,12 @@ def with_valid_areas(
     """
     owners = sorted({other for index in range(len(scenes)) for other in ownership.before(index)})
 
-    def looked_up(index: int) -> PlannedScene:
+    def with_valid_area(index: int) -> PlannedScene:
         item = scenes[index]
         return replace(item, valid=find_valid_area(item.scene, item.work, options))
 
     with ThreadPoolExecutor(READERS) as pool:
-        found = dict(zip(owners, pool.map(looked_up, owners), strict=True))
+        found = dict(zip(owners, pool.map(with_valid_area, owners), strict=True))
     return tuple(found.get(index, item) for index, item in enumerate(scenes))
 
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import shapely
 
-from pipelines.jobs import NIGHT, night_is_open
+from pipelines.jobs import JOURNAL_FOLDER, journal_is_open
 from pipelines.plan import ChunkRef, Plan, read_plan
 from pipelines.tables import (
     CHANGE_COVERINGS,
@@ -77,8 +77,8 @@ def check_result(store: Store) -> CheckReport:
 def _ledger_findings(store: Store, plan: Plan) -> Iterator[_Finding]:
     done = committed(store)
     planned = {(query.id, ref.chunk_id): ref for query in plan.queries for ref in plan.chunks}
-    if night_is_open(store):
-        yield _Finding(f"{NIGHT}/: a night is under way or was killed", incomplete=True)
+    if journal_is_open(store):
+        yield _Finding(f"{JOURNAL_FOLDER}/: an update is under way or was killed", incomplete=True)
         done &= planned.keys()  # what it replaces is deleted at its end
     for key in sorted(done - planned.keys()):
         yield _Finding(f"{ledger_name(*key)}: not in the plan", incomplete=False)
@@ -145,5 +145,5 @@ def _table_problem(store: Store, name: str) -> str:
         column: ~(shapely.is_valid(values) | shapely.is_missing(values)) for column, values in shapes.items()
     }
     bad = {column: int(values.sum()) for column, values in wrong.items()}
-    said = ", ".join(f"{count} invalid in {column}" for column, count in bad.items() if count)
-    return said
+    message = ", ".join(f"{count} invalid in {column}" for column, count in bad.items() if count)
+    return message

@@ -190,7 +190,7 @@ def _format(path: Path, named: str | None) -> Format:
     if ending not in FORMATS:
         known = ", ".join(f"{key} ({kind.name})" for key, kind in FORMATS.items())
         raise RequestError(
-            "format", f"{ending or path.name!r} is no format that can be written", f"choose {known}"
+            "format", f"{ending or path.name!r} is not a format that can be written", f"choose {known}"
         )
     return FORMATS[ending]
 

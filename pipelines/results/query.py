@@ -191,7 +191,7 @@ def _view(connection: duckdb.DuckDBPyConnection, store: Store, name: str, files:
         connection.register(f"no_{name}", schema.empty_table())
         return f"CREATE VIEW {name} AS SELECT * REPLACE ({_placed(shapes)}) FROM no_{name}"
     listed = ", ".join(_literal(_address(store, file)) for file in files)
-    # The name of a folder query=… would take the place of the column `query`; that of a night is its date.
+    # The name of a folder query=… would take the place of the column `query`; that of an update is its date.
     source = f"read_parquet([{listed}], hive_partitioning={str(name == CHANGES).lower()})"
     columns = f"* REPLACE ({_placed(['geometry'])})" if name == ANSWERS else "*"
     return f"CREATE VIEW {name} AS SELECT {columns} FROM {source}"
@@ -241,8 +241,8 @@ def _sentence(text: str) -> str:
         return f"{lacking[1]} is there only with DuckDB's {lacking[2]} extension"
     if lacking := re.search(r"the required extension '(\w+)", text):
         return f"this needs DuckDB's {lacking[1]} extension"
-    said = " ".join(text.split("\n\n")[0].split()).removesuffix(".")
-    return said.replace(f"{PROTOCOL}://", "")
+    message = " ".join(text.split("\n\n")[0].split()).removesuffix(".")
+    return message.replace(f"{PROTOCOL}://", "")
 
 
 def _remedy(text: str) -> str:

@@ -19,7 +19,7 @@ RECENT = 400
 """Newest ledger files that the rate is taken from."""
 PAUSE_S = 900.0
 """A silence between two files longer than this is a pause between runs, and no part of the rate."""
-LOOKED_INTO = 400
+MAX_FILES_READ = 400
 """Ledger files that are read for reasons of failure, unless all are wished for."""
 READERS = 16
 
@@ -90,7 +90,7 @@ def read_status(store: Store, *, read_all: bool = False) -> StatusReport:
     pending = open_chunks(plan, times.keys())
     rate = _rate([(at, tiles[key]) for key, at in times.items()], n_questions=len(plan.queries))
     silent = max(0.0, time.time() - max(times.values())) if times else None
-    looked_into = _some(sorted(times), len(times) if read_all else LOOKED_INTO)
+    files_read = _some(sorted(times), len(times) if read_all else MAX_FILES_READ)
     left = (sum(tiles.values()) - sum(tiles[key] for key in times)) / len(plan.queries)
     moving = rate and left and silent is not None and silent < PAUSE_S
     return StatusReport(
@@ -104,8 +104,8 @@ def read_status(store: Store, *, read_all: bool = False) -> StatusReport:
         eta_seconds=round(left / rate, 1) if rate and moving else None,
         silent_seconds=None if silent is None else round(silent, 1),
         questions=_questions(plan, tiles, times),
-        failures=_failures(store, looked_into),
-        files_read=len(looked_into),
+        failures=_failures(store, files_read),
+        files_read=len(files_read),
         published=store.exists(NAME),
         out=store.root,
     )

@@ -1,7 +1,8 @@
-"""The change table of a night: what appeared, disappeared and changed. Knows no scene file and no ledger.
+"""The change table of an update: what appeared, disappeared and changed. Knows no scene file and no ledger.
 
-A row is a thing with its sides before and after the night. A thing changed where its outline or its label
-is another; `iou` says how much, so that a reader may set a threshold. Scores and scenes alone do not count.
+A row is an object with its sides before and after the update. An object changed where its outline or its
+label is another; `iou` says how much, so that a reader may set a threshold. Scores and scenes alone do not
+count.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,7 +28,7 @@ CHANGE_COVERINGS = {"geometry": "bbox", "before": "before_bbox", "after": "after
 
 
 class ChangeKind(StrEnum):
-    """What happened to a thing."""
+    """What happened to an object."""
 
     APPEARED = "appeared"
     """It is there, and was not before."""
@@ -39,7 +40,7 @@ class ChangeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """A thing as it was published at one time."""
+    """An object as it was published at one time."""
 
     label: str
     """What the reasoner called it."""
@@ -57,7 +58,7 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One thing before and after a night."""
+    """One object before and after an update."""
 
     id: str
     """Its id."""
@@ -80,7 +81,7 @@ class Change:
 
 
 def changes_name(date: str) -> str:
-    """Name of the change table of a night."""
+    """Name of the change table of an update."""
     return f"{CHANGES}/date={date}/changes.parquet"
 
 
@@ -91,7 +92,7 @@ def dates_in(names: Iterable[str]) -> list[str]:
 
 
 def joined(earlier: Sequence[Change], later: Sequence[Change]) -> list[Change]:
-    """What two stretches of time changed together; things that are in the end as at first drop out."""
+    """What two stretches of time changed together; objects that are in the end as at first drop out."""
     known = {(item.query_id, item.id): item for item in earlier}
     for item in later:
         first = known.get((item.query_id, item.id), item)
@@ -100,7 +101,7 @@ def joined(earlier: Sequence[Change], later: Sequence[Change]) -> list[Change]:
 
 
 def write_changes(store: Store, date: str, changes: Sequence[Change]) -> str:
-    """Write a night's table; the file's name."""
+    """Write an update's table; the file's name."""
     records = [_record(item) for item in _in_order(changes)]
     plain = [name for name in CHANGE_SCHEMA.names if name not in CHANGE_COVERINGS.values()]
     columns = {name: [record[name] for record in records] for name in plain}
@@ -109,7 +110,7 @@ def write_changes(store: Store, date: str, changes: Sequence[Change]) -> str:
 
 
 def read_changes(store: Store, date: str) -> list[Change]:
-    """The rows of a night's table.
+    """The rows of an update's table.
 
     Raises:
         FileNotFoundError: there is none.

@@ -139,7 +139,7 @@ def _leaves(schema: pa.Schema) -> Iterator[tuple[str, pa.DataType]]:
 
 
 def _encoding(schema: pa.Schema, geometries: Collection[str]) -> dict[str, Any]:
-    """How columns are written: outlines profit from neither dictionaries nor least and greatest values."""
+    """How columns are written: outlines profit from neither dictionaries nor minimum and maximum values."""
     leaves = list(_leaves(schema))
     return {
         "compression": "zstd",

@@ -110,7 +110,7 @@ def read_table(store: Store, name: str, columns: Sequence[str] | None = None) ->
 
     Raises:
         FileNotFoundError: it is not there.
-        pyarrow.ArrowInvalid: it is no whole Parquet file.
+        pyarrow.ArrowInvalid: it is not a whole Parquet file.
     """
     return pq.read_table(BytesIO(store.read(name)), columns=list(columns) if columns else None)
 
@@ -120,7 +120,7 @@ def read_rows(store: Store, name: str) -> list[AnswerRow]:
 
     Raises:
         FileNotFoundError: it is not there.
-        pyarrow.ArrowInvalid: it is no whole Parquet file.
+        pyarrow.ArrowInvalid: it is not a whole Parquet file.
     """
     return [_from_record(record) for record in read_table(store, name).to_pylist()]
 
@@ -189,7 +189,7 @@ def read_answers(store: Store, names: Sequence[str]) -> Answers:
 
     Raises:
         FileNotFoundError: one is not there.
-        pyarrow.ArrowInvalid: one is no whole Parquet file.
+        pyarrow.ArrowInvalid: one is not a whole Parquet file.
     """
     if store.is_local:
         table = pa.concat_tables(_columns_of(store.read(name)) for name in names)

@@ -22,7 +22,7 @@ from pipelines.tables.schema import OBJECT_COLUMNS, schema_of
 from pipelines.tables.stac_items import NAME as ITEM
 from pipelines.tables.stac_items import item_bytes
 from tiling.geo import bounds_of, group_by, polygons_from_wkb
-from tiling.storage import Store, look_into
+from tiling.storage import Store, read_part
 
 OBJECTS = "objects"
 COVERINGS = {"geometry": "bbox", "region": "region_bbox", "contour": "bbox"}
@@ -75,7 +75,7 @@ def empty_part() -> pa.Table:
 def split_rows(part: pa.Table, scene_ids: Set[str], outlines: Set[bytes]) -> tuple[pa.Table, pa.Table]:
     """Rows that none of these scenes has a share in and that have none of these outlines, and all others.
 
-    The id of a row does not tell it: one that has been kept from night to night is not that of the place.
+    The id of a row does not tell it: one that has been kept from update to update is not that of the place.
     """
     scenes, shapes = (part.column(name).to_pylist() for name in ("scene_ids", "geometry"))
     pairs = zip(scenes, shapes, strict=True)
@@ -139,9 +139,9 @@ def _by_values(columns: pa.Table, rows: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _distinct(rows: pa.Table) -> pa.Table:
-    """The rows, each with an id of its own: things so like that they share one are told apart by their order.
+    """The rows, each with an id of its own: objects that share one are told apart by their order.
 
-    Scenes that are answered each on its own may show the same thing: there the id is the thing's.
+    Scenes that are answered each on its own may show the same object: there the id is the object's.
     """
     ids = rows.column("id").to_pylist()
     if len(set(ids)) == len(ids):
@@ -184,7 +184,7 @@ def object_files(store: Store, query_id: str | None = None) -> list[str]:
 def count_objects(store: Store, query_id: str | None = None) -> int:
     """Objects in the files of one question, or of all, by their footers."""
     names = object_files(store, query_id)
-    return sum(look_into(store.path(name), _count_rows) for name in names)
+    return sum(read_part(store.path(name), _count_rows) for name in names)
 
 
 def _count_rows(file: BinaryIO) -> int:

@@ -33,7 +33,7 @@ def item_bytes(data: memoryview, *, name: str, cell: Bounds, rows: pa.Table, bou
         name: id of the item.
         cell: west, south, east and north of the cell, degrees.
         rows: the objects; of their values those of `datetime` are read.
-        bounds: west, south, east and north of the objects, degrees; a thing may reach out of its cell.
+        bounds: west, south, east and north of the objects, degrees; an object may reach out of its cell.
     """
     first, last = _interval(rows)
     times = (

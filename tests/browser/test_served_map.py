@@ -30,7 +30,7 @@ def run(answers: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(page, "MAX_OBJECTS", HELD)
         patch.setattr(map_objects, "MAX_OBJECTS", HELD)
-        patch.setattr(map_objects, "LEAST_PER_QUESTION", 2)
+        patch.setattr(map_objects, "MIN_PER_QUESTION", 2)
         store = Store(str(out))
         write_map(store, read_plan(store))
     return out

@@ -142,7 +142,7 @@ def test_a_node_that_joins_late_gets_an_actor_of_its_own(
             if len(places) == 1:
                 machines.add()
 
-    with patch("pipelines.engine.ray_chunks.LOOK_S", 0.2):
+    with patch("pipelines.engine.ray_chunks.CHECK_S", 0.2):
         run_job(config, listener=grow)
     assert len(places[0]) == 1
     assert len(places[-1]) == 2

@@ -170,9 +170,9 @@ def test_a_killed_night_is_told_by_check_and_not_taken_up_by_a_run(town: Town) -
     town.killed_night(next(at for at, name in enumerate(script.names) if "answers" in name) + 2)
     config = town.sky.config(town.out, town.kinds, caption=True, chunk=400)
     before = file_bytes(town.out)
-    with pytest.raises(RequestError, match="unfinished night; run: remotereasoner nightly"):
+    with pytest.raises(RequestError, match="unfinished update; run: remotereasoner nightly"):
         run_job(config)
     assert file_bytes(town.out) == before
     report = check_result(Store(str(town.out)))
     assert (report.complete, report.valid) == (False, True)
-    assert any("a night is under way or was killed" in problem for problem in report.problems)
+    assert any("an update is under way or was killed" in problem for problem in report.problems)

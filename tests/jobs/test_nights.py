@@ -188,9 +188,9 @@ def test_a_second_night_of_one_date_adds_to_its_table(place: Place) -> None:
 def test_a_night_before_one_that_is_published_is_refused_and_nothing_is_written(place: Place) -> None:
     place.sky.add(4)
     before = file_bytes(place.out)
-    with pytest.raises(RequestError, match=f"date: the night of {DAY_1} is published already"):
+    with pytest.raises(RequestError, match=f"date: the update of {DAY_1} is published already"):
         place.night("2026-11-22", caption=True)
-    with pytest.raises(RequestError, match="is no date; write it as"):
+    with pytest.raises(RequestError, match="is not a date; write it as"):
         place.night("25.11.2026", caption=True)
     assert file_bytes(place.out) == before
 

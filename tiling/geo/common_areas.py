@@ -22,7 +22,7 @@ class _Edges:
     """Edges of shapes that lead from one x to another, those of one shape behind one another, (e,) each."""
 
     left: NDArray[np.float64]
-    """Least x."""
+    """Minimum x."""
     right: NDArray[np.float64]
     """Greatest x."""
     height: NDArray[np.float64]

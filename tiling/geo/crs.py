@@ -139,7 +139,7 @@ def to_lonlat(geometries: Geometries, crs: str) -> NDArray[np.object_]:
     if step is not None:
         array = _short_edged(array, step)
     placed = np.asarray(shapely.transform(array, lambda p: lonlat_points(p, crs)), dtype=object)
-    if step is not None:  # coordinates in degrees hang together as they are
+    if step is not None:  # coordinates in degrees are connected as they are
         placed = unrolled(placed)
     bounds = shapely.bounds(placed)
     for index in np.flatnonzero((bounds[:, 0] < -180.0) | (bounds[:, 2] > 180.0)):

@@ -95,7 +95,7 @@ def components(count: int, pairs: Pairs) -> NDArray[np.int64]:
 
     Args:
         count: Number of nodes.
-        pairs: Nodes that hang together.
+        pairs: Nodes that are connected.
     """
     if not count:
         return np.empty(0, dtype=np.int64)

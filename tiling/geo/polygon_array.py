@@ -149,7 +149,7 @@ def shape_sums(polygons: PolygonArray, values: NDArray[np.float64]) -> NDArray[n
 
 
 def bounds_of(polygons: PolygonArray) -> NDArray[np.float64]:
-    """(n, 4) least x, least y, greatest x, greatest y of every shape."""
+    """(n, 4) minimum x, minimum y, maximum x, maximum y of every shape."""
     first = polygons.first_points
     return np.hstack(
         (np.minimum.reduceat(polygons.points, first), np.maximum.reduceat(polygons.points, first))

@@ -201,13 +201,13 @@ def _match_along(
 def _bounded(
     extents: Extents, strips: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Least and greatest area (m,) that outlines can have in their strips, by their extents."""
+    """Minimum and maximum area (m,) that outlines can have in their strips, by their extents."""
     inside, box = _sizes(_common(extents.bounds, strips)), _sizes(extents.bounds)
     return np.clip(extents.area - (box - inside), 0.0, None), np.minimum(extents.area, inside)
 
 
 def _shared_at_least(one: Extents, other: Extents) -> NDArray[np.float64]:
-    """Least area (m,) that pairs share: the sum of their areas less that of an octagon around both."""
+    """Minimum area (m,) that pairs share: the sum of their areas less that of an octagon around both."""
     low = np.minimum(one.bounds[:, :2], other.bounds[:, :2])
     high = np.maximum(one.bounds[:, 2:], other.bounds[:, 2:])
     around = np.hstack((low, high))
@@ -225,7 +225,7 @@ def _octagons(one: Extents, other: Extents, boxes: NDArray[np.float64]) -> NDArr
 
 
 def _shared_at_most(one: Extents, other: Extents) -> NDArray[np.float64]:
-    """Greatest area (m,) that pairs can share: that of what their bounding boxes share."""
+    """Maximum area (m,) that pairs can share: that of what their bounding boxes share."""
     return _sizes(_common(one.bounds, other.bounds))
 
 

@@ -51,7 +51,7 @@ class MergedObjects:
     touches_scene_edge: NDArray[np.bool_]
     """Some fragment touches an edge of the scene; where scenes overlap, an edge past which none sees."""
     valid_fraction: NDArray[np.float64]
-    """Least share of pixels with data among its tiles, 0 to 1."""
+    """Minimum share of pixels with data among its tiles, 0 to 1."""
     tile_ids: NDArray[np.object_]
     """(m,) ids of the tiles of the fragments, object by object, sorted, each once an object."""
     tile_starts: NDArray[np.int64]

@@ -12,7 +12,8 @@ from tiling.geo import moved_between
 from tiling.overlap.coverage import THIN_PX, SceneCoverage
 
 MIN_SHARED_PX = 8
-"""Scenes see about this much of each other's ground at least, so that things across the border are joined."""
+"""Scenes see about this much of each other's ground at least, so that objects across the border are
+joined."""
 
 
 def by_priority(scenes: Sequence[Scene]) -> list[int]:

@@ -36,7 +36,7 @@ def find_valid_area(scene: Scene, work: WorkingGrid, options: OpenOptions) -> sh
         could tell.
     """
     try:
-        valid = _look(scene, options)
+        valid = _check(scene, options)
     except SceneError:
         return None  # the tiles will say so one by one
     if valid is None or valid.all():
@@ -49,7 +49,7 @@ def find_valid_area(scene: Scene, work: WorkingGrid, options: OpenOptions) -> sh
     return ground
 
 
-def _look(scene: Scene, options: OpenOptions) -> Valid | None:
+def _check(scene: Scene, options: OpenOptions) -> Valid | None:
     """Validity of the whole scene in few pixels; None where that is not cheap or nothing can be invalid."""
     with held(scene.bands[0].uri, options, version=scene.identity) as dataset:
         cheap = bool(dataset.overviews(scene.bands[0].index)) or max(scene.width, scene.height) <= SMALL_PX

@@ -53,7 +53,7 @@ class _Declared:
     transform: Transform
     """Pixel to world."""
     dtype: str
-    """Numpy dtype of the shown bands."""
+    """Numpy dtype of the display bands."""
     bands: tuple[int, ...]
     """Bands shown, from 1."""
     nodata: float | None

@@ -80,16 +80,16 @@ def gdal(uri: str, *, sign: str = "") -> Iterator[None]:
         StorageError: The storage refuses or is away.
     """
     try:
-        with rasterio.Env(session=_session(uri), **gdal_options(uri, sign=sign)), _heard() as warnings:
+        with rasterio.Env(session=_session(uri), **gdal_options(uri, sign=sign)), _captured() as warnings:
             yield
-            if not is_local(uri) and any(CUT_SHORT in said for said in warnings):
+            if not is_local(uri) and any(CUT_SHORT in message for message in warnings):
                 raise SceneError(uri, f"its header cannot be read whole: {warnings[0]}")
     except SceneError:
         raise
     except RASTER_ERRORS as exc:
         if not is_local(uri):
             confirm(signed(uri, sign))
-        raise SceneError(uri, f"cannot be read: {_said(exc)}") from exc
+        raise SceneError(uri, f"cannot be read: {_message(exc)}") from exc
 
 
 class _Given(Session):  # type: ignore[misc]
@@ -116,13 +116,13 @@ class _Warnings(logging.Filter):
 
     def __init__(self) -> None:
         super().__init__()
-        self.heard = threading.local()
+        self.captured = threading.local()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        heard: list[str] | None = getattr(self.heard, "lines", None)
-        if heard is None or record.levelno > logging.WARNING:
+        captured: list[str] | None = getattr(self.captured, "lines", None)
+        if captured is None or record.levelno > logging.WARNING:
             return True
-        heard.append(record.getMessage())
+        captured.append(record.getMessage())
         return False
 
 
@@ -131,17 +131,17 @@ logging.getLogger("rasterio._env").addFilter(_warnings)
 
 
 @contextmanager
-def _heard() -> Iterator[list[str]]:
+def _captured() -> Iterator[list[str]]:
     """What GDAL warns of in this thread during the block."""
-    before: list[str] | None = getattr(_warnings.heard, "lines", None)
-    _warnings.heard.lines = [] if before is None else before
+    before: list[str] | None = getattr(_warnings.captured, "lines", None)
+    _warnings.captured.lines = [] if before is None else before
     try:
-        yield _warnings.heard.lines
+        yield _warnings.captured.lines
     finally:
-        _warnings.heard.lines = before
+        _warnings.captured.lines = before
 
 
-def _said(exc: BaseException) -> str:
+def _message(exc: BaseException) -> str:
     """What GDAL said, the cause behind rasterio's "see previous exception" included."""
     texts = [str(exc) or type(exc).__name__]
     if exc.__cause__ is not None:

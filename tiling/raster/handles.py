@@ -13,7 +13,7 @@ from rasterio.io import DatasetReader
 from tiling import SceneError
 from tiling.raster.gdal import SIDECARS, gdal, gdal_options
 from tiling.raster.header import DEFAULT_OPTIONS, Header, OpenOptions, check_header, read_header
-from tiling.storage import is_local, is_signed, local_path, look_into, sidecars_of, signed
+from tiling.storage import is_local, is_signed, local_path, read_part, sidecars_of, signed
 
 KEPT_OPEN = 32
 """Handles a thread keeps open: the files of a band set, or of a mosaic's items over one place."""
@@ -60,7 +60,7 @@ def _open(uri: str, options: OpenOptions) -> DatasetReader:
 
 
 def _header(uri: str) -> Header:
-    return look_into(uri, lambda file: read_header(uri, file))
+    return read_part(uri, lambda file: read_header(uri, file))
 
 
 def _check_sidecars(uri: str, dataset: DatasetReader, beside: tuple[str, ...]) -> None:

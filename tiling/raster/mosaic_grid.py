@@ -145,9 +145,10 @@ def _common_resolution(items: Sequence[Scene]) -> float:
         if not any(abs(abs(a) - size) <= SAME_SIZE_WITHIN * size for size in sizes):
             sizes[abs(a)] = item
     if len(sizes) > 1:
-        said = ", ".join(f"{size:g} m in {item.scene_id}" for size, item in sorted(sizes.items())[:3])
+        message = ", ".join(f"{size:g} m in {item.scene_id}" for size, item in sorted(sizes.items())[:3])
         raise GridError(
-            f"mosaic: the items differ in resolution ({said}): give mosaic.resolution (--resolution), metres"
+            f"mosaic: the items differ in resolution ({message}): give mosaic.resolution (--resolution), "
+            "metres"
         )
     return next(iter(sizes))
 

@@ -44,7 +44,7 @@ BLOCK_PX = 512
 """Side of the blocks pixels are made in; a median holds a block of all items at once."""
 
 PIXELS = "pixels"
-"""The one band odc-stac sees: all shown bands of an item together."""
+"""The one band odc-stac sees: all display bands of an item together."""
 
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 

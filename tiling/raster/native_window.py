@@ -51,7 +51,7 @@ class Area:
 
 
 def read_values(scene: Scene, area: Area, *, options: OpenOptions) -> tuple[Values, Valid]:
-    """Read the shown bands of an area, all bands of a file together, and where they hold data.
+    """Read the display bands of an area, all bands of a file together, and where they hold data.
 
     Args:
         scene: The scene.

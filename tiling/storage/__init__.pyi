@@ -4,8 +4,8 @@ from .files import identity as identity
 from .files import joined as joined
 from .files import list_sources as list_sources
 from .files import local_path as local_path
-from .files import look_into as look_into
 from .files import read_bytes as read_bytes
+from .files import read_part as read_part
 from .files import sidecars_of as sidecars_of
 from .folders import at_hand as at_hand
 from .folders import delivered as delivered

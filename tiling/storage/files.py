@@ -45,7 +45,7 @@ def joined(base: str, href: str) -> str:
     return f"{scheme}{mark}{posixpath.normpath(posixpath.join(posixpath.dirname(place), href))}"
 
 
-def look_into(uri: str, look: Callable[[BinaryIO], T]) -> T:
+def read_part(uri: str, rendering: Callable[[BinaryIO], T]) -> T:
     """Open a file, let a function read a few bytes of it, and close it.
 
     Raises:
@@ -57,11 +57,11 @@ def look_into(uri: str, look: Callable[[BinaryIO], T]) -> T:
         fs, path = filesystem(uri)
         # Object stores are read ahead by 50 MB unless told otherwise.
         with fs.open(path, "rb", block_size=READ_AHEAD_BYTES) as file:
-            return look(file)
+            return rendering(file)
 
     def opened_here() -> T:
         with open(local_path(uri), "rb") as file:
-            return look(file)
+            return rendering(file)
 
     return _asked(uri, opened_here if is_local(uri) else opened)
 
@@ -73,7 +73,7 @@ def read_bytes(uri: str, *, limit: int) -> bytes:
         SceneError: It is not there, or larger than `limit` bytes.
         StorageError: The storage refuses or is away.
     """
-    content = look_into(uri, lambda file: file.read(limit + 1))
+    content = read_part(uri, lambda file: file.read(limit + 1))
     if len(content) > limit:
         raise SceneError(uri, f"is larger than {limit} bytes")
     return content

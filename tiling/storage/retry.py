@@ -157,11 +157,11 @@ def _code(error: BaseException) -> str:
 
 
 def _reason(error: Exception) -> str:
-    code, said = _code(error), " ".join(str(error).split())
+    code, message = _code(error), " ".join(str(error).split())
     if isinstance(error, BotoCoreError) or not code:
-        text = said or type(error).__name__
+        text = message or type(error).__name__
     else:
-        text = code if code in said or said == "None" else f"{code}: {said}"
+        text = code if code in message or message == "None" else f"{code}: {message}"
     return text if len(text) <= LONGEST_REASON else text[:LONGEST_REASON] + " …"
 
 

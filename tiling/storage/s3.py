@@ -74,7 +74,7 @@ def access() -> Access:
 
     Raises:
         botocore.exceptions.BotoCoreError: a profile or a setting is wrong.
-        ValueError: the endpoint is no address.
+        ValueError: the endpoint is not an address.
     """
     return _access(_settings())
 
@@ -86,7 +86,7 @@ def filesystem(uri: str) -> tuple[fsspec.AbstractFileSystem, str]:
 
     Raises:
         botocore.exceptions.BotoCoreError: a profile or a setting is wrong.
-        ValueError: the endpoint is no address, or the kind of address is unknown.
+        ValueError: the endpoint is not an address, or the kind of address is unknown.
     """
     if not uri.startswith("s3://"):
         fs, path = url_to_fs(uri)
@@ -105,7 +105,7 @@ def remembering(uri: str, *, block_bytes: int) -> "tuple[s3fs.S3FileSystem, str]
 
     Raises:
         botocore.exceptions.BotoCoreError: a profile or a setting is wrong.
-        ValueError: the endpoint is no address.
+        ValueError: the endpoint is not an address.
     """
     fs = _new_client(access(), remember=True)
     fs.default_block_size = block_bytes
@@ -157,23 +157,23 @@ def credentials_to_forward() -> dict[str, str]:
 
     Raises:
         botocore.exceptions.BotoCoreError: the credentials cannot be had.
-        ValueError: the endpoint is no address.
+        ValueError: the endpoint is not an address.
     """
     how = access()
-    lent = {
+    forwarded = {
         **dict(zip(SECRETS, how.credentials(), strict=True)),
         "AWS_ENDPOINT_URL_S3": how.endpoint,
         "AWS_DEFAULT_REGION": how.region,
         "AWS_NO_SIGN_REQUEST": "YES" if how.anonymous else "",
     }
-    return {name: value for name, value in lent.items() if value}
+    return {name: value for name, value in forwarded.items() if value}
 
 
-def use_forwarded(lent: Mapping[str, str]) -> None:
+def use_forwarded(forwarded: Mapping[str, str]) -> None:
     """Use another process's access where this one has no credentials of its own."""
-    if not lent or access().anonymous or any(access().credentials()):
+    if not forwarded or access().anonymous or any(access().credentials()):
         return
-    os.environ.update({name: value for name, value in lent.items() if name not in os.environ})
+    os.environ.update({name: value for name, value in forwarded.items() if name not in os.environ})
 
 
 def gdal_credentials() -> dict[str, str]:
@@ -181,7 +181,7 @@ def gdal_credentials() -> dict[str, str]:
 
     Raises:
         botocore.exceptions.BotoCoreError: the credentials cannot be had.
-        ValueError: the endpoint is no address.
+        ValueError: the endpoint is not an address.
     """
     how = access()
     options = dict(zip(SECRETS, how.credentials(), strict=True))

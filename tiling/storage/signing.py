@@ -27,7 +27,7 @@ def load_signer(name: str) -> Signer:
     except (ImportError, AttributeError) as exc:
         raise ValueError(f"{name!r} cannot be imported ({exc})") from exc
     if not callable(found):
-        raise ValueError(f"{name!r} is no function")
+        raise ValueError(f"{name!r} is not a function")
     return found
 
 

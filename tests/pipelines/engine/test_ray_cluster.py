@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.engine.ray_cluster import IO_CPUS, Node, Room, choose_pool
-from pipelines.engine.resources import GPU_FROM_BYTES, Need, device_need
+from pipelines.engine.ray_cluster import IO_CPUS, ClusterResources, Node, choose_pool
+from pipelines.engine.resources import GPU_FROM_BYTES, DeviceRequirement, device_requirement
 from pipelines.errors import RequestError
 from tests.commands import command
 from tests.worlds.fixtures import SHIPS, MakeConfig
 
 
-def room(*nodes: tuple[float, float], cpus: float = 0.0, gpus: float = 0.0) -> Room:
+def room(*nodes: tuple[float, float], cpus: float = 0.0, gpus: float = 0.0) -> ClusterResources:
     """A cluster of nodes of so many cores and GPUs, and what its autoscaler may make of it."""
-    return Room(tuple(Node(str(number), *has) for number, has in enumerate(nodes)), cpus, gpus)
+    return ClusterResources(tuple(Node(str(number), *has) for number, has in enumerate(nodes)), cpus, gpus)
 
 
 def test_one_actor_a_gpu_and_each_leaves_cores_for_reads() -> None:
@@ -31,18 +31,18 @@ def test_one_actor_a_gpu_and_each_leaves_cores_for_reads() -> None:
 
 def test_gpus_an_autoscaler_may_start_are_waited_for() -> None:
     assert choose_pool(None, room((0, 0), (16, 0), gpus=16, cpus=144)).size == 16
-    assert choose_pool(3, room((0, 0), gpus=16), need=Need.GPU).size == 3
+    assert choose_pool(3, room((0, 0), gpus=16), requirement=DeviceRequirement.GPU).size == 3
 
 
 def test_models_that_need_no_gpu_take_none() -> None:
-    pool = choose_pool(None, room((8, 4)), need=Need.CORES)
+    pool = choose_pool(None, room((8, 4)), requirement=DeviceRequirement.CORES)
     assert (pool.size, pool.gpus) == (7, 0.0)
 
 
 def test_a_model_that_needs_a_gpu_is_refused_where_none_is_or_may_be() -> None:
     with pytest.raises(RequestError, match=r"need a GPU.*--device cpu"):
-        choose_pool(None, room((16, 0), (16, 0)), need=Need.GPU)
-    assert choose_pool(None, room((16, 0)), need=Need.EITHER).size == 15
+        choose_pool(None, room((16, 0), (16, 0)), requirement=DeviceRequirement.GPU)
+    assert choose_pool(None, room((16, 0)), requirement=DeviceRequirement.EITHER).size == 15
 
 
 @given(
@@ -85,12 +85,15 @@ def big_model(folder: Path, size: int) -> Path:
 
 def test_what_a_job_needs_follows_from_device_and_weights(make_config: MakeConfig, tmp_path: Path) -> None:
     big = str(big_model(tmp_path / "big", int(GPU_FROM_BYTES) + 1))
-    assert device_need(make_config()) is Need.CORES  # oracles
-    assert device_need(make_config(reasoner="null", segmenter="nano")) is Need.EITHER
-    assert device_need(make_config(reasoner="http://127.0.0.1:9/v1#m", segmenter="null")) is Need.CORES
-    assert device_need(make_config(reasoner=big)) is Need.GPU
-    assert device_need(make_config(reasoner=big, device="cpu")) is Need.CORES
-    assert device_need(make_config(reasoner="nano", device="cuda")) is Need.GPU
+    assert device_requirement(make_config()) is DeviceRequirement.CORES  # oracles
+    assert device_requirement(make_config(reasoner="null", segmenter="nano")) is DeviceRequirement.EITHER
+    assert (
+        device_requirement(make_config(reasoner="http://127.0.0.1:9/v1#m", segmenter="null"))
+        is DeviceRequirement.CORES
+    )
+    assert device_requirement(make_config(reasoner=big)) is DeviceRequirement.GPU
+    assert device_requirement(make_config(reasoner=big, device="cpu")) is DeviceRequirement.CORES
+    assert device_requirement(make_config(reasoner="nano", device="cuda")) is DeviceRequirement.GPU
 
 
 @pytest.fixture

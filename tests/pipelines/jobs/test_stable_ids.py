@@ -6,7 +6,7 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.jobs.stable_ids import SAME_IOU, Outlines, kept_ids, same_things
+from pipelines.jobs.stable_ids import SAME_IOU, Outlines, kept_ids, match_objects
 from tiling.geo.polygons import iou
 
 
@@ -21,14 +21,14 @@ NONE = Outlines([], np.array([], dtype=object))
 def test_a_thing_that_moved_by_less_than_half_keeps_its_id_and_one_that_moved_farther_does_not() -> None:
     before = outlines(a=(0, 0, 3, 1), b=(10, 0, 13, 1))
     now = outlines(x=(0.9, 0, 3.9, 1), y=(11.1, 0, 14.1, 1))
-    assert same_things(before, now) == {0: 0}
+    assert match_objects(before, now) == {0: 0}
     assert kept_ids(before, now, {0: 0}) == ["a", "y"]
 
 
 def test_of_two_that_claim_one_id_the_one_that_overlaps_most_has_it() -> None:
     before = outlines(a=(0, 0, 10, 1))
     now = outlines(split=(0, 0, 6, 1), rest=(2, 0, 10, 1))
-    pairs = same_things(before, now)
+    pairs = match_objects(before, now)
     assert pairs == {1: 0}
     assert kept_ids(before, now, pairs) == ["split", "a"]
 
@@ -36,18 +36,18 @@ def test_of_two_that_claim_one_id_the_one_that_overlaps_most_has_it() -> None:
 def test_where_the_best_is_taken_the_next_best_counts() -> None:
     before = outlines(a=(0, 0, 10, 1), b=(4, 0, 14, 1))
     now = outlines(x=(1, 0, 11, 1), y=(2, 0, 12, 1))
-    assert same_things(before, now) == {0: 0, 1: 1}
+    assert match_objects(before, now) == {0: 0, 1: 1}
 
 
 def test_things_without_area_are_known_by_their_ids() -> None:
     before, now = outlines(a=(0, 0, 0, 1)), outlines(a=(0, 0, 0, 1))
-    assert same_things(before, now) == {0: 0}
+    assert match_objects(before, now) == {0: 0}
 
 
 def test_a_thing_that_comes_to_a_place_whose_id_moved_on_gets_a_new_one() -> None:
     before = outlines(place=(0, 0, 10, 1))
     now = outlines(farther=(3, 0, 13, 1), place=(0, 5, 10, 6))
-    pairs = same_things(before, now)
+    pairs = match_objects(before, now)
     ids = kept_ids(before, now, pairs, others={"stays"})
     assert ids[0] == "place"
     assert ids[1] not in {"place", "farther", "stays"}
@@ -85,7 +85,7 @@ def test_pairs_are_one_to_one_overlap_enough_and_do_not_depend_on_order(
     old: list[tuple[int, int, int, int]], new: list[tuple[int, int, int, int]], draw: object
 ) -> None:
     before, now = things(old, "a"), things(new, "b")
-    pairs = same_things(before, now)
+    pairs = match_objects(before, now)
     assert len(set(pairs.values())) == len(pairs)
     for late, early in pairs.items():
         assert iou(before.shapes[early], now.shapes[late]) >= SAME_IOU
@@ -96,11 +96,11 @@ def test_pairs_are_one_to_one_overlap_enough_and_do_not_depend_on_order(
     assert len(set(ids)) == len(ids)
     draw.shuffle(old), draw.shuffle(new)  # type: ignore[attr-defined]
     mixed = things(old, "a"), things(new, "b")
-    again = {mixed[1].ids[late]: mixed[0].ids[early] for late, early in same_things(*mixed).items()}
+    again = {mixed[1].ids[late]: mixed[0].ids[early] for late, early in match_objects(*mixed).items()}
     assert again == {now.ids[late]: before.ids[early] for late, early in pairs.items()}
 
 
 @given(PLACES)
 def test_nothing_changes_where_nothing_moved(places: list[tuple[int, int, int, int]]) -> None:
     before, now = things(places, "a"), things(places, "b")
-    assert kept_ids(before, now, same_things(before, now)) == before.ids
+    assert kept_ids(before, now, match_objects(before, now)) == before.ids

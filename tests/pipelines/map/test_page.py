@@ -15,10 +15,10 @@ import pytest
 import shapely
 from PIL import Image
 
-from pipelines.map.data import look_of
+from pipelines.map.data import rendering_of
 from pipelines.map.objects import MAX_POINTS, find_tile, outlines, scenes_by_id
 from pipelines.map.page import page, write_map
-from pipelines.map.thumbnails import Look, scene_picture, tile_picture
+from pipelines.map.thumbnails import Rendering, scene_picture, tile_picture
 from pipelines.plan.plan import Plan
 from pipelines.plan.plan_files import read_plan
 from pipelines.tables.collection import NAME as COLLECTION
@@ -113,7 +113,7 @@ def test_large_outlines_are_thinned_and_small_ones_kept() -> None:
 
 def test_a_picture_is_no_larger_than_asked_and_lies_on_its_scene(plan: Plan) -> None:
     scene = plan.scenes[0].scene
-    small, large = (scene_picture(scene, look_of(plan, side)) for side in (60, 6000))
+    small, large = (scene_picture(scene, rendering_of(plan, side)) for side in (60, 6000))
     assert len(small.url) < len(large.url)
     assert np.allclose(small.corners, large.corners)
     (west, north), (east, _), (_, south), _ = small.corners
@@ -126,7 +126,7 @@ def test_a_damaged_block_costs_its_part_of_the_picture_and_no_more(tmp_path: Pat
     path = tmp_path / "scenes" / "scene-0000.tif"
     damaged(path, path, 1, 1)
     scene = describe_scene(str(path))
-    url = scene_picture(scene, Look(None, DEFAULT_OPTIONS, 600)).url
+    url = scene_picture(scene, Rendering(None, DEFAULT_OPTIONS, 600)).url
     alpha = np.asarray(Image.open(BytesIO(b64decode(url.split(",")[1]))))[:, :, 3]
     assert (alpha[512:, 512:] == 0).all()
     assert (alpha[:384, :384] == 255).all()
@@ -138,8 +138,8 @@ def test_a_tile_s_picture_lies_where_the_ledger_says(plan: Plan) -> None:
     found = find_tile(scenes, "scene-0000/r0001-c0000")
     assert found
     planned, tile = found
-    picture = tile_picture(planned.scene, planned.work, tile, look_of(plan, 64))
-    whole = np.array(scene_picture(planned.scene, look_of(plan, 64)).corners)
+    picture = tile_picture(planned.scene, planned.work, tile, rendering_of(plan, 64))
+    whole = np.array(scene_picture(planned.scene, rendering_of(plan, 64)).corners)
     share = (
         (np.array(picture.corners[0]) - whole[0]) @ (whole[3] - whole[0]) / np.sum((whole[3] - whole[0]) ** 2)
     )

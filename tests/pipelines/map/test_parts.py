@@ -61,7 +61,7 @@ def test_a_sample_has_some_of_every_question_and_most_of_the_largest() -> None:
     assert sample_sizes([5, 7]) == [5, 7]
     large, small, tiny = sample_sizes([1_000_000, 1_000, 3])
     assert large > 19_000
-    assert small == objects.LEAST_PER_QUESTION
+    assert small == objects.MIN_PER_QUESTION
     assert tiny == 3
 
 
@@ -98,7 +98,7 @@ def crowded(whole_copy: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     """A run with a map that holds only some of its objects."""
     monkeypatch.setattr(page, "MAX_OBJECTS", 10)
     monkeypatch.setattr(objects, "MAX_OBJECTS", 10)
-    monkeypatch.setattr(objects, "LEAST_PER_QUESTION", 2)
+    monkeypatch.setattr(objects, "MIN_PER_QUESTION", 2)
     store = Store(str(whole_copy))
     write_map(store, read_plan(store))
     return store

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.errors import RequestError
-from pipelines.plan.oracle_truth import Placement, Truth, question_kinds, read_view_key, view_key
+from pipelines.plan.oracle_truth import Placement, Truth, question_classes, read_view_key, view_key
 from pipelines.plan.plan_files import read_plan
 from reasoner.answer import View
 from reasoner.query import Query
@@ -47,10 +47,10 @@ def test_the_polygons_are_those_of_the_scene_kind_and_tile(practice: Path, whole
 
 
 def test_every_practice_question_has_its_kind(practice: Path) -> None:
-    assert question_kinds(f"{practice}/truth.parquet")[SHIPS] == "ship"
+    assert question_classes(f"{practice}/truth.parquet")[SHIPS] == "ship"
 
 
 def test_a_table_without_questions_is_refused(practice: Path, tmp_path: Path) -> None:
     (tmp_path / "truth.parquet").write_bytes((practice / "truth.parquet").read_bytes())
     with pytest.raises(RequestError, match=r"questions\.json"):
-        question_kinds(f"{tmp_path}/truth.parquet")
+        question_classes(f"{tmp_path}/truth.parquet")

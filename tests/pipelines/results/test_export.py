@@ -145,8 +145,8 @@ def test_batches_do_not_change_the_file(whole: Path, tmp_path: Path, monkeypatch
     ("file", "flags", "said"),
     [
         ("x.shp", (), "choose gpkg (GeoPackage), fgb (FlatGeobuf)"),
-        ("x", (), "no format"),
-        ("x.gpkg", ("--format", "dwg"), "'dwg' is no format"),
+        ("x", (), "not a format"),
+        ("x.gpkg", ("--format", "dwg"), "'dwg' is not a format"),
         ("x.gpkg", ("--where", "nope > 1"), "nope"),
         ("x.gpkg", ("--where", "1 = 1) TO 'y.csv' --"), "syntax error"),
         ("x.gpkg", ("--query", "who?"), "'who?' was not asked; choose find-all-the-atolls"),

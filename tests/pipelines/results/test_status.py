@@ -12,7 +12,7 @@ import pytest
 
 from pipelines.jobs.run import run_job
 from pipelines.plan.plan_files import read_plan
-from pipelines.results.status import LOOKED_INTO, read_status
+from pipelines.results.status import MAX_FILES_READ, read_status
 from tests.commands import command
 from tests.worlds.fixtures import ATOLLS, SHIPS, MakeConfig
 from tiling.storage.store import Store
@@ -116,7 +116,7 @@ def test_a_damaged_file_is_a_reason_and_no_error(store: Store) -> None:
 
 def test_many_files_are_listed_in_seconds_and_some_are_read(store: Store) -> None:
     plan = read_plan(store)
-    assert LOOKED_INTO < 1000
+    assert MAX_FILES_READ < 1000
     folder = Path(store.root) / "answers" / f"query={plan.queries[0].id}"
     for number in range(20_000):  # of another plan: listed, and not counted
         (folder / f"chunk={number:016x}.parquet").touch()
