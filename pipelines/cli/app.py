@@ -2,7 +2,7 @@
 
 import signal
 import sys
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -10,13 +10,11 @@ from pipelines import (
     INCOMPLETE,
     OTHER,
     WRONG,
-    DemoRequest,
     IncompleteError,
     LockedError,
     LockLostError,
     RequestError,
     StoppedError,
-    run_demo,
 )
 from pipelines.cli.cluster import submit_command
 from pipelines.cli.console import demo_facts, progress_bar, say, say_demo, say_facts, say_json
@@ -29,7 +27,6 @@ from pipelines.cli.results import (
     status_command,
 )
 from pipelines.cli.run import bench_command, nightly_command, plan_command, run_command
-from pipelines.plan import Engine
 from reasoner.errors import ModelError, QueryError
 from tiling import GridError, SceneError, StorageError
 from training import DatasetError, LaunchError, PracticeError, RecipeError
@@ -106,7 +103,7 @@ def practice(
 def demo(
     out: Annotated[str, typer.Option(help="folder for scenes and result")] = "remotereasoner-demo",
     seed: Annotated[int, typer.Option(help="seed of the scenes")] = 0,
-    engine: Annotated[Engine, typer.Option(help="ray or loop")] = Engine.RAY,
+    engine: Annotated[Literal["ray", "loop"], typer.Option(help="ray or loop")] = "ray",
     oracle: Annotated[
         bool, typer.Option("--oracle", help="exact models in place of the embedded ones")
     ] = False,
@@ -116,7 +113,10 @@ def demo(
 
     Example: [bold]remotereasoner demo[/bold]
     """
-    request = DemoRequest(out, seed=seed, engine=engine, oracle=oracle)
+    from pipelines import DemoRequest, run_demo
+    from pipelines.plan import Engine
+
+    request = DemoRequest(out, seed=seed, engine=Engine(engine), oracle=oracle)
     with progress_bar() as listener:
         report = run_demo(_demo_scenes, request, listener=listener)
     if as_json:

@@ -7,13 +7,17 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from pipelines import ChunkDone, DemoReport, Event, Listener, MergeMoved, MergeStarted, RunStarted
-from pipelines.results import StatusReport
+from pipelines import ChunkDone, Event, Listener, MergeMoved, MergeStarted, RunStarted
+
+if TYPE_CHECKING:
+    from pipelines import DemoReport
+    from pipelines.results import StatusReport
 
 STDERR = Console(stderr=True)
 LINE_S = 30.0
@@ -49,7 +53,7 @@ def say_facts(title: str, facts: Mapping[str, object], *, as_json: bool) -> None
         say_table(title, ("what", "value"), list(facts.items()))
 
 
-def say_status(report: StatusReport) -> None:
+def say_status(report: "StatusReport") -> None:
     """How far a run is, for people."""
     plain = {name: value for name, value in asdict(report).items() if not isinstance(value, Mapping)}
     say_table("status", ("what", "value"), list(plain.items()))
@@ -59,7 +63,7 @@ def say_status(report: StatusReport) -> None:
         say_table(f"failures in {report.files_read} files", ("reason", "rows"), list(report.failures.items()))
 
 
-def demo_facts(report: DemoReport) -> dict[str, object]:
+def demo_facts(report: "DemoReport") -> dict[str, object]:
     """The demo's report as JSON values."""
     scores = {
         text: {**asdict(score), "precision": score.precision, "recall": score.recall, "f1": score.f1}
@@ -68,7 +72,7 @@ def demo_facts(report: DemoReport) -> dict[str, object]:
     return {**asdict(report.run), "scores": scores, "objects_files": list(report.objects), "map": report.map}
 
 
-def say_demo(report: DemoReport) -> None:
+def say_demo(report: "DemoReport") -> None:
     """The demo's report for people."""
     header = ("question", "true", "found", "right", "precision", "recall", "F1")
     rows = [

@@ -20,7 +20,6 @@ from pydantic_core import PydanticCustomError
 from pipelines import RequestError
 from reasoner.query import Query, Task
 from tiling import Composite, Kernel
-from tiling.storage import load_signer
 
 _MOMENT = r"(\d{4}(-\d\d(-\d\d(T\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?)?)?)?|\.\.)"
 _SPAN = rf"^{_MOMENT}(/{_MOMENT})?$"
@@ -179,6 +178,8 @@ class JobConfig(BaseModel):
     @classmethod
     def _can_sign(cls, value: str) -> str:
         if value:
+            from tiling.storage import load_signer
+
             load_signer(value)
         return value
 

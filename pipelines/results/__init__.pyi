@@ -1,7 +1,7 @@
 from .check import check_result as check_result
-from .export import ExportRequest as ExportRequest
-from .export import Shape as Shape
 from .export import export_objects as export_objects
+from .export_request import ExportRequest as ExportRequest
+from .export_request import Shape as Shape
 from .query import again as again
 from .query import open_dataset as open_dataset
 from .query import select as select

@@ -5,7 +5,6 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 
 import duckdb
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from pyogrio.errors import DataSourceError
 
 from pipelines import RequestError
+from pipelines.results.export_request import ExportRequest, Shape
 from pipelines.results.query import again, open_dataset, plain_errors, select, view_files
 from pipelines.results.query_output import in_place, own_file
 from pipelines.tables import GEOMETRIES, OBJECTS, ROW_GROUP
@@ -70,35 +70,6 @@ def _scales(latitudes: NDArray[np.float64]) -> NDArray[np.float64]:
 def _scaled(shapes: NDArray[np.object_], scales: NDArray[np.float64]) -> NDArray[np.object_]:
     points, owner = shapely.get_coordinates(shapes, return_index=True)
     return np.asarray(shapely.set_coordinates(shapes.copy(), points * scales[owner]), dtype=object)
-
-
-class Shape(StrEnum):
-    """Which geometry of an object."""
-
-    GEOMETRY = "geometry"
-    """The outline, a multipolygon."""
-    REGION = "region"
-    """The box, a multipolygon."""
-    CONTOUR = "contour"
-    """The rings, a multiline."""
-
-
-@dataclass(frozen=True, slots=True)
-class ExportRequest:
-    """What of a result goes into the file, and how."""
-
-    query: str | None = None
-    """Text or slug of the only question; None for all."""
-    where: str | None = None
-    """SQL condition on the columns of `objects`."""
-    format: str | None = None
-    """A file ending from the list of formats; None for that of the file."""
-    geometry: Shape = Shape.GEOMETRY
-    """The geometry where there is room for one."""
-    simplify_m: float | None = None
-    """How far outlines may move to lose corners, metres; None keeps every corner."""
-    unfinished: bool = False
-    """Read what is there of a run that is not published."""
 
 
 LONLAT = "EPSG:4326"
