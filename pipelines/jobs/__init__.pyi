@@ -1,5 +1,6 @@
 from .journal import NIGHT as NIGHT
 from .journal import night_is_open as night_is_open
+from .nightly import NightReport as NightReport
 from .nightly import run_nightly as run_nightly
 from .nightly import today as today
 from .run import RunReport as RunReport

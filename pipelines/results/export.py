@@ -183,12 +183,20 @@ def _sql(store: Store, request: ExportRequest, *, native: bool) -> str:
     lists = [f"array_to_string({name}, ' ') AS {name}" for name in LISTS]
     shape = f"ST_AsWKB(ST_Multi({request.geometry})) AS geometry"
     columns = ["*"] if native else [*PLAIN_COLUMNS, *lists, shape]
+    return f"SELECT {', '.join(columns)} FROM objects{filtered(store, request)}"
+
+
+def filtered(store: Store, request: ExportRequest) -> str:
+    """The WHERE clause of the objects that are asked for, empty where all are.
+
+    Raises:
+        RequestError: the question was not asked.
+    """
     conditions = [f"query_id = '{_slug(store, request)}'"] if request.query is not None else []
     conditions += (
         [f"(\n{request.where}\n)"] if request.where is not None else []
     )  # its last line may be a comment
-    filtered = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-    return f"SELECT {', '.join(columns)} FROM objects{filtered}"
+    return f" WHERE {' AND '.join(conditions)}" if conditions else ""
 
 
 def _slug(store: Store, request: ExportRequest) -> str:
