@@ -11,6 +11,7 @@ The stub beside this file lists every name and where it lives; each is loaded wh
 """
 
 import ast
+import warnings
 from importlib import import_module
 from pathlib import Path
 
@@ -30,7 +31,10 @@ def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module, there = _HOMES[name]
-    found = globals()[name] = getattr(import_module(module), there)
+    with warnings.catch_warnings():
+        # The models' hub looks for widgets of notebooks as it is imported; nothing here draws with them.
+        warnings.filterwarnings("ignore", message="IProgress not found")
+        found = globals()[name] = getattr(import_module(module), there)
     return found
 
 

@@ -3,7 +3,7 @@ from pipelines.jobs import run_job, run_nightly
 from pipelines.map import write_map
 from pipelines.notebook import MapView, PlanSummary, Result, nightly, plan, run
 from pipelines.notebook import open_result as open
-from pipelines.plan import JobConfig, Question, load_config, make_plan
+from pipelines.plan import Engine, JobConfig, Question, load_config, make_plan
 from pipelines.results import ExportRequest, check_result, export_objects, open_dataset, read_status
 from reasoner.errors import ModelError
 from tiling import SceneError, StorageError
@@ -13,6 +13,7 @@ from training.evaluation import evaluate_model as evaluate
 from training.scenery import write_practice
 
 __all__ = [
+    "Engine",
     "EvalReport",
     "ExportRequest",
     "IncompleteError",
