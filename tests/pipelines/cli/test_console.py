@@ -1,4 +1,4 @@
-"""Progress is a line now and then in a log and a bar in a notebook while it lasts; a quick run says nothing."""
+"""Progress is a line now and then in a log and a bar in a notebook while it lasts; quick runs say nothing."""
 
 from unittest.mock import MagicMock, patch
 
