@@ -1,4 +1,4 @@
-# setup: make or reuse .venv   demo: the main job in one command   test, lint, bench: what they say
+# setup: make or reuse .venv   demo: the main job in one command   docs: the site   test, lint, bench: what they say
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 OUT ?= demo-out
 
-.PHONY: setup demo test lint bench
+.PHONY: setup demo test lint bench docs
 setup: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
@@ -29,3 +29,6 @@ lint: setup
 
 bench: setup
 	$(BIN)/python -m benchmarks
+
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict

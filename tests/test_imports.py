@@ -42,6 +42,7 @@ ARROWS = {
 _MERGED = "engine inference tables plan progress errors"
 ROOMS = {
     "pipelines/__main__": "cli",
+    "pipelines/notebook": "cli results jobs map plan progress errors",
     "pipelines/cli": "demo results jobs map engine inference plan progress errors",
     "pipelines/demo": "jobs map tables plan progress",
     "pipelines/results": "jobs inference tables plan errors",

@@ -3,15 +3,16 @@
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipelines import OTHER, ClusterError, RequestError
 from pipelines.cli.console import say, say_facts
 from pipelines.cli.flags import JobFlags, with_job_flags
-from pipelines.engine import cluster_config, command_line, is_here, local_parts, pack
-from pipelines.plan import JobConfig
+
+if TYPE_CHECKING:
+    from pipelines.plan import JobConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,8 @@ def submit_command(flags: SubmitFlags) -> None:
 
     Example: [bold]remotereasoner submit --job job.yaml --cluster http://head:8265[/bold]
     """
+    from pipelines.engine import cluster_config
+
     config, address = flags.config(), _address(flags)
     sent = cluster_config(config)
     _warn_of_local(sent, address)
@@ -57,14 +60,16 @@ def _address(flags: SubmitFlags) -> str:
     return flags.cluster
 
 
-def _warn_of_local(config: JobConfig, address: str) -> None:
+def _warn_of_local(config: "JobConfig", address: str) -> None:
+    from pipelines.engine import is_here, local_parts
+
     if (local := local_parts(config)) and not is_here(address):
         shown = ", ".join(local[:3]) + (" …" if len(local) > 3 else "")
         say(f"warning: {shown}: every node of the cluster must see this path (shared storage), or use s3://")
 
 
-def _submitted(address: str, config: JobConfig, *, overwrite: bool) -> str:
-    from pipelines.engine import submit_job
+def _submitted(address: str, config: "JobConfig", *, overwrite: bool) -> str:
+    from pipelines.engine import command_line, pack, submit_job
 
     with TemporaryDirectory(prefix="remotereasoner-") as folder:
         pack(Path(folder), config)

@@ -1,5 +1,6 @@
 """What people see: progress and tables on stderr, one JSON object on stdout. Decides nothing."""
 
+import html
 import json
 import sys
 import time
@@ -7,26 +8,29 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Annotated
+from threading import Lock, Timer
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from pipelines import (
-    ChunkDone,
-    Event,
-    Listener,
-    MergeMoved,
-    MergeStarted,
-    RunStarted,
-)
-from pipelines.results import StatusReport
+from pipelines import ChunkDone, Event, Listener, MergeMoved, MergeStarted, RunStarted
 
+if TYPE_CHECKING:
+    from IPython.display import DisplayHandle
+
+    from pipelines.results import StatusReport
+
+AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object on stdout")]
 STDERR = Console(stderr=True)
 LINE_S = 30.0
 """Between two lines of progress in a log."""
+QUIET_S = 2.0
+"""Before a bar is drawn in a notebook, where what was drawn once leaves a gap."""
+REDRAW_S = 0.5
+"""Between two drawings of that bar."""
 
 
 def say(text: str) -> None:
@@ -58,7 +62,7 @@ def say_facts(title: str, facts: Mapping[str, object], *, as_json: bool) -> None
         say_table(title, ("what", "value"), list(facts.items()))
 
 
-def say_status(report: StatusReport) -> None:
+def say_status(report: "StatusReport") -> None:
     """How far a run is, for people."""
     plain = {name: value for name, value in asdict(report).items() if not isinstance(value, Mapping)}
     say_table("status", ("what", "value"), list(plain.items()))
@@ -72,8 +76,16 @@ def say_status(report: StatusReport) -> None:
 def progress_bar() -> Iterator[Listener]:
     """A listener that draws a bar of tiles from the first event to the end of the block.
 
-    Where nobody watches a terminal, as in a job's log, it says a line now and then instead.
+    A notebook shows the bar below the cell, while it lasts. Where nobody watches a terminal, as in a job's
+    log, there is a line now and then instead.
     """
+    if STDERR.is_jupyter:
+        shown = _NotebookListener()
+        try:
+            yield shown
+        finally:
+            shown.close()
+        return
     if not STDERR.is_terminal:
         yield _LineListener()
         return
@@ -143,4 +155,47 @@ class _BarListener:
         self._bar = self._progress.add_task("loading models", total=event.n_pending_tiles)
 
 
-AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object on stdout")]
+class _NotebookListener:
+    """Shows the bar of a terminal as HTML below a notebook's cell, where the run is not a quick one."""
+
+    def __init__(self) -> None:
+        self._progress = Progress(disable=True)  # counts and estimates, and draws nothing itself
+        self._bar = _BarListener(self._progress)
+        self._lock = Lock()
+        self._handle: DisplayHandle | None = None
+        self._drawn = time.monotonic() - REDRAW_S + QUIET_S
+        self._first = Timer(QUIET_S, self._draw)
+        self._first.daemon = True
+
+    def __call__(self, event: Event) -> None:
+        self._bar(event)
+        if isinstance(event, RunStarted):
+            self._first.start()
+        if time.monotonic() - self._drawn > REDRAW_S:
+            self._draw()
+
+    def close(self) -> None:
+        """Take the bar away."""
+        self._first.cancel()
+        with self._lock:
+            if self._handle is not None:
+                self._handle.update({"text/html": "", "text/plain": ""}, raw=True)
+
+    def _draw(self) -> None:
+        from IPython.display import display
+
+        with self._lock:
+            self._drawn = time.monotonic()
+            if self._handle is None:
+                self._handle = display(self._bundle(), raw=True, display_id=True)
+            else:
+                self._handle.update(self._bundle(), raw=True)
+
+    def _bundle(self) -> dict[str, str]:
+        """The bar as HTML, and in words for what shows no HTML."""
+        task = self._progress.tasks[0]
+        done, total = int(task.completed), int(task.total or 0)
+        left = "" if task.time_remaining is None else f", {task.time_remaining:.0f} s left"
+        said = f"{task.description}: {done} of {total}{left}"
+        bar = f'<progress max="{total}" value="{done}"></progress> {html.escape(said)}'
+        return {"text/html": bar, "text/plain": said}

@@ -1,13 +1,14 @@
 """The commands that draw practice scenes and try everything on them."""
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from pipelines import DemoReport, DemoRequest, run_demo
 from pipelines.cli.console import AsJson, progress_bar, say, say_facts, say_json, say_table
-from pipelines.plan import Engine
+
+if TYPE_CHECKING:
+    from pipelines import DemoReport
 
 
 def practice_command(
@@ -39,7 +40,7 @@ def practice_command(
 def demo_command(
     out: Annotated[str, typer.Option(help="folder for scenes and result")] = "remotereasoner-demo",
     seed: Annotated[int, typer.Option(help="seed of the scenes")] = 0,
-    engine: Annotated[Engine, typer.Option(help="ray or loop")] = Engine.RAY,
+    engine: Annotated[Literal["ray", "loop"], typer.Option(help="ray or loop")] = "ray",
     oracle: Annotated[
         bool, typer.Option("--oracle", help="exact models in place of the embedded ones")
     ] = False,
@@ -49,7 +50,10 @@ def demo_command(
 
     Example: [bold]remotereasoner demo[/bold]
     """
-    request = DemoRequest(out, seed=seed, engine=engine, oracle=oracle)
+    from pipelines import DemoRequest, run_demo
+    from pipelines.plan import Engine
+
+    request = DemoRequest(out, seed=seed, engine=Engine(engine), oracle=oracle)
     with progress_bar() as listener:
         report = run_demo(_demo_scenes, request, listener=listener)
     if as_json:
@@ -64,7 +68,7 @@ def _demo_scenes(folder: str, seed: int) -> None:
     write_practice(folder, scenes=2, size_px=1024, seed=seed)
 
 
-def demo_facts(report: DemoReport) -> dict[str, object]:
+def demo_facts(report: "DemoReport") -> dict[str, object]:
     """The demo's report as JSON values."""
     scores = {
         text: {**asdict(score), "precision": score.precision, "recall": score.recall, "f1": score.f1}
@@ -73,7 +77,7 @@ def demo_facts(report: DemoReport) -> dict[str, object]:
     return {**asdict(report.run), "scores": scores, "objects_files": list(report.objects), "map": report.map}
 
 
-def say_demo(report: DemoReport) -> None:
+def say_demo(report: "DemoReport") -> None:
     """The demo's report for people."""
     header = ("question", "true", "found", "right", "precision", "recall", "F1")
     rows = [

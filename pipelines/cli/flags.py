@@ -4,12 +4,14 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Annotated, TypeVar, get_type_hints
 
 import typer
 
 from pipelines import RequestError
-from pipelines.plan import JobConfig, load_config
+
+if TYPE_CHECKING:
+    from pipelines.plan import JobConfig
 
 _Words = list[str] | None
 _Word = str | None
@@ -76,12 +78,15 @@ class JobFlags:
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace another job's output")] = False
     json: Annotated[bool, typer.Option("--json", help="print one JSON object on stdout")] = False
 
-    def config(self, *, needs_out: bool = True) -> JobConfig:
+    def config(self, *, needs_out: bool = True) -> "JobConfig":
         """The request: the job file with these flags laid over it.
 
         Raises:
             RequestError: a field is unknown, missing or wrong.
         """
+        # Imported here, as in the commands: asking for help would wait for the libraries behind it.
+        from pipelines.plan import load_config
+
         fields: dict[str, object] = {name: getattr(self, name) for name in _SAME_NAME}
         fields["scenes"] = [_scene(words) for words in self.scenes or ()] or None
         fields["stac"] = self._search()

@@ -4,15 +4,16 @@ import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipelines import INCOMPLETE, RequestError
 from pipelines.cli.console import AsJson, say, say_facts, say_json, say_status
-from pipelines.plan import read_plan
-from pipelines.results import ExportRequest, Shape, check_result, read_status
-from tiling.storage import Store
+from pipelines.results import ExportRequest, Shape
+
+if TYPE_CHECKING:
+    from tiling.storage import Store
 
 Out = Annotated[str, typer.Argument(help="output folder of a run")]
 
@@ -27,6 +28,10 @@ def status_command(
 
     Example: [bold]remotereasoner status s3://bucket/answers --watch 60[/bold]
     """
+    # Imported here, as in all commands: every other one would wait for the libraries behind it.
+    from pipelines.results import read_status
+    from tiling.storage import Store
+
     if watch is not None and as_json:
         raise RequestError("watch", "JSON is one object", "leave --watch or --json out")
     report = read_status(Store(out), read_all=every_file)
@@ -45,6 +50,9 @@ def check_command(out: Out, as_json: AsJson = False) -> None:
 
     Example: [bold]remotereasoner check answers --json[/bold]
     """
+    from pipelines.results import check_result
+    from tiling.storage import Store
+
     report = check_result(Store(out))
     if as_json:
         say_json(asdict(report))
@@ -74,6 +82,8 @@ def show_command(
     """
     from pipelines.map import serve as serve_map
     from pipelines.map import write_map
+    from pipelines.plan import read_plan
+    from tiling.storage import Store
 
     store = Store(out)
     plan = read_plan(store)
@@ -108,8 +118,8 @@ def query_command(
 
     In a box, reading little: [bold]"SELECT * FROM objects WHERE in_box(bbox, 3.0, 50.0, 3.2, 50.4)"[/bold]
     """
-    # Imported here, as in the other command: every other one would wait for DuckDB and GDAL's writers.
     from pipelines.results import again, json_rows, open_dataset, select, show_rows, write_csv, write_parquet
+    from tiling.storage import Store
 
     store = Store(out)
     if sum((as_json, as_csv, file is not None)) > 1:
@@ -158,6 +168,7 @@ def export_command(
     Example: [bold]remotereasoner export answers big.gpkg --where "area_m2 > 500 AND score > 0.8"[/bold]
     """
     from pipelines.results import export_objects
+    from tiling.storage import Store
 
     request = ExportRequest(
         query=query, where=where, format=kind, geometry=geometry, simplify_m=simplify, unfinished=unfinished
@@ -165,7 +176,7 @@ def export_command(
     say_facts("export", export_objects(Store(out), file, request), as_json=as_json)
 
 
-def _parquet_file(store: Store, name: str | None) -> Path | None:
+def _parquet_file(store: "Store", name: str | None) -> Path | None:
     if name is not None and not name.endswith(".parquet"):
         raise RequestError("--out", f"{name} is no .parquet file", "name one, or print with --csv or --json")
     from pipelines.results import own_file

@@ -1,24 +1,16 @@
 """Commands that plan, time and run a job, once or every night: build the request, make one call, print."""
 
 from dataclasses import asdict, dataclass, replace
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipelines import INCOMPLETE, RequestError
 from pipelines.cli.console import progress_bar, say, say_facts
 from pipelines.cli.flags import BenchFlags, JobFlags, PlanFlags, with_job_flags
-from pipelines.inference import calibrate
-from pipelines.jobs import chunk_step, run_job, run_nightly, today
-from pipelines.plan import (
-    JobConfig,
-    Plan,
-    estimate,
-    make_plan,
-    read_calibration,
-    write_calibration,
-)
-from tiling.storage import Store
+
+if TYPE_CHECKING:
+    from pipelines.plan import JobConfig
 
 
 @with_job_flags
@@ -27,11 +19,13 @@ def plan_command(flags: PlanFlags) -> None:
 
     Example: [bold]remotereasoner plan 'images/*.tif' --ask "Where are ships?"[/bold]
     """
+    from pipelines.plan import estimate, make_plan, plan_figures, read_calibration
+
     calibration = read_calibration(flags.calibration) if flags.calibration else None
     if flags.price is not None and calibration is None:
         raise RequestError("price", "a price needs hours to multiply", "give --calibration too (see bench)")
     made = make_plan(flags.config(needs_out=False))
-    facts = _plan_facts(made)
+    facts = asdict(plan_figures(made))
     if calibration is not None:
         facts |= asdict(estimate(made, calibration, price=flags.price, workers=flags.workers))
     say_facts("plan", facts, as_json=flags.json)
@@ -43,6 +37,11 @@ def bench_command(flags: BenchFlags) -> None:
 
     Example: [bold]remotereasoner bench 'images/*.tif' --ask "Where are ships?" --out calibration.json[/bold]
     """
+    from pipelines.inference import calibrate
+    from pipelines.jobs import chunk_step
+    from pipelines.plan import make_plan, write_calibration
+    from tiling.storage import Store
+
     config = flags.config()
     made = make_plan(config)
     found = calibrate(made, chunk_step(Store(config.out), made), answers=flags.answers)
@@ -56,6 +55,8 @@ def run_command(flags: JobFlags) -> None:
 
     Example: [bold]remotereasoner run 'images/*.tif' --ask "Where are ships?" --out answers[/bold]
     """
+    from pipelines.jobs import run_job
+
     config = flags.config()
     with progress_bar() as listener:
         report = run_job(config, overwrite=flags.overwrite, listener=listener)
@@ -63,24 +64,6 @@ def run_command(flags: JobFlags) -> None:
     if report.failed:
         say(f"{report.failed} tiles failed: the result is marked incomplete; see answers/ for the reasons")
         raise typer.Exit(INCOMPLETE)
-
-
-def _plan_facts(made: Plan) -> dict[str, object]:
-    grid = made.scenes[0].grid
-    return {
-        "scenes": len(made.scenes),
-        "tiles": made.n_tiles,
-        "chunks": len(made.chunks),
-        "questions": len(made.queries),
-        "model_calls": made.n_model_calls,
-        "gigabytes": round(made.read_bytes / 1e9, 3),
-        "tile": grid.tile_px,
-        "overlap": grid.overlap_px,
-        "gsd": round(made.scenes[0].work.gsd, 4),
-        "reasoner": made.reasoner.name,
-        "segmenter": made.segmenter.name,
-        "run_id": made.run_id,
-    }
 
 
 _JOB_ENDINGS = (".yaml", ".yml")
@@ -94,7 +77,7 @@ class NightFlags(JobFlags):
         str | None, typer.Option(help="the update's date, YYYY-MM-DD (default: today in UTC)")
     ] = None
 
-    def config(self, *, needs_out: bool = True) -> JobConfig:
+    def config(self, *, needs_out: bool = True) -> "JobConfig":
         """The request; a word that ends as job files do is the job file.
 
         Raises:
@@ -116,6 +99,8 @@ def nightly_command(flags: NightFlags) -> None:
 
     Example: [bold]remotereasoner nightly job.yaml --date 2026-11-25[/bold]
     """
+    from pipelines.jobs import run_nightly, today
+
     date = flags.date or today()
     config = flags.config()
     with progress_bar() as listener:

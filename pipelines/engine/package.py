@@ -14,7 +14,7 @@ from pipelines import RequestError
 from pipelines.plan import PREFIX, Engine, JobConfig, package_version
 from tiling.storage import is_local, local_path
 
-PACKAGES = ("pipelines", "reasoner", "tiling", "training")
+PACKAGES = ("pipelines", "reasoner", "remotereasoner", "tiling", "training")
 """Our own code; the embedded models and the recipes are files in it."""
 
 JOB_FILE = "job.yaml"

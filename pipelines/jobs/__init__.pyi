@@ -1,5 +1,6 @@
 from .journal import JOURNAL_FOLDER as JOURNAL_FOLDER
 from .journal import journal_is_open as journal_is_open
+from .nightly import UpdateReport as UpdateReport
 from .nightly import run_nightly as run_nightly
 from .nightly import today as today
 from .run import RunReport as RunReport

@@ -132,7 +132,8 @@ def page_data(shown: Shown, *, pyramid: Mapping[str, object] | None) -> Data:
 
     Args:
         shown: what to show.
-        pyramid: the tile archives beside the page, None where all objects are in the page.
+        pyramid: the tile archives beside the page, None where all objects are in the page; empty where the
+            page holds a sample and nothing lies beside it.
 
     Raises:
         RequestError: a file of the run cannot be read.
@@ -145,12 +146,12 @@ def page_data(shown: Shown, *, pyramid: Mapping[str, object] | None) -> Data:
     notes = _notes(shown, pictured=len(pictures), thinned=thinned, left_out=left_out)
     return {
         **_headings(shown),
-        "notice": _notice(kept, shown.total) if pyramid else "",
+        "notice": "" if pyramid is None else _notice(kept, shown.total),
         "notes": notes,
         "bounds": _bounds(shown.plan),
         "edges": {name: value.tolist() for name, value in asdict(_edges(shown.figures)).items()},
         "questions": _questions(shown.figures),
-        "pyramid": pyramid,
+        "pyramid": pyramid or None,
         "objects": objects,
         "tiles": _tile_features(shown.tiles, words),
         "outlines": _scene_outlines(shown.plan),

@@ -30,15 +30,30 @@ def write_map(store: Store, plan: Plan) -> str:
         RequestError: the run is not finished, or one of its files cannot be read.
         OSError: the storage refuses.
     """
-    check_published(store)
-    located = [query for query in plan.queries if query.task is Task.LOCATE]
-    figures = [read_figures(store, query) for query in located]
-    shown = Shown(store, plan, figures, read_tiles(store, plan))
-    pyramid = write_pyramid(store, plan, figures) if shown.total > MAX_OBJECTS else None
+    shown = _shown(store, plan)
+    pyramid = write_pyramid(store, plan, shown.figures) if shown.total > MAX_OBJECTS else None
     store.write(NAME, page(page_data(shown, pyramid=pyramid)).encode())
     if pyramid is None:
         remove_pyramid(store)
     return store.path(NAME)
+
+
+def map_page(store: Store, plan: Plan) -> str:
+    """The page as text, nothing written; of more objects than a page holds it shows a sample.
+
+    Raises:
+        RequestError: the run is not finished, or one of its files cannot be read.
+        OSError: the storage refuses.
+    """
+    shown = _shown(store, plan)
+    return page(page_data(shown, pyramid={} if shown.total > MAX_OBJECTS else None))
+
+
+def _shown(store: Store, plan: Plan) -> Shown:
+    check_published(store)
+    located = [query for query in plan.queries if query.task is Task.LOCATE]
+    figures = [read_figures(store, query) for query in located]
+    return Shown(store, plan, figures, read_tiles(store, plan))
 
 
 def page(data: dict[str, object]) -> str:

@@ -3,9 +3,12 @@ from .config import JobConfig as JobConfig
 from .config import Question as Question
 from .config import SceneOverlap as SceneOverlap
 from .costs import Calibration as Calibration
+from .costs import Estimate as Estimate
 from .costs import estimate as estimate
 from .costs import read_calibration as read_calibration
 from .costs import write_calibration as write_calibration
+from .figures import PlanFigures as PlanFigures
+from .figures import plan_figures as plan_figures
 from .load_request import load_config as load_config
 from .models import ModelRecipe as ModelRecipe
 from .oracle_truth import PREFIX as PREFIX

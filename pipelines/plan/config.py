@@ -16,7 +16,6 @@ from pydantic_core import PydanticCustomError
 
 from reasoner.query import Query, Task
 from tiling import Composite, Kernel
-from tiling.storage import load_signer
 
 _MOMENT = r"(\d{4}(-\d\d(-\d\d(T\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?)?)?)?|\.\.)"
 _SPAN = rf"^{_MOMENT}(/{_MOMENT})?$"
@@ -252,6 +251,8 @@ class JobConfig(BaseModel):
     @classmethod
     def _can_sign(cls, value: str) -> str:
         if value:
+            from tiling.storage import load_signer
+
             load_signer(value)
         return value
 

@@ -1,10 +1,14 @@
+from .check import CheckReport as CheckReport
 from .check import check_result as check_result
-from .export import ExportRequest as ExportRequest
-from .export import Shape as Shape
 from .export import export_objects as export_objects
+from .export_request import ExportRequest as ExportRequest
+from .export_request import Shape as Shape
+from .frames import objects_frame as objects_frame
+from .frames import query_frame as query_frame
 from .query import again as again
 from .query import open_dataset as open_dataset
 from .query import select as select
+from .query_output import in_place as in_place
 from .query_output import json_rows as json_rows
 from .query_output import own_file as own_file
 from .query_output import show_rows as show_rows

@@ -5,7 +5,6 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 
 import duckdb
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from pyogrio.errors import DataSourceError
 
 from pipelines import RequestError
+from pipelines.results.export_request import ExportRequest, Shape
 from pipelines.results.query import again, open_dataset, plain_errors, select, view_files
 from pipelines.results.query_output import in_place, own_file
 from pipelines.tables import GEOMETRIES, OBJECTS, ROW_GROUP
@@ -70,35 +70,6 @@ def _scales(latitudes: NDArray[np.float64]) -> NDArray[np.float64]:
 def _scaled(shapes: NDArray[np.object_], scales: NDArray[np.float64]) -> NDArray[np.object_]:
     points, owner = shapely.get_coordinates(shapes, return_index=True)
     return np.asarray(shapely.set_coordinates(shapes.copy(), points * scales[owner]), dtype=object)
-
-
-class Shape(StrEnum):
-    """Which geometry of an object."""
-
-    GEOMETRY = "geometry"
-    """The outline, a multipolygon."""
-    REGION = "region"
-    """The box, a multipolygon."""
-    CONTOUR = "contour"
-    """The rings, a multiline."""
-
-
-@dataclass(frozen=True, slots=True)
-class ExportRequest:
-    """What of a result goes into the file, and how."""
-
-    query: str | None = None
-    """Text or slug of the only question; None for all."""
-    where: str | None = None
-    """SQL condition on the columns of `objects`."""
-    format: str | None = None
-    """A file ending from the list of formats; None for that of the file."""
-    geometry: Shape = Shape.GEOMETRY
-    """The geometry where there is room for one."""
-    simplify_m: float | None = None
-    """How far outlines may move to lose corners, metres; None keeps every corner."""
-    unfinished: bool = False
-    """Read what is there of a run that is not published."""
 
 
 FORMAT_CRS = "EPSG:4326"
@@ -212,12 +183,20 @@ def _sql(store: Store, request: ExportRequest, *, native: bool) -> str:
     lists = [f"array_to_string({name}, ' ') AS {name}" for name in LISTS]
     shape = f"ST_AsWKB(ST_Multi({request.geometry})) AS geometry"
     columns = ["*"] if native else [*PLAIN_COLUMNS, *lists, shape]
+    return f"SELECT {', '.join(columns)} FROM objects{filtered(store, request)}"
+
+
+def filtered(store: Store, request: ExportRequest) -> str:
+    """The WHERE clause of the objects that are asked for, empty where all are.
+
+    Raises:
+        RequestError: the question was not asked.
+    """
     conditions = [f"query_id = '{_slug(store, request)}'"] if request.query is not None else []
     conditions += (
         [f"(\n{request.where}\n)"] if request.where is not None else []
     )  # its last line may be a comment
-    filtered = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-    return f"SELECT {', '.join(columns)} FROM objects{filtered}"
+    return f" WHERE {' AND '.join(conditions)}" if conditions else ""
 
 
 def _slug(store: Store, request: ExportRequest) -> str:

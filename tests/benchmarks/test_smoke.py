@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import startup
 from benchmarks.__main__ import main
 from benchmarks.browser import find_chromium
 from benchmarks.measure import Aim, Row, divided, interleaved, timed
@@ -126,3 +127,9 @@ def test_show_has_all_rows(tmp_path: Path) -> None:
     first, drawn, made = (float(str(row["ratio"])) for row in results(tmp_path, "show")["show"])
     assert 0 < first <= drawn
     assert made > 0
+
+
+def test_startup_says_a_median_for_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    startup.main(["--rounds", "1"])
+    lines = capsys.readouterr().out.splitlines()
+    assert all(any(line.startswith(name) for line in lines) for name in startup.COMMANDS)

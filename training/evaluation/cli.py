@@ -2,15 +2,14 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from tiling.storage import at_hand, delivered, kept_copy
-from training.evaluation.data import DataChoice, Format
+from training.evaluation.formats import Format
 from training.evaluation.protocols import Protocol
 
 if TYPE_CHECKING:
@@ -45,18 +44,26 @@ def evaluate_command(
     Example: [bold]remotereasoner eval practice --spare --limit 500 --out eval[/bold]
     """
     # Imported here: every other command would wait for scipy, shapely and pandas.
-    from training.evaluation.job import EvalRequest, run_eval
+    from training.evaluation.addresses import evaluate_model
 
-    with ExitStack() as near, _bar() as listener:
-        root = near.enter_context(at_hand(data))
-        choice = DataChoice(root, data_format, split, limit, seed, spare, boxes_only, tiles, data)
-        asker, cutter = (
-            kept_copy(name) if name.startswith("s3://") else name for name in (reasoner, segmenter)
+    with _bar() as listener:
+        report = evaluate_model(
+            data,
+            reasoner=reasoner,
+            segmenter=segmenter,
+            profile=profile,
+            data_format=data_format,
+            split=split,
+            protocol=protocol,
+            limit=limit,
+            tiles=tiles,
+            seed=seed,
+            spare=spare,
+            boxes_only=boxes_only,
+            out=out,
+            compare=compare,
+            listener=listener,
         )
-        before = near.enter_context(at_hand(compare)) if compare else None
-        place = near.enter_context(delivered(out)) if out else None
-        request = EvalRequest(choice, asker, cutter, profile, protocol, seed, place, before)
-        report = run_eval(request, listener=listener)
     typer.echo(json.dumps(report.values) if as_json else report.text)
 
 

@@ -1,7 +1,6 @@
 """Reads the examples that an evaluation asks about, of any format. Knows no model."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
@@ -9,26 +8,8 @@ import numpy as np
 from reasoner.query import Task
 from training import DatasetError
 from training.data import Example, Problem, Reading
+from training.evaluation.formats import Format
 from training.evaluation.protocols import Protocol
-
-
-class Format(StrEnum):
-    """Layouts that can be evaluated on."""
-
-    PRACTICE = "practice"
-    """A folder written by `practice`."""
-    EARTHREASON = "earthreason"
-    """EarthReason as published."""
-    RRSISD = "rrsisd"
-    """RRSIS-D as published."""
-    REFSEGRS = "refsegrs"
-    """RefSegRS as published."""
-    RISBENCH = "risbench"
-    """RISBench as published."""
-    TILES = "tiles"
-    """A YAML file with the `tiles` of a recipe: questions of every form about ground kept for checking."""
-    REAL = "real"
-    """A folder of sets of labelled images, or a YAML file that names them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,13 @@ class EvalReport:
     text: str
     """The same as Markdown."""
 
+    def __str__(self) -> str:
+        return self.text
+
+    def _repr_markdown_(self) -> str:
+        """The figures as a notebook shows them."""
+        return self.text
+
 
 def run_eval(request: EvalRequest, *, listener: Listener | None = None) -> EvalReport:
     """Read the data, load the models, evaluate, and write the files asked for.
