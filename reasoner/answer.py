@@ -10,7 +10,7 @@ from reasoner.query import Query
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class TileView:
     """One tile's pixels as shown to the models."""
 
     pixels: NDArray[np.uint8]

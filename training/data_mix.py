@@ -75,10 +75,10 @@ class LabelledTiles:
 
 
 @dataclass(frozen=True, slots=True)
-class Lessons:
+class DataMix:
     """What is learned from and what is only looked at."""
 
-    learn: TileSource
+    train: TileSource
     """Tiles to learn from."""
     check: Mapping[str, TileSource]
     """Tiles of other ground, by the name of their source."""
@@ -94,7 +94,7 @@ def check_pool(pool: PoolRecipe) -> None:
         raise RecipeError(f"pool.scenes {pool.scenes}: give more than the {CHECK_SCENES} kept for checking")
 
 
-def gather(pool: PoolRecipe, real: RealRecipe | None, *, tile_px: int, workers: int) -> Lessons:
+def load_training_data(pool: PoolRecipe, real: RealRecipe | None, *, tile_px: int, workers: int) -> DataMix:
     """Draw or map the practice scenes and read the labelled images.
 
     Raises:
@@ -106,16 +106,16 @@ def gather(pool: PoolRecipe, real: RealRecipe | None, *, tile_px: int, workers: 
     practice = PracticeTiles(scenes[:-CHECK_SCENES], tile_px)
     check: dict[str, TileSource] = {"practice": PracticeTiles(scenes[-CHECK_SCENES:], tile_px)}
     if real is None:
-        return Lessons(practice, check)
-    learn: list[tuple[float, TileSource]] = []
+        return DataMix(practice, check)
+    train: list[tuple[float, TileSource]] = []
     for each in chosen_sets(real):
         seen, held = _images(each)
-        learn.append((real.weights.get(each.name, 1.0), LabelledTiles(seen, each.scale, tile_px, real.aimed)))
+        train.append((real.weights.get(each.name, 1.0), LabelledTiles(seen, each.scale, tile_px, real.aimed)))
         check[each.name] = LabelledTiles(held, each.scale, tile_px, real.aimed)
-    if not learn:
+    if not train:
         raise RecipeError("real: no set is left to learn from: give one a weight above 0")
-    mixed = Mixture(((1 - real.share, practice), (real.share, Mixture(tuple(learn)))))
-    return Lessons(mixed, check)
+    mixed = Mixture(((1 - real.share, practice), (real.share, Mixture(tuple(train)))))
+    return DataMix(mixed, check)
 
 
 def held_out(pool: PoolRecipe, real: RealRecipe | None, *, tile_px: int) -> TileSource:

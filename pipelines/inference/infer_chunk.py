@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pipelines.inference.tasks import ChunkAnswers, ChunkRead, ChunkTask
 from pipelines.plan import view_key
 from pipelines.tables import AnswerRow, Status
-from reasoner.answer import Answer, Completion, Masks, Parse, View
+from reasoner.answer import Answer, Completion, Masks, Parse, TileView
 from reasoner.protocols import Reasoner, Segmenter
 from reasoner.query import Query, Task
 from tiling import Tile
@@ -60,7 +60,7 @@ class _Shown:
     """A tile that the models see."""
 
     tile: Tile
-    view: View
+    view: TileView
     valid_fraction: float
     work: WorkGrid
 
@@ -113,7 +113,7 @@ def _shown(tile: Tile, image: ChunkImage, task: ChunkTask) -> "_Shown | _Result"
     pixels, valid = image.tile(tile)
     if not valid.any():
         return _Result(Status.NODATA)
-    view = View(pixels, view_key(task.scene.scene_id, tile.window))
+    view = TileView(pixels, view_key(task.scene.scene_id, tile.window))
     return _Shown(tile, view, float(valid.mean()), task.work)
 
 
@@ -146,7 +146,7 @@ def _completions(
     return [_alone(view, queries, reasoner) for view in views]
 
 
-def _alone(view: View, queries: Sequence[Query], reasoner: Reasoner) -> list[Completion] | Failure:
+def _alone(view: TileView, queries: Sequence[Query], reasoner: Reasoner) -> list[Completion] | Failure:
     said = attempt(lambda: reasoner.generate([view], queries))
     return said if isinstance(said, Failure) else said[0]
 

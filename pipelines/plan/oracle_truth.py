@@ -12,7 +12,7 @@ import geopandas
 import shapely
 
 from pipelines import RequestError
-from reasoner.answer import View
+from reasoner.answer import TileView
 from reasoner.query import Query
 from tiling import StorageError, Window
 from tiling.geo import LONLAT, SNAP_PX, Frame, lonlat_to_frame, usable
@@ -60,7 +60,7 @@ class TruthLookup:
         for place in truth.placements:
             self._add_scene(table[table["scene_id"] == place.scene_id], place)
 
-    def __call__(self, view: View, query: Query) -> Sequence[shapely.Polygon]:
+    def __call__(self, view: TileView, query: Query) -> Sequence[shapely.Polygon]:
         """Polygons that answer the query and touch the tile, tile pixels, unclipped, in the table's order."""
         scene_id, window = read_view_key(view.key)
         tree = self._polygons.get((scene_id, self._kinds.get(query.text, "")))

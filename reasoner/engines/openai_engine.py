@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from reasoner.answer import Answer, Completion, View
+from reasoner.answer import Answer, Completion, TileView
 from reasoner.coordinates import Coordinates
 from reasoner.errors import ModelError
 from reasoner.profiles import Profile
@@ -79,7 +79,7 @@ class OpenAIReasoner:
         """Native tile size, pixels."""
         return self._profile.tile_px
 
-    def generate(self, views: Sequence[View], queries: Sequence[Query]) -> list[list[Completion]]:
+    def generate(self, views: Sequence[TileView], queries: Sequence[Query]) -> list[list[Completion]]:
         """Answer every query about every view: one list per view, one completion per query in it.
 
         Raises:
@@ -96,7 +96,7 @@ class OpenAIReasoner:
         """Read a completion about a tile of that size in pixels; never raises on bad text."""
         return self._profile.parse(completion, query, width=width, height=height)
 
-    def _picture(self, view: View) -> str:
+    def _picture(self, view: TileView) -> str:
         image = Image.fromarray(view.pixels)
         if self._profile.coordinates is Coordinates.RESIZED_PIXELS:
             # Sent in the size the answer counts in, the server's own resizing has nothing left to do.

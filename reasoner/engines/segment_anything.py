@@ -12,7 +12,7 @@ from segment_anything import sam_model_registry
 from segment_anything.modeling import Sam
 from segment_anything.utils.transforms import ResizeLongestSide
 
-from reasoner.answer import Answer, Masks, View
+from reasoner.answer import Answer, Masks, TileView
 from reasoner.engines.box_prompts import BoxPrompts, Decoded, segment_all
 from reasoner.engines.nano_sam import load_sam
 from reasoner.errors import ModelError
@@ -34,7 +34,7 @@ class OriginalSam:
         """Digest of the weights."""
         return self._digest
 
-    def segment(self, view: View, answers: Sequence[Answer]) -> list[Masks]:
+    def segment(self, view: TileView, answers: Sequence[Answer]) -> list[Masks]:
         """Masks for each answer, in order; the image is encoded once, and only if some answer has a box."""
         height, width = view.pixels.shape[:2]
         return segment_all(
@@ -45,7 +45,7 @@ class OriginalSam:
         )
 
     @torch.inference_mode()
-    def _decode_all(self, view: View, parts: list[BoxPrompts]) -> list[Decoded]:
+    def _decode_all(self, view: TileView, parts: list[BoxPrompts]) -> list[Decoded]:
         resized = torch.from_numpy(self._resize.apply_image(view.pixels)).permute(2, 0, 1)
         image = self._sam.preprocess(resized.to(self._sam.device).float()[None])
         embedding = self._sam.image_encoder(image)

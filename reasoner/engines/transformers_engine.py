@@ -19,7 +19,7 @@ from transformers import (
 )
 from transformers.utils.logging import disable_progress_bar
 
-from reasoner.answer import Answer, Completion, View
+from reasoner.answer import Answer, Completion, TileView
 from reasoner.coordinates import Sizing
 from reasoner.errors import ModelError
 from reasoner.model_files import weights_digest
@@ -66,7 +66,7 @@ class TransformersReasoner:
         """The conventions it is asked and read by, with the sizing of its own processor."""
         return self._profile
 
-    def generate(self, views: Sequence[View], queries: Sequence[Query]) -> list[list[Completion]]:
+    def generate(self, views: Sequence[TileView], queries: Sequence[Query]) -> list[list[Completion]]:
         """Answer every query about every view: one list per view, one completion per query in it."""
         pairs = [(view, query) for view in views for query in queries]
         said = [one for batch in _batches(pairs, self._batch_size) for one in self._complete(batch)]
@@ -78,7 +78,7 @@ class TransformersReasoner:
         return self._profile.parse(completion, query, width=width, height=height)
 
     @torch.inference_mode()
-    def _complete(self, pairs: Sequence[tuple[View, Query]]) -> list[Completion]:
+    def _complete(self, pairs: Sequence[tuple[TileView, Query]]) -> list[Completion]:
         inputs = self._processor(
             text=[self._prompt(query) for _, query in pairs],
             images=[Image.fromarray(view.pixels) for view, _ in pairs],
@@ -195,6 +195,8 @@ def _ends(config: GenerationConfig) -> set[int]:
     return set(ends) if isinstance(ends, list) else {ends}
 
 
-def _batches(pairs: Sequence[tuple[View, Query]], size: int) -> Iterator[Sequence[tuple[View, Query]]]:
+def _batches(
+    pairs: Sequence[tuple[TileView, Query]], size: int
+) -> Iterator[Sequence[tuple[TileView, Query]]]:
     for start in range(0, len(pairs), size):
         yield pairs[start : start + size]

@@ -12,7 +12,7 @@ import transformers
 from PIL import Image
 from transformers import PreTrainedModel, ProcessorMixin
 
-from reasoner.answer import Answer, Masks, View
+from reasoner.answer import Answer, Masks, TileView
 from reasoner.engines.box_prompts import BoxPrompts, Decoded, segment_all
 from reasoner.errors import ModelError
 from reasoner.model_files import weights_digest
@@ -44,7 +44,7 @@ class TransformersSam:
         """Digest of the weights."""
         return self._digest
 
-    def segment(self, view: View, answers: Sequence[Answer]) -> list[Masks]:
+    def segment(self, view: TileView, answers: Sequence[Answer]) -> list[Masks]:
         """Masks for each answer, in order; the image is encoded once, and only if some answer has a box."""
         height, width = view.pixels.shape[:2]
         return segment_all(
@@ -55,7 +55,7 @@ class TransformersSam:
         )
 
     @torch.inference_mode()
-    def _decode_all(self, view: View, parts: list[BoxPrompts]) -> list[Decoded]:
+    def _decode_all(self, view: TileView, parts: list[BoxPrompts]) -> list[Decoded]:
         image = Image.fromarray(view.pixels)
         embeddings = None
         decoded = []

@@ -9,7 +9,7 @@ import yaml
 from PIL import Image
 
 from training.data.tiles import Mixture, PracticeTiles
-from training.data_mix import NUMBERS, LabelledTiles, RealRecipe, gather, held_out
+from training.data_mix import NUMBERS, LabelledTiles, RealRecipe, held_out, load_training_data
 from training.errors import RecipeError
 from training.scenery.pool import PoolRecipe, draw_pool
 
@@ -40,11 +40,11 @@ def cars(tmp_path: Path) -> RealRecipe:
 
 
 def test_scenes_kept_for_checking_are_not_learned_from() -> None:
-    lessons = gather(POOL, None, tile_px=64, workers=1)
-    assert isinstance(lessons.learn, PracticeTiles)
-    checked = lessons.check["practice"]
+    tiles = load_training_data(POOL, None, tile_px=64, workers=1)
+    assert isinstance(tiles.train, PracticeTiles)
+    checked = tiles.check["practice"]
     assert isinstance(checked, PracticeTiles)
-    learned = {scene.pixels.tobytes() for scene in lessons.learn.scenes}
+    learned = {scene.pixels.tobytes() for scene in tiles.train.scenes}
     assert len(learned) == 2
     assert not learned & {scene.pixels.tobytes() for scene in checked.scenes}
 
@@ -56,11 +56,11 @@ def test_a_pool_is_drawn_once_and_shared_from_disk() -> None:
 
 
 def test_photographs_are_split_by_place_and_incomplete_ones_left_out(cars: RealRecipe) -> None:
-    lessons = gather(POOL, cars, tile_px=64, workers=1)
-    assert isinstance(lessons.learn, Mixture)
-    photographs = lessons.learn.parts[1][1]
+    tiles = load_training_data(POOL, cars, tile_px=64, workers=1)
+    assert isinstance(tiles.train, Mixture)
+    photographs = tiles.train.parts[1][1]
     assert isinstance(photographs, Mixture)
-    learned, checked = photographs.parts[0][1], lessons.check["cars"]
+    learned, checked = photographs.parts[0][1], tiles.check["cars"]
     assert isinstance(learned, LabelledTiles)
     assert isinstance(checked, LabelledTiles)
     assert [image.name for image in learned.images] == ["frame-1", "frame-3", "frame-4"]
@@ -68,7 +68,7 @@ def test_photographs_are_split_by_place_and_incomplete_ones_left_out(cars: RealR
 
 
 def test_an_aimed_tile_shows_the_thing_where_its_box_says(cars: RealRecipe) -> None:
-    source = gather(POOL, cars, tile_px=64, workers=1).check["cars"]
+    source = load_training_data(POOL, cars, tile_px=64, workers=1).check["cars"]
     for seed in range(30):
         tile = source.tile(np.random.default_rng(seed))
         assert set(tile.known) == {CAR, NUMBERS["ship"]}
@@ -96,10 +96,14 @@ def test_held_out_tiles_come_from_the_whole_pool_and_the_validation_places(cars:
 
 def test_wrong_shares_are_refused(cars: RealRecipe) -> None:
     with pytest.raises(RecipeError, match="no set trees, there are cars"):
-        gather(POOL, RealRecipe(cars.root, sets=cars.sets, weights={"trees": 1.0}), tile_px=64, workers=1)
+        load_training_data(
+            POOL, RealRecipe(cars.root, sets=cars.sets, weights={"trees": 1.0}), tile_px=64, workers=1
+        )
     with pytest.raises(RecipeError, match="no set is left"):
-        gather(POOL, RealRecipe(cars.root, sets=cars.sets, weights={"cars": 0.0}), tile_px=64, workers=1)
+        load_training_data(
+            POOL, RealRecipe(cars.root, sets=cars.sets, weights={"cars": 0.0}), tile_px=64, workers=1
+        )
     with pytest.raises(RecipeError, match=r"pool\.scenes 4"):
-        gather(PoolRecipe(scenes=4, size_px=128), None, tile_px=64, workers=1)
+        load_training_data(PoolRecipe(scenes=4, size_px=128), None, tile_px=64, workers=1)
     with pytest.raises(RecipeError, match=r"real\.aimed 2"):
         RealRecipe(root=".", aimed=2)

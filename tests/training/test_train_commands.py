@@ -13,7 +13,7 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from reasoner.answer import View
+from reasoner.answer import TileView
 from reasoner.loading import load_reasoner, load_segmenter
 from reasoner.query import Query
 from tests.commands import command, tree
@@ -23,7 +23,7 @@ from tests.training.tiny import GRPO, POOL, SEGMENTER, SFT, write_recipe
 from tests.worlds.practice import write_tiled
 
 HERE = ("--in-process", "--json")
-VIEW = View(np.zeros((64, 64, 3), np.uint8), key="")
+VIEW = TileView(np.zeros((64, 64, 3), np.uint8), key="")
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from reasoner.query import Query
 
 
-class Picture(Protocol):
+class ImageSource(Protocol):
     """Something that gives an image's pixels; small and picklable, so that workers read for themselves."""
 
     def pixels(self) -> NDArray[np.uint8]:
@@ -47,7 +47,7 @@ class Example:
     """(height, width) of the image, pixels."""
     boxes: NDArray[np.float64]
     """(n, 4) x0, y0, x1, y1 half-open image pixels of the true targets; (0, 4) where there is none."""
-    picture: Picture
+    picture: ImageSource
     """The image."""
     shapes: Shapes | None = None
     """The true masks, None where the source has boxes only."""
@@ -85,7 +85,7 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class ArrayPicture:
+class ArrayImage:
     """An image held in memory."""
 
     array: NDArray[np.uint8]
@@ -97,7 +97,7 @@ class ArrayPicture:
 
 
 @dataclass(frozen=True, slots=True)
-class FilePicture:
+class FileImage:
     """An ordinary image file, read when asked for."""
 
     path: Path

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from reasoner.query import Query
 from training import RecipeError
-from training.data.classes import CATALOGUE, UNIONS, Kind
-from training.data.examples import ArrayPicture, ArrayShapes, Example
+from training.data.classes import CATALOGUE, UNIONS, ObjectClass
+from training.data.examples import ArrayImage, ArrayShapes, Example
 from training.data.rng import sample_rng
 from training.data.tiles import NAMES, TileSource, TrainingTile
 
@@ -91,7 +91,7 @@ def _as_example(tile: TrainingTile, asked: _Asked, id: str, *, source: str) -> E
         query=Query(asked.text),
         size=(side, side),
         boxes=tile.boxes[asked.targets].astype(np.float64).reshape(-1, 4),
-        picture=ArrayPicture(tile.pixels),
+        picture=ArrayImage(tile.pixels),
         shapes=_shapes(tile, asked.targets) if tile.outlined else None,
         kind=asked.name,
     )
@@ -130,7 +130,7 @@ def _any(texts: Sequence[str], rng: np.random.Generator) -> str:
     return texts[int(rng.integers(len(texts)))]
 
 
-_WORDS: Mapping[str, Callable[[Kind], Sequence[str]]] = {
+_WORDS: Mapping[str, Callable[[ObjectClass], Sequence[str]]] = {
     "ask": lambda kind: kind.ask,
     "earned": lambda kind: kind.earned,
     "spare": lambda kind: kind.spare,

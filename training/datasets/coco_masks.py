@@ -11,7 +11,7 @@ from tiling.raster import burn
 from training import DatasetError
 from training.datasets.errors import UnusableError
 from training.datasets.images import split_mask
-from training.datasets.options import Parts
+from training.datasets.options import TargetSplit
 
 MAX_PIXELS = 1 << 28
 """Most pixels one mask may claim; 16,384 by 16,384."""
@@ -105,7 +105,7 @@ class CocoShapes:
     """Run lengths as COCO writes them, each of the whole image."""
     rings: tuple[tuple[float, ...], ...] = ()
     """Polygons x0, y0, x1, y1, …, pixels."""
-    parts: Parts = Parts.WHOLE
+    parts: TargetSplit = TargetSplit.WHOLE
     """What counts as one target."""
 
     def mask(self) -> NDArray[np.bool_]:
@@ -126,7 +126,7 @@ class CocoShapes:
         return split_mask(self.mask(), self.parts)
 
 
-def coco_shapes(segmentation: object, size: tuple[int, int], parts: Parts) -> CocoShapes:
+def coco_shapes(segmentation: object, size: tuple[int, int], parts: TargetSplit) -> CocoShapes:
     """Understand a `segmentation`: one run-length mask, a list of them, or a list of polygons.
 
     Args:

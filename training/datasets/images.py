@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from training.data import reading_order
 from training.datasets.errors import UnusableError
-from training.datasets.options import Parts
+from training.datasets.options import TargetSplit
 
 FORMATS = ("JPEG", "PNG", "TIFF", "BMP")
 """What may be decoded, whatever a file is called."""
@@ -99,7 +99,7 @@ def sized_mask(path: Path, size: tuple[int, int], *, above: int) -> NDArray[np.b
     return mask
 
 
-def boxes_of(mask: NDArray[np.bool_], parts: Parts) -> NDArray[np.float64]:
+def mask_boxes(mask: NDArray[np.bool_], parts: TargetSplit) -> NDArray[np.float64]:
     """Boxes (n, 4) x0, y0, x1, y1, half-open pixels, of a mask's parts, in the order of its parts.
 
     Raises:
@@ -108,7 +108,7 @@ def boxes_of(mask: NDArray[np.bool_], parts: Parts) -> NDArray[np.float64]:
     return np.array([_box(place) for place, _ in _parts(mask, parts)], np.float64).reshape(-1, 4)
 
 
-def split_mask(mask: NDArray[np.bool_], parts: Parts) -> NDArray[np.bool_]:
+def split_mask(mask: NDArray[np.bool_], parts: TargetSplit) -> NDArray[np.bool_]:
     """Masks (n, height, width) of a mask's parts; n is 0 where it is empty.
 
     Raises:
@@ -121,12 +121,12 @@ def split_mask(mask: NDArray[np.bool_], parts: Parts) -> NDArray[np.bool_]:
     return masks
 
 
-Place = tuple[slice, slice]
+Slices = tuple[slice, slice]
 
 
-def _parts(mask: NDArray[np.bool_], parts: Parts) -> list[tuple[Place, NDArray[np.bool_]]]:
+def _parts(mask: NDArray[np.bool_], parts: TargetSplit) -> list[tuple[Slices, NDArray[np.bool_]]]:
     """Where each part stands, and its pixels there."""
-    if parts is Parts.WHOLE:
+    if parts is TargetSplit.WHOLE:
         return _whole(mask)
     labels, count = ndimage.label(mask, np.ones((3, 3), bool))
     if count > MAX_PARTS:
@@ -135,7 +135,7 @@ def _parts(mask: NDArray[np.bool_], parts: Parts) -> list[tuple[Place, NDArray[n
     return sorted(found, key=lambda part: reading_order(_box(part[0])))
 
 
-def _whole(mask: NDArray[np.bool_]) -> list[tuple[Place, NDArray[np.bool_]]]:
+def _whole(mask: NDArray[np.bool_]) -> list[tuple[Slices, NDArray[np.bool_]]]:
     rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
     if not len(rows):
         return []
@@ -143,7 +143,7 @@ def _whole(mask: NDArray[np.bool_]) -> list[tuple[Place, NDArray[np.bool_]]]:
     return [(place, mask[place])]
 
 
-def _box(place: Place) -> tuple[int, int, int, int]:
+def _box(place: Slices) -> tuple[int, int, int, int]:
     rows, columns = place
     return columns.start, rows.start, columns.stop, rows.stop
 
@@ -156,7 +156,7 @@ class MaskFile:
     """JPEG, PNG or 8-bit TIFF."""
     above: int
     """Greatest value outside of the target."""
-    parts: Parts = Parts.WHOLE
+    parts: TargetSplit = TargetSplit.WHOLE
     """What counts as one target."""
 
     def masks(self) -> NDArray[np.bool_]:

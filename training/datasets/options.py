@@ -16,7 +16,7 @@ class Questions(StrEnum):
     """Every one, each an example of its own."""
 
 
-class Parts(StrEnum):
+class TargetSplit(StrEnum):
     """How a binary mask becomes targets."""
 
     WHOLE = "whole"
@@ -40,7 +40,7 @@ class Choices:
 
     questions: Questions = Questions.FIRST
     """EarthReason: which questions of an image."""
-    parts: Parts = Parts.WHOLE
+    parts: TargetSplit = TargetSplit.WHOLE
     """Datasets of binary masks: one target an image, or one a patch."""
     phrasing: Phrasing = Phrasing.ASK
     """Practice folders: which questions about a kind."""

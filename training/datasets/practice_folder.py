@@ -20,12 +20,12 @@ from training.data import NAMES, Example, Problem, Reading, SceneRaster, Trainin
 from training.datasets.errors import UnusableError
 from training.datasets.images import PackedShapes
 from training.datasets.options import STANDARD, Choices
-from training.datasets.reader import Found, checked_split, gather, needed
+from training.datasets.reader import EntryResult, checked_split, needed, read_entries
 from training.sft import Turn, caption_turn, count_turn
 
 
 @dataclass(frozen=True, slots=True)
-class TilePicture:
+class TileImage:
     """One tile of a scene, read when asked for."""
 
     scene: Scene
@@ -75,7 +75,7 @@ class SceneTruth:
     kinds: NDArray[np.int16]
     """(n,) kind number of each."""
 
-    def tile(self, picture: TilePicture, pixels: NDArray[np.uint8]) -> TrainingTile:
+    def tile(self, picture: TileImage, pixels: NDArray[np.uint8]) -> TrainingTile:
         """The pieces seen in a tile.
 
         Args:
@@ -98,12 +98,12 @@ CAPTION = "Describe the image."
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class PracticeTile:
     """One tile to be asked about."""
 
     number: int
     """Its place among all tiles, from 0."""
-    picture: TilePicture
+    picture: TileImage
     """The tile."""
 
     @property
@@ -145,9 +145,9 @@ def read_practice_folder(
         Problem(str(root / "truth.parquet"), name, "a scene with truth is not there") for name in missing
     ]
     truths = {scene.scene_id: _truth(table, scene, questions, problems) for scene in scenes}
-    reader = _Reader(truths, questions, choices, seed)
+    reader = _PracticeReader(truths, questions, choices, seed)
     places = list(_places(scenes, choices, seed))
-    return gather(places, reader.read, limit=limit, seed=seed, before=problems)
+    return read_entries(places, reader.read, limit=limit, seed=seed, before=problems)
 
 
 def _questions(path: Path, choices: Choices) -> Mapping[str, tuple[str, ...]]:
@@ -220,23 +220,23 @@ def _truth(
     )
 
 
-def _places(scenes: Sequence[Scene], choices: Choices, seed: int) -> Iterator[Place]:
+def _places(scenes: Sequence[Scene], choices: Choices, seed: int) -> Iterator[PracticeTile]:
     side = choices.tile_px
     if choices.tiles is None:
         grids = [(scene, Grid(scene.scene_id, scene.width, scene.height, side, 0, side)) for scene in scenes]
         windows = [(scene, tile.window) for scene, grid in grids for tile in grid.tiles()]
         for number, (scene, window) in enumerate(windows):
-            yield Place(number, TilePicture(scene, window.x0, window.y0, side))
+            yield PracticeTile(number, TileImage(scene, window.x0, window.y0, side))
         return
     rng = np.random.default_rng(seed)
     for number in range(choices.tiles if scenes else 0):
         scene = scenes[int(rng.integers(len(scenes)))]
         x0, y0 = (int(rng.integers(max(length - side, 0) + 1)) for length in (scene.width, scene.height))
-        yield Place(number, TilePicture(scene, x0, y0, side))
+        yield PracticeTile(number, TileImage(scene, x0, y0, side))
 
 
 @dataclass(frozen=True, slots=True)
-class _Reader:
+class _PracticeReader:
     """Asks about tiles."""
 
     truths: Mapping[str, SceneTruth]
@@ -248,7 +248,7 @@ class _Reader:
     seed: int
     """Of phrasing and absent kinds."""
 
-    def read(self, place: Place) -> Found:
+    def read(self, place: PracticeTile) -> EntryResult:
         """The examples of one tile."""
         try:
             pixels, valid = place.picture.read()
@@ -259,7 +259,7 @@ class _Reader:
         tile = self.truths[place.picture.scene.scene_id].tile(place.picture, pixels)
         rng = np.random.default_rng([self.seed, place.number])
         made = [self._example(place, tile, *asked) for asked in self._asked(tile, rng)]
-        return Found(tuple(each for each in made if each.query.task in self.choices.tasks))
+        return EntryResult(tuple(each for each in made if each.query.task in self.choices.tasks))
 
     def _asked(self, tile: TrainingTile, rng: np.random.Generator) -> Iterator[tuple[Query, int, str]]:
         """Query, kind number (-1 for none) and true words of everything asked of a tile."""
@@ -275,7 +275,9 @@ class _Reader:
         turn = count_turn(tile, number)
         yield Query(turn.prompt.removeprefix("answer :"), Task.VQA), number, _words(turn)
 
-    def _example(self, place: Place, tile: TrainingTile, query: Query, number: int, text: str) -> Example:
+    def _example(
+        self, place: PracticeTile, tile: TrainingTile, query: Query, number: int, text: str
+    ) -> Example:
         picture = place.picture
         name = NAMES[number] if number >= 0 else ""
         located = query.task is Task.LOCATE

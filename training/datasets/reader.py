@@ -18,7 +18,7 @@ SPLITS = ("train", "val", "test")
 """Names of the parts of a dataset."""
 
 
-class Entry(Protocol):
+class DatasetEntry(Protocol):
     """One thing to be read: an image with its annotation, a line, a reference."""
 
     @property
@@ -32,11 +32,11 @@ class Entry(Protocol):
         ...
 
 
-E = TypeVar("E", bound=Entry)
+E = TypeVar("E", bound=DatasetEntry)
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class EntryResult:
     """What one entry gave."""
 
     examples: tuple[Example, ...] = ()
@@ -45,9 +45,9 @@ class Found:
     """What was left out or mended."""
 
 
-def gather(
+def read_entries(
     entries: Sequence[E],
-    read: Callable[[E], Found],
+    read: Callable[[E], EntryResult],
     *,
     limit: int | None,
     seed: int,
@@ -65,13 +65,13 @@ def gather(
     Raises:
         DatasetError: The limit is below 1 or the seed below 0.
     """
-    found: dict[int, Found] = {}
+    found: dict[int, EntryResult] = {}
     left = len(entries) if limit is None else limit
     for number in _order(len(entries), limit, seed):
         if limit is not None and left <= 0:
             break
         each = _tried(entries[number], read)
-        found[number] = each if limit is None else Found(each.examples[:left], each.problems)
+        found[number] = each if limit is None else EntryResult(each.examples[:left], each.problems)
         left -= len(each.examples)
     kept = [found[number] for number in sorted(found)]
     examples = chain.from_iterable(each.examples for each in kept)
@@ -88,14 +88,14 @@ def _order(count: int, limit: int | None, seed: int) -> Sequence[int]:
     return drawn
 
 
-def _tried(entry: E, read: Callable[[E], Found]) -> Found:
+def _tried(entry: E, read: Callable[[E], EntryResult]) -> EntryResult:
     try:
         return read(entry)
     except UnusableError as reason:
-        return Found((), (Problem(entry.file, entry.where, str(reason)),))
+        return EntryResult((), (Problem(entry.file, entry.where, str(reason)),))
 
 
-def problem_of(entry: Entry, what: str) -> Problem:
+def problem_of(entry: DatasetEntry, what: str) -> Problem:
     """Something about an entry that was mended."""
     return Problem(entry.file, entry.where, what)
 

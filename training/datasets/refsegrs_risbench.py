@@ -4,11 +4,11 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from training.data import Example, FilePicture, Problem, Reading
+from training.data import Example, FileImage, Problem, Reading
 from training.datasets.errors import UnusableError
-from training.datasets.images import SUFFIXES, MaskFile, boxes_of, image_size, sized_mask
+from training.datasets.images import SUFFIXES, MaskFile, image_size, mask_boxes, sized_mask
 from training.datasets.options import STANDARD, Choices
-from training.datasets.reader import Found, asked, checked_split, gather, needed, problem_of
+from training.datasets.reader import EntryResult, asked, checked_split, needed, problem_of, read_entries
 
 ABOVE = 127
 """255 is the target; the middle keeps the noise of JPEG masks out."""
@@ -120,8 +120,8 @@ def read_phrases(
     images = Folder.of(needed(root / layout.images, layout.title, root))
     masks = Folder.of(needed(root / layout.masks, layout.title, root))
     lines, problems = _lines(listed)
-    reader = _Reader(layout, split, images, masks, choices)
-    return gather(lines, reader.read, limit=limit, seed=seed, before=problems)
+    reader = _PhraseReader(layout, split, images, masks, choices)
+    return read_entries(lines, reader.read, limit=limit, seed=seed, before=problems)
 
 
 def _lines(path: Path) -> tuple[list[Line], list[Problem]]:
@@ -137,7 +137,7 @@ def _lines(path: Path) -> tuple[list[Line], list[Problem]]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Reader:
+class _PhraseReader:
     """Reads the lines of one split."""
 
     layout: Layout
@@ -151,7 +151,7 @@ class _Reader:
     choices: Choices
     """What counts as one target."""
 
-    def read(self, line: Line) -> Found:
+    def read(self, line: Line) -> EntryResult:
         """The example of a line."""
         name, *rest = line.text.split(maxsplit=1)
         if not rest:
@@ -166,9 +166,9 @@ class _Reader:
             place=ground[1] if ground else image.stem,
             query=asked(rest[0]),
             size=size,
-            boxes=boxes_of(mask, self.choices.parts),
-            picture=FilePicture(image),
+            boxes=mask_boxes(mask, self.choices.parts),
+            picture=FileImage(image),
             shapes=MaskFile(label, ABOVE, self.choices.parts),
         )
         empty = () if mask.any() else (problem_of(line, "the mask is empty: taken as no target"),)
-        return Found((example,), empty)
+        return EntryResult((example,), empty)

@@ -9,18 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training import DatasetError
-from training.data import Example, FilePicture, Problem, Reading
+from training.data import Example, FileImage, Problem, Reading
 from training.datasets.coco_masks import CocoShapes, coco_shapes, decoded
 from training.datasets.errors import UnusableError
-from training.datasets.images import boxes_of, image_size
+from training.datasets.images import image_size, mask_boxes
 from training.datasets.options import STANDARD, Choices
-from training.datasets.reader import Found, asked, checked_split, gather, needed, problem_of
+from training.datasets.reader import EntryResult, asked, checked_split, needed, problem_of, read_entries
 from training.datasets.safe_pickle import load_plain
 
 NAME, TITLE = "rrsisd", "RRSIS-D"
 REFS, INSTANCES, IMAGES = "rrsisd/refs(unc).p", "rrsisd/instances.json", "images/rrsisd/JPEGImages"
 
-Record = Mapping[str, object]
+RefRecord = Mapping[str, object]
 Id = int | str
 
 
@@ -32,7 +32,7 @@ class Reference:
     """The pickle."""
     number: int
     """Its place in the list, from 0."""
-    record: Record
+    record: RefRecord
     """What stands there; empty where it is no dict."""
 
     @property
@@ -47,10 +47,10 @@ class Table:
 
     what: str
     """What they are: `annotation`, `image record`, `category`."""
-    records: Mapping[Id, Record]
+    records: Mapping[Id, RefRecord]
     """By id."""
 
-    def find(self, key: object) -> Record:
+    def find(self, key: object) -> RefRecord:
         """The record of an id.
 
         Raises:
@@ -86,8 +86,8 @@ def read_rrsisd(
         raise DatasetError(f"{refs_path} holds a {type(refs).__name__}, a list of references is needed")
     tables, problems = _tables(instances)
     entries, more = _of_split(refs, split, str(refs_path))
-    reader = _Reader(split, folder, tables, choices)
-    return gather(entries, reader.read, limit=limit, seed=seed, before=[*problems, *more])
+    reader = _RrsisdReader(split, folder, tables, choices)
+    return read_entries(entries, reader.read, limit=limit, seed=seed, before=[*problems, *more])
 
 
 def _of_split(refs: Iterable[object], split: str, file: str) -> tuple[list[Reference], list[Problem]]:
@@ -117,7 +117,7 @@ def _tables(path: Path) -> tuple[dict[str, Table], list[Problem]]:
         listed = data.get(key, []) if isinstance(data, dict) else None
         if not isinstance(listed, list) or (not listed and key != "categories"):
             raise DatasetError(f"{path} holds no list `{key}`: it is no COCO file of instances")
-        records: dict[Id, Record] = {}
+        records: dict[Id, RefRecord] = {}
         for number, record in enumerate(listed):
             own = record.get("id") if isinstance(record, dict) else None
             if not isinstance(own, int | str):
@@ -133,7 +133,7 @@ def _tables(path: Path) -> tuple[dict[str, Table], list[Problem]]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Reader:
+class _RrsisdReader:
     """Reads the references of one split."""
 
     split: str
@@ -145,7 +145,7 @@ class _Reader:
     choices: Choices
     """What counts as one target."""
 
-    def read(self, ref: Reference) -> Found:
+    def read(self, ref: Reference) -> EntryResult:
         """The examples of a reference, one a sentence."""
         annotation = self.tables["annotations"].find(ref.record.get("ann_id"))
         image = self.tables["images"].find(ref.record.get("image_id"))
@@ -157,13 +157,13 @@ class _Reader:
             raise UnusableError("the image is of another size than its record says")
         shapes = coco_shapes(annotation.get("segmentation"), size, self.choices.parts)
         mask = decoded(shapes)
-        boxes = boxes_of(mask, self.choices.parts)
+        boxes = mask_boxes(mask, self.choices.parts)
         kind = self.tables["categories"].records.get(_id(annotation.get("category_id")), {}).get("name", "")
         example = _Draft(path, size, boxes, shapes, kind if isinstance(kind, str) else "")
         problems = _doubts(ref, annotation, mask)
         return self._sentences(ref, example, problems)
 
-    def _sentences(self, ref: Reference, draft: "_Draft", problems: list[Problem]) -> Found:
+    def _sentences(self, ref: Reference, draft: "_Draft", problems: list[Problem]) -> EntryResult:
         sentences = ref.record.get("sentences")
         if not isinstance(sentences, list) or not sentences:
             raise UnusableError("a reference without sentences")
@@ -182,12 +182,12 @@ class _Reader:
                     query=query,
                     size=draft.size,
                     boxes=draft.boxes,
-                    picture=FilePicture(draft.path),
+                    picture=FileImage(draft.path),
                     shapes=draft.shapes,
                     kind=draft.kind,
                 )
             )
-        return Found(tuple(examples), tuple(problems))
+        return EntryResult(tuple(examples), tuple(problems))
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +223,7 @@ def _inside(folder: Path, name: object) -> Path:
     return folder / name
 
 
-def _doubts(ref: Reference, annotation: Record, mask: NDArray[np.bool_]) -> list[Problem]:
+def _doubts(ref: Reference, annotation: RefRecord, mask: NDArray[np.bool_]) -> list[Problem]:
     """What the annotation's own box says against the mask."""
     if not mask.any():
         return [problem_of(ref, "the mask is empty: taken as no target")]

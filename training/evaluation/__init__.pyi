@@ -1,5 +1,5 @@
 from .cli import evaluate_command as evaluate_command
 from .data import DataChoice as DataChoice
-from .data import Format as Format
+from .data import DataFormat as DataFormat
 from .data import read_data as read_data
 from .protocols import Protocol as Protocol

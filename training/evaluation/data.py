@@ -12,7 +12,7 @@ from training.data import Example, Problem, Reading
 from training.evaluation.protocols import Protocol
 
 
-class Format(StrEnum):
+class DataFormat(StrEnum):
     """Layouts that can be evaluated on."""
 
     PRACTICE = "practice"
@@ -37,7 +37,7 @@ class DataChoice:
 
     root: Path
     """Its folder; for `real` also a YAML file beside the sets, for `tiles` a YAML file."""
-    format: Format = Format.PRACTICE
+    format: DataFormat = DataFormat.PRACTICE
     """Its layout."""
     split: str = "test"
     """`train`, `val` or `test`; real sets have one held part, which both of the last two mean."""
@@ -57,7 +57,7 @@ class DataChoice:
     def __post_init__(self) -> None:
         if self.limit is not None and self.limit < 1:
             raise DatasetError(f"limit is {self.limit}: give 1 or more")
-        if self.tiles is not None and (self.tiles < 1 or self.format is not Format.PRACTICE):
+        if self.tiles is not None and (self.tiles < 1 or self.format is not DataFormat.PRACTICE):
             raise DatasetError(
                 f"tiles is {self.tiles}: give 1 or more, and a practice folder to cut them from"
             )
@@ -74,9 +74,9 @@ def read_data(data: DataChoice, *, protocol: Protocol, tile_px: int) -> Reading:
     Raises:
         DatasetError: the folder is not laid out so, the split is unknown, or nothing can be asked.
     """
-    if data.format is Format.REAL:
+    if data.format is DataFormat.REAL:
         reading = _real(data, tile_px)
-    elif data.format is Format.TILES:
+    elif data.format is DataFormat.TILES:
         reading = _tiles(data, tile_px)
     else:
         reading = _published(data, protocol, tile_px)

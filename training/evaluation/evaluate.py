@@ -11,11 +11,11 @@ from training.data import Example, Problem
 from training.evaluation.bootstrap import Interval, differences, intervals
 from training.evaluation.predict import ask, grouped, picture_key, tell_truth
 from training.evaluation.protocols import Protocol
-from training.evaluation.scoring import Record, Result, judge_image
+from training.evaluation.scoring import ExampleRecord, Result, judge_image
 
-Listener = Callable[[int, int], None]
+EvalListener = Callable[[int, int], None]
 """Told after every call of a model how much is done of how much; each example counts twice: asked, judged."""
-Figures = Mapping[str, Interval]
+MetricIntervals = Mapping[str, Interval]
 """Figures by name; one that nothing decides is left out."""
 
 
@@ -31,17 +31,17 @@ class Evaluation:
     """In the order of the examples."""
     problems: tuple[Problem, ...]
     """Examples that could not be judged because their files cannot be read."""
-    overall: Figures
+    overall: MetricIntervals
     """Figures of all examples."""
-    by_task: Mapping[str, Figures]
+    by_task: Mapping[str, MetricIntervals]
     """Figures of each task."""
-    by_kind: Mapping[str, Figures]
+    by_kind: Mapping[str, MetricIntervals]
     """Figures of each kind that a source names."""
-    by_source: Mapping[str, Figures]
+    by_source: Mapping[str, MetricIntervals]
     """Figures of each dataset."""
 
     @property
-    def records(self) -> list[Record]:
+    def records(self) -> list[ExampleRecord]:
         """The scores, in the order of the results."""
         return [result.record for result in self.results]
 
@@ -54,7 +54,7 @@ def evaluate(
     protocol: Protocol = Protocol.SEGEARTH,
     batch: int = 16,
     seed: int = 0,
-    listener: Listener | None = None,
+    listener: EvalListener | None = None,
 ) -> Evaluation:
     """Ask every question about its image and judge the answers.
 
@@ -85,7 +85,7 @@ def evaluate(
     return _summed([results[index] for index in sorted(results)], problems, protocol, seed)
 
 
-def figures_of(records: Sequence[Record], *, seed: int) -> Figures:
+def figures_of(records: Sequence[ExampleRecord], *, seed: int) -> MetricIntervals:
     """Figures of a set of examples with their 95 % intervals; examples of one image are drawn together."""
     names = _names(records)
     if not names:
@@ -94,7 +94,7 @@ def figures_of(records: Sequence[Record], *, seed: int) -> Figures:
     return {name: one for name, one in zip(names, found, strict=True) if np.isfinite(one.mean)}
 
 
-def compare(before: Sequence[Record], after: Sequence[Record], *, seed: int) -> Figures:
+def compare(before: Sequence[ExampleRecord], after: Sequence[ExampleRecord], *, seed: int) -> MetricIntervals:
     """By how much each figure rose on the examples that both have, with paired 95 % intervals."""
     old = {record.key: record for record in before}
     new = [record for record in after if record.key in old]
@@ -107,7 +107,7 @@ def compare(before: Sequence[Record], after: Sequence[Record], *, seed: int) -> 
     return {name: one for name, one in zip(names, risen, strict=True) if np.isfinite(one.mean)}
 
 
-def _teller(count: int, listener: Listener | None) -> Callable[[int], None]:
+def _teller(count: int, listener: EvalListener | None) -> Callable[[int], None]:
     done = 0
 
     def tell(more: int) -> None:
@@ -122,8 +122,8 @@ def _teller(count: int, listener: Listener | None) -> Callable[[int], None]:
 def _summed(
     results: Sequence[Result], problems: Sequence[Problem], protocol: Protocol, seed: int
 ) -> Evaluation:
-    def by(name: Callable[[Result], str]) -> Mapping[str, Figures]:
-        groups: dict[str, list[Record]] = {}
+    def by(name: Callable[[Result], str]) -> Mapping[str, MetricIntervals]:
+        groups: dict[str, list[ExampleRecord]] = {}
         for result in results:
             groups.setdefault(name(result), []).append(result.record)
         return {key: figures_of(groups[key], seed=seed) for key in sorted(groups) if key}
@@ -140,10 +140,10 @@ def _summed(
     )
 
 
-def _names(records: Sequence[Record]) -> list[str]:
+def _names(records: Sequence[ExampleRecord]) -> list[str]:
     return list(dict.fromkeys(name for record in records for name in record.scores))
 
 
-def _sums(records: Sequence[Record], names: Sequence[str]) -> NDArray[np.float64]:
+def _sums(records: Sequence[ExampleRecord], names: Sequence[str]) -> NDArray[np.float64]:
     """(n, k, 2) numerators and denominators; a figure that an example does not have is 0 of 0."""
     return np.array([[record.scores.get(name, (0.0, 0.0)) for name in names] for record in records])

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion, distance_transform_edt
 
 from training.data import box_iou, match
-from training.evaluation.protocols import Divisor, Policy
+from training.evaluation.protocols import Divisor, ScoringRules
 from training.rl import RewardWeights, accuracy_reward, location_reward, quantity_reward
 
 Scores = dict[str, tuple[float, float]]
@@ -73,7 +73,7 @@ def reward_scores(found: NDArray[np.float64], true: NDArray[np.float64], *, read
 
 
 def region_scores(
-    found: NDArray[np.float64], true: NDArray[np.float64], policy: Policy, *, readable: bool = True
+    found: NDArray[np.float64], true: NDArray[np.float64], policy: ScoringRules, *, readable: bool = True
 ) -> Scores:
     """Boxes against boxes.
 
@@ -125,7 +125,7 @@ def greedy_ious(found: NDArray[np.float64], true: NDArray[np.float64]) -> NDArra
 
 
 def pixel_scores(
-    found: NDArray[np.bool_], true: NDArray[np.bool_], policy: Policy, *, readable: bool = True
+    found: NDArray[np.bool_], true: NDArray[np.bool_], policy: ScoringRules, *, readable: bool = True
 ) -> Scores:
     """Union of the found masks against union of the true ones.
 
@@ -165,7 +165,7 @@ def instance_scores(found: NDArray[np.bool_], true: NDArray[np.bool_]) -> Scores
 
 
 def contour_scores(
-    found: NDArray[np.bool_], true: NDArray[np.bool_], policy: Policy, *, readable: bool = True
+    found: NDArray[np.bool_], true: NDArray[np.bool_], policy: ScoringRules, *, readable: bool = True
 ) -> Scores:
     """Boundary of the union of the found masks against that of the true ones, averaged over examples.
 

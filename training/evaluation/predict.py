@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reasoner.answer import Answer, Parse, View
+from reasoner.answer import Answer, Parse, TileView
 from reasoner.protocols import Reasoner
 from reasoner.query import Task
 from training.data import Example, Problem
@@ -48,7 +48,7 @@ def ask(
     for members in _calls(examples, batch):
         seen = {index: read_view(examples[index]) for index in members}
         problems += [view for view in seen.values() if isinstance(view, Problem)]
-        views = {index: view for index, view in seen.items() if isinstance(view, View)}
+        views = {index: view for index, view in seen.items() if isinstance(view, TileView)}
         if views:
             asked |= _answers(examples, views, reasoner)
         tell(len(members))
@@ -82,7 +82,7 @@ def picture_key(example: Example) -> Hashable:
     return picture
 
 
-def read_view(example: Example) -> View | Problem:
+def read_view(example: Example) -> TileView | Problem:
     """The image as the models see it, or why it cannot be shown."""
     try:
         pixels = example.picture.pixels()
@@ -91,7 +91,7 @@ def read_view(example: Example) -> View | Problem:
     if pixels.shape[:2] != tuple(example.size):
         said = f"{example.id}: {pixels.shape[:2]}, not {example.size}"
         return Problem(example.source, said, "image has another size than said")
-    return View(pixels, example.id)
+    return TileView(pixels, example.id)
 
 
 def _truth(example: Example) -> Answer:
@@ -121,7 +121,9 @@ def _calls(examples: Sequence[Example], batch: int) -> list[list[int]]:
     return [members[start : start + batch] for members in fewest for start in range(0, len(members), batch)]
 
 
-def _answers(examples: Sequence[Example], views: Mapping[int, View], reasoner: Reasoner) -> dict[int, Asked]:
+def _answers(
+    examples: Sequence[Example], views: Mapping[int, TileView], reasoner: Reasoner
+) -> dict[int, Asked]:
     """Ask in one call: of one image everything, of several images their one question."""
     began = time.perf_counter()
     members = list(views)

@@ -42,14 +42,14 @@ kinds.onchange=()=>document.querySelectorAll('article').forEach(
 </script>"""
 
 
-def page(evaluation: Evaluation, *, limit: int = 60) -> str:
+def report_page(evaluation: Evaluation, *, limit: int = 60) -> str:
     """The page as HTML.
 
     Args:
         evaluation: what to show.
         limit: most pictures: a third of them the worst, a third the middle, a third the best.
     """
-    chosen = choose(evaluation.results, limit)
+    chosen = choose_results(evaluation.results, limit)
     kinds = sorted({_kind(result) for part in chosen.values() for result in part})
     parts = [_HEAD, f"<h1>{len(evaluation.results):,} examples, protocol {evaluation.protocol}</h1>"]
     parts += [_table(evaluation), _filter(kinds)]
@@ -59,7 +59,7 @@ def page(evaluation: Evaluation, *, limit: int = 60) -> str:
     return "".join([*parts, _SCRIPT, "</body></html>"])
 
 
-def choose(results: Sequence[Result], limit: int) -> dict[str, list[Result]]:
+def choose_results(results: Sequence[Result], limit: int) -> dict[str, list[Result]]:
     """The worst, the median and the best answers, each example once, worst first."""
     ranked = sorted(results, key=worth)
     if len(ranked) <= limit:

@@ -7,8 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from training import DatasetError
-from training.evaluation.evaluate import Evaluation, Figures
-from training.evaluation.scoring import Record
+from training.evaluation.evaluate import Evaluation, MetricIntervals
+from training.evaluation.scoring import ExampleRecord
 
 MAIN = (
     "count_exact",
@@ -70,12 +70,12 @@ def full(evaluation: Evaluation) -> dict[str, object]:
     return {**summary(evaluation), "answers": answers}
 
 
-def changes(risen: Figures) -> dict[str, object]:
+def changes(risen: MetricIntervals) -> dict[str, object]:
     """Paired differences as JSON values."""
     return _values(risen)
 
 
-def read_records(path: Path) -> list[Record]:
+def read_records(path: Path) -> list[ExampleRecord]:
     """Scores of an earlier evaluation.
 
     Raises:
@@ -102,7 +102,7 @@ def markdown(evaluation: Evaluation) -> str:
     return "\n".join(parts) + "\n"
 
 
-def difference_table(risen: Figures) -> str:
+def difference_table(risen: MetricIntervals) -> str:
     """Markdown table of paired differences; a figure whose interval leaves out 0 is marked."""
     rows = [
         f"| {level} | {name} | {value} | {ends} | {'yes' if low * high > 0 else ''} |"
@@ -112,7 +112,7 @@ def difference_table(risen: Figures) -> str:
     return "\n".join(["| level | figure | change | 95 % | sure |", "|---|---|---:|---:|---|", *rows]) + "\n"
 
 
-def figure_rows(figures: Figures) -> list[tuple[str, str, str, str]]:
+def figure_rows(figures: MetricIntervals) -> list[tuple[str, str, str, str]]:
     """Level, name, value and interval of every figure, as text, in the order of the levels."""
     return [
         (level, name, _cell(figures[name].mean), f"{_cell(figures[name].low)} – {_cell(figures[name].high)}")
@@ -122,7 +122,7 @@ def figure_rows(figures: Figures) -> list[tuple[str, str, str, str]]:
     ]
 
 
-def _group_table(title: str, groups: Mapping[str, Figures]) -> list[str]:
+def _group_table(title: str, groups: Mapping[str, MetricIntervals]) -> list[str]:
     names = [name for name in MAIN if any(name in figures for figures in groups.values())]
     rows = [
         f"| {_plain(group)} | {' | '.join(_cell(f[n].mean) if n in f else '–' for n in names)} |"
@@ -139,12 +139,14 @@ def _cell(value: float) -> str:
     return f"{value:.3f}"
 
 
-def _values(figures: Figures) -> dict[str, object]:
+def _values(figures: MetricIntervals) -> dict[str, object]:
     return {name: {"value": one.mean, "low": one.low, "high": one.high} for name, one in figures.items()}
 
 
-def _record(answer: Mapping[str, object]) -> Record:
+def _record(answer: Mapping[str, object]) -> ExampleRecord:
     key, image, scores = answer["key"], answer["image"], answer["scores"]
     if not (isinstance(key, str) and isinstance(image, int) and isinstance(scores, dict)):
         raise ValueError("an answer without key, image and scores")
-    return Record(key, image, {str(name): (float(pair[0]), float(pair[1])) for name, pair in scores.items()})
+    return ExampleRecord(
+        key, image, {str(name): (float(pair[0]), float(pair[1])) for name, pair in scores.items()}
+    )

@@ -24,7 +24,7 @@ from training.evaluation.metrics import (
     text_scores,
 )
 from training.evaluation.predict import UNREADABLE, Asked, read_view
-from training.evaluation.protocols import Policy
+from training.evaluation.protocols import ScoringRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class PackedMask:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class ExampleRecord:
     """What two evaluations need to be compared example by example."""
 
     key: str
@@ -72,12 +72,12 @@ class Result:
     """Union of the found masks; None where nothing was segmented."""
     seconds: float
     """Time of both models, in a call for several examples the equal share."""
-    record: Record
+    record: ExampleRecord
     """The scores."""
 
 
 def judge_image(
-    asked: Sequence[Asked], segmenter: Segmenter | None, policy: Policy, *, image: int
+    asked: Sequence[Asked], segmenter: Segmenter | None, policy: ScoringRules, *, image: int
 ) -> list[Result | Problem]:
     """Score the answers about one image, in order; an example whose files cannot be read is a problem.
 
@@ -141,7 +141,7 @@ def _masks(
 
 
 def _judged(
-    asked: Asked, found: NDArray[np.bool_] | None, policy: Policy, *, image: int, seconds: float
+    asked: Asked, found: NDArray[np.bool_] | None, policy: ScoringRules, *, image: int, seconds: float
 ) -> Result | Problem:
     example, answer = asked.example, asked.answer
     truth = true_masks(example) if found is not None else None
@@ -153,17 +153,19 @@ def _judged(
         if asked.told and len(found) == len(truth):
             scores |= instance_scores(found, truth)
     mask = None if found is None else PackedMask.of(union_of(found))
-    return Result(example, answer, mask, seconds, Record(key_of(example), image, scores))
+    return Result(example, answer, mask, seconds, ExampleRecord(key_of(example), image, scores))
 
 
-def _pixels(found: NDArray[np.bool_], true: NDArray[np.bool_], policy: Policy, *, readable: bool) -> Scores:
+def _pixels(
+    found: NDArray[np.bool_], true: NDArray[np.bool_], policy: ScoringRules, *, readable: bool
+) -> Scores:
     unions = union_of(found), union_of(true)
     return pixel_scores(*unions, policy, readable=readable) | contour_scores(
         *unions, policy, readable=readable
     )
 
 
-def _boxes_or_words(example: Example, answer: Answer, policy: Policy) -> Scores:
+def _boxes_or_words(example: Example, answer: Answer, policy: ScoringRules) -> Scores:
     readable = answer.parse is not Parse.MALFORMED
     if example.query.task is not Task.LOCATE:
         return text_scores(answer.text, example.text, readable=readable)

@@ -26,20 +26,20 @@ MAX_TEXT = 4_000_000
 AGREE = 0.5
 """IoU of box and mask below which they are said to disagree."""
 
-Entry = Mapping[str, object]
-Box = tuple[float, float, float, float]
-Shape = tuple[Box, shapely.Polygon]
+CocoEntry = Mapping[str, object]
+CornerBox = tuple[float, float, float, float]
+BoxAndOutline = tuple[CornerBox, shapely.Polygon]
 
 
 @dataclass(frozen=True, slots=True)
 class _File:
     """What stands in an annotation file, by id as text."""
 
-    images: Mapping[str, Entry]
+    images: Mapping[str, CocoEntry]
     """Image entries."""
     labels: Mapping[str, str]
     """Names of the categories."""
-    annotations: Mapping[str, Sequence[Entry]]
+    annotations: Mapping[str, Sequence[CocoEntry]]
     """Annotations by image id."""
 
 
@@ -96,7 +96,7 @@ def _parsed(file: Path, problems: list[Problem]) -> _File:
         raise DatasetError(f"{file}: is not COCO: it needs the lists {', '.join(parts)}")
     images, categories, annotations = ([e for e in content[part] if isinstance(e, dict)] for part in parts)
     listed = {str(entry.get("id")): entry for entry in images}
-    owned: dict[str, list[Entry]] = {key: [] for key in listed}
+    owned: dict[str, list[CocoEntry]] = {key: [] for key in listed}
     for annotation in annotations:
         key = str(annotation.get("image_id"))
         if key in owned:
@@ -114,7 +114,7 @@ def _whole(value: object) -> int | None:
         return None
 
 
-def _take(labels: Gathering, annotation: Entry, names: Mapping[str, str]) -> None:
+def _take(labels: Gathering, annotation: CocoEntry, names: Mapping[str, str]) -> None:
     where = f"annotation {annotation.get('id')}"
     label = names.get(str(annotation.get("category_id")))
     if label is None:
@@ -132,7 +132,7 @@ def _take(labels: Gathering, annotation: Entry, names: Mapping[str, str]) -> Non
     labels.add(where, label, shape[0], shape[1])
 
 
-def _box(labels: Gathering, where: str, value: object) -> Box | None:
+def _box(labels: Gathering, where: str, value: object) -> CornerBox | None:
     value = _untexted(labels, where, value)
     if value is None or value == []:
         return None
@@ -159,7 +159,7 @@ def _untexted(labels: Gathering, where: str, value: object) -> object:
     return taken
 
 
-def _shape(labels: Gathering, where: str, value: object) -> Shape | None:
+def _shape(labels: Gathering, where: str, value: object) -> BoxAndOutline | None:
     value = _untexted(labels, where, value)
     if isinstance(value, dict):
         return _from_runs(labels, where, value)
@@ -168,7 +168,7 @@ def _shape(labels: Gathering, where: str, value: object) -> Shape | None:
     return None
 
 
-def _from_runs(labels: Gathering, where: str, value: Entry) -> Shape | None:
+def _from_runs(labels: Gathering, where: str, value: CocoEntry) -> BoxAndOutline | None:
     size, counts = value.get("size"), value.get("counts")
     if not isinstance(size, list | tuple) or [_whole(side) for side in size] != list(labels.size):
         labels.note(where, "mask is not of its image's size")
@@ -185,7 +185,7 @@ def _from_runs(labels: Gathering, where: str, value: Entry) -> Shape | None:
     return box, outline_of(mask, box)
 
 
-def _from_rings(labels: Gathering, where: str, rings: Sequence[object]) -> Shape | None:
+def _from_rings(labels: Gathering, where: str, rings: Sequence[object]) -> BoxAndOutline | None:
     """The union of polygons given as flat lists x, y, x, y, …; the outline is its biggest part."""
     try:
         points = [np.asarray(ring, np.float64).reshape(-1, 2) for ring in rings]
@@ -201,7 +201,7 @@ def _from_rings(labels: Gathering, where: str, rings: Sequence[object]) -> Shape
     return (x0, y0, x1, y1), parts[int(np.argmax(shapely.area(parts)))]
 
 
-def _iou(a: Box, b: Box) -> float:
+def _iou(a: CornerBox, b: CornerBox) -> float:
     first, second = shapely.box(*a), shapely.box(*b)
     whole = first.union(second).area
     return float(first.intersection(second).area / whole) if whole > 0 else 0.0

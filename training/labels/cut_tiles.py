@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from reasoner.query import Query
 from tiling.geo import to_world
-from training.data import ArrayPicture, ArrayShapes, Example, TrainingTile, reading_order
+from training.data import ArrayImage, ArrayShapes, Example, TrainingTile, reading_order
 from training.labels.labelled_image import LabelledImage
 from training.labels.windows import TURNS, Square, cut_pixels, ellipse, moved_boxes, painted
 
@@ -27,7 +27,7 @@ TRIES = 8
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class _VisibleObjects:
     """Things seen in a window, tile pixels, in reading order."""
 
     kinds: tuple[str, ...]
@@ -192,7 +192,7 @@ def examples_of(
     asked = [kind for kind in image.complete if questions.get(kind)]
     examples = []
     for index, square in enumerate(grid_squares(image, scale=scale, tile_px=tile_px)):
-        picture, seen = ArrayPicture(cut_pixels(image.pixels, square)), _seen(image, square)
+        picture, seen = ArrayImage(cut_pixels(image.pixels, square)), _seen(image, square)
         for kind in asked:
             query = Query(questions[kind][index % len(questions[kind])])
             own = [i for i, name in enumerate(seen.kinds) if name == kind]
@@ -223,7 +223,7 @@ def _masks(
     return ArrayShapes(np.array(each, bool).reshape(-1, side, side))
 
 
-def _seen(image: LabelledImage, square: Square) -> _Seen:
+def _seen(image: LabelledImage, square: Square) -> _VisibleObjects:
     """What of an image's things counts as seen in a window."""
     edge = float(square.tile_px)
     boxes = moved_boxes(image.boxes, square.matrix)
@@ -235,7 +235,7 @@ def _seen(image: LabelledImage, square: Square) -> _Seen:
         if share >= MIN_VISIBLE and min(box[2] - box[0], box[3] - box[1]) >= MIN_SIDE_PX:
             found.append((image.kinds[i], box, shape))
     found.sort(key=lambda thing: reading_order([int(v) for v in np.rint(thing[1])]))
-    return _Seen(
+    return _VisibleObjects(
         tuple(kind for kind, _, _ in found),
         np.array([box for _, box, _ in found], np.float64).reshape(-1, 4),
         tuple(shape for _, _, shape in found),

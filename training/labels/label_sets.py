@@ -14,7 +14,7 @@ FORMATS = ("voc", "coco", "yolo", "points", "polygons", "raster_mask")
 
 
 @dataclass(frozen=True, slots=True)
-class Area:
+class ImageArea:
     """A part of every image of a set that is ground of its own."""
 
     name: str
@@ -51,7 +51,7 @@ class RealSet:
     """Catalogue kinds that surely do not occur."""
     partial: tuple[str, ...] = ()
     """Names of images whose labels miss things: nothing is asked that their labels would answer."""
-    areas: tuple[Area, ...] = ()
+    areas: tuple[ImageArea, ...] = ()
     """Parts that are places of their own; none: an image is one place."""
     images: str = "**/*"
     """Pattern of the images' paths; with `channels`, of the folders that hold them."""
@@ -169,10 +169,10 @@ def _items(where: str, value: object, kind: type) -> tuple[object, ...]:
     return tuple(value)
 
 
-def _area(where: str, value: object) -> Area:
+def _area(where: str, value: object) -> ImageArea:
     if not isinstance(value, Mapping):
         raise ValueError(f"{where}: needs name, x0, y0, x1, y1, not {value!r}")
-    names = {field.name for field in fields(Area)}
+    names = {field.name for field in fields(ImageArea)}
     _check_keys(where, set(value), needed=names, known=names)
     x0, y0, x1, y1 = _items(where, [value[key] for key in ("x0", "y0", "x1", "y1")], int)
-    return Area(_text(where, value["name"]), x0, y0, x1, y1)  # type: ignore[arg-type]
+    return ImageArea(_text(where, value["name"]), x0, y0, x1, y1)  # type: ignore[arg-type]

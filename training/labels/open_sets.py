@@ -17,7 +17,7 @@ from training.data import split_places
 from training.labels.coco import read_coco
 from training.labels.cut_tiles import MIN_VISIBLE
 from training.labels.images import PLAIN, Channels
-from training.labels.label_sets import Area, RealSet
+from training.labels.label_sets import ImageArea, RealSet
 from training.labels.labelled_image import LabelledImage, LabelReading
 from training.labels.points import read_points
 from training.labels.polygons import read_polygons
@@ -140,7 +140,7 @@ _READERS: Mapping[str, Callable[[RealSet], LabelReading]] = {
 }
 
 
-def _cut(image: LabelledImage, area: Area) -> tuple[LabelledImage, ...]:
+def _cut(image: LabelledImage, area: ImageArea) -> tuple[LabelledImage, ...]:
     """The part of an image in an area, none where they do not meet; of cut things the well visible ones."""
     height, width = image.valid.shape
     x0, y0, x1, y1 = area.x0, area.y0, min(area.x1, width), min(area.y1, height)

@@ -35,7 +35,7 @@ class StorageError(LaunchError):
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class StoredCheckpoint:
     """A whole checkpoint on storage."""
 
     uri: str
@@ -56,7 +56,7 @@ def folder_name(step: int) -> str:
     return f"checkpoint_{step:09d}"
 
 
-def newest(out: str, name: str) -> Found | None:
+def newest(out: str, name: str) -> StoredCheckpoint | None:
     """The last whole checkpoint of a training, whoever wrote it; None where there is none.
 
     Raises:
@@ -102,7 +102,7 @@ def sweep(root: str) -> None:
             remove_folder(joined(root, name))
 
 
-def read_checkpoint_report(uri: str) -> Found:
+def read_checkpoint_report(uri: str) -> StoredCheckpoint:
     """What stands in a checkpoint's own report.
 
     Raises:
@@ -111,7 +111,9 @@ def read_checkpoint_report(uri: str) -> Found:
     report = read_json(joined(uri, REPORT))
     if report is None:
         raise LaunchError(f"{uri} holds no {REPORT}: the checkpoint is gone or not ours; start in a new out")
-    return Found(uri, int(report["step"]), {str(k): float(v) for k, v in report["figures"].items()})
+    return StoredCheckpoint(
+        uri, int(report["step"]), {str(k): float(v) for k, v in report["figures"].items()}
+    )
 
 
 def write_checkpoint_report(folder: Path, step: int, figures: Mapping[str, float]) -> None:

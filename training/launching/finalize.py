@@ -17,13 +17,13 @@ from training.launching.checkpoints import (
     sweep,
     write_json,
 )
-from training.launching.worker import Launch, Outcome
+from training.launching.worker import Launch, TrainingResult
 
 DONE = "done.json"
 """Beside the checkpoints once training is finished: of which settings, and what came out."""
 
 
-def finished(config: Mapping[str, object], launch: Launch) -> Outcome | None:
+def earlier_result(config: Mapping[str, object], launch: Launch) -> TrainingResult | None:
     """The outcome of the same settings' earlier run to the end; None where there is something to do.
 
     Raises:
@@ -33,10 +33,10 @@ def finished(config: Mapping[str, object], launch: Launch) -> Outcome | None:
     if done is None or done.get("settings") != _digest(config) or not list_files(_result(launch)):
         return None
     metrics = {str(name): float(value) for name, value in done["metrics"].items()}
-    return Outcome(_result(launch), int(done["steps"]), metrics)
+    return TrainingResult(_result(launch), int(done["steps"]), metrics)
 
 
-def finish(config: Mapping[str, object], launch: Launch) -> Outcome:
+def finish_training(config: Mapping[str, object], launch: Launch) -> TrainingResult:
     """Put the last checkpoint's model where the loader finds it and record that training is finished.
 
     Raises:
@@ -49,10 +49,10 @@ def finish(config: Mapping[str, object], launch: Launch) -> Outcome:
     sweep(joined(launch.out, launch.name))
     record = {"settings": _digest(config), "steps": last.step, "metrics": dict(last.figures)}
     write_json(joined(launch.out, launch.name, DONE), record)
-    return Outcome(_result(launch), last.step, last.figures)
+    return TrainingResult(_result(launch), last.step, last.figures)
 
 
-def claim(launch: Launch) -> None:
+def check_writable(launch: Launch) -> None:
     """Make sure that `out` can be written before anything is started.
 
     Raises:

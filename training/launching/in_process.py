@@ -16,12 +16,12 @@ from training.launching.checkpoints import (
     remove_folder,
 )
 from training.launching.distributed import World
-from training.launching.finalize import claim, finish, finished
+from training.launching.finalize import check_writable, earlier_result, finish_training
 from training.launching.reporter import Reporter
-from training.launching.worker import Launch, Loop, Outcome, Worker
+from training.launching.worker import Launch, Loop, TrainingResult, Worker
 
 
-def run_here(loop: Loop, config: Mapping[str, object], launch: Launch) -> Outcome:
+def run_here(loop: Loop, config: Mapping[str, object], launch: Launch) -> TrainingResult:
     """Train to the end, from the last checkpoint at `out` on; an end that was reached is not repeated.
 
     Raises:
@@ -29,10 +29,10 @@ def run_here(loop: Loop, config: Mapping[str, object], launch: Launch) -> Outcom
     """
     if launch.workers != 1:
         raise LaunchError(f"{launch.workers} workers in one process: give 1, or launch on Ray")
-    done = finished(config, launch)
+    done = earlier_result(config, launch)
     if done is not None:
         return done
-    claim(launch)
+    check_writable(launch)
     with ExitStack() as stack:
         start = newest(launch.out, launch.name)
         resume = stack.enter_context(at_hand(start.uri)) if start else None
@@ -40,7 +40,7 @@ def run_here(loop: Loop, config: Mapping[str, object], launch: Launch) -> Outcom
         reporter = Reporter(world, launch.out, _Keep(launch))
         stack.callback(reporter.close)
         loop(Worker(world, resume, reporter.report, start.step if start else 0), config)
-    return finish(config, launch)
+    return finish_training(config, launch)
 
 
 class _Keep:

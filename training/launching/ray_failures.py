@@ -9,7 +9,7 @@ from ray.train import UserCallback
 
 from training import LaunchError
 from training.launching.checkpoints import StorageError
-from training.launching.tail_files import say
+from training.launching.tail_files import append_line
 
 FINAL = (
     ValueError,
@@ -35,7 +35,7 @@ class Watch(UserCallback):
     ) -> None:
         """Tell how far training is."""
         if checkpoint is not None:
-            say(self._said, f"checkpoint after step {metrics[0]['step']:g}")
+            append_line(self._said, f"checkpoint after step {metrics[0]['step']:g}")
 
     def after_exception(self, run_context: object, worker_exceptions: dict[int, Exception]) -> None:
         """Look at what the workers raised.
@@ -46,7 +46,7 @@ class Watch(UserCallback):
         rank, error = worst(worker_exceptions)
         if _is_final(error):
             raise LaunchError(sentence(error))
-        say(self._said, f"worker {rank} failed: {sentence(error)}")
+        append_line(self._said, f"worker {rank} failed: {sentence(error)}")
 
 
 def worst(failures: Mapping[int, Exception]) -> tuple[int, Exception]:

@@ -19,14 +19,21 @@ from ray.exceptions import RayError
 
 from tiling.storage import is_local, local_path
 from training import LaunchError
-from training.launching.checkpoints import Found, arrow_storage, folder_name, joined, newest, point_at
+from training.launching.checkpoints import (
+    StoredCheckpoint,
+    arrow_storage,
+    folder_name,
+    joined,
+    newest,
+    point_at,
+)
 from training.launching.distributed import World
-from training.launching.finalize import claim, finish, finished
+from training.launching.finalize import check_writable, earlier_result, finish_training
 from training.launching.ray_failures import Watch, sentence, worst
 from training.launching.ray_session import connected, interruptible, share
 from training.launching.reporter import LOG, Reporter
 from training.launching.tail_files import following
-from training.launching.worker import Launch, Loop, Outcome, Worker
+from training.launching.worker import Launch, Loop, TrainingResult, Worker
 
 Trainer = TypeVar("Trainer")
 
@@ -52,7 +59,7 @@ PREEMPTIONS = 100
 """Announced losses of a node that a training survives."""
 
 
-def launch(loop: Loop, config: Mapping[str, object], launch: Launch) -> Outcome:
+def launch(loop: Loop, config: Mapping[str, object], launch: Launch) -> TrainingResult:
     """Train to the end on Ray, from the last checkpoint at `out` on; an end that was reached is not repeated.
 
     Args:
@@ -63,15 +70,15 @@ def launch(loop: Loop, config: Mapping[str, object], launch: Launch) -> Outcome:
     Raises:
         LaunchError: Ray or storage refuses, or the loop failed for good.
     """
-    done = finished(config, launch)
+    done = earlier_result(config, launch)
     if done is not None:
         return done
-    claim(launch)
+    check_writable(launch)
     with tempfile.TemporaryDirectory(prefix="said-") as scratch:
         said = Path(scratch) / "said.txt"
         with connected(launch), interruptible(), following(_told(launch, said), sys.stderr):
             _fit(_trainer(functools.partial(_work, loop, config, launch), launch, said=said), launch)
-    return finish(config, launch)
+    return finish_training(config, launch)
 
 
 def prepared(trainer: Trainer) -> Trainer:
@@ -108,7 +115,7 @@ def _told(launch: Launch, said: Path) -> list[Path]:
     return [said, lines] if lines else [said]
 
 
-def _stored(found: Found) -> ray.train.Checkpoint:
+def _stored(found: StoredCheckpoint) -> ray.train.Checkpoint:
     filesystem, path = arrow_storage(found.uri)
     return ray.train.Checkpoint(path, filesystem)
 

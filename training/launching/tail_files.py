@@ -24,7 +24,7 @@ def following(files: Sequence[Path], stream: IO[str]) -> Iterator[None]:
         thread.join()
 
 
-def say(file: Path, line: str) -> None:
+def append_line(file: Path, line: str) -> None:
     """Append a line to a followed file."""
     with file.open("a", encoding="utf-8") as text:
         text.write(line + "\n")

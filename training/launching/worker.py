@@ -74,7 +74,7 @@ class Launch:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class TrainingResult:
     """What a finished training gives back."""
 
     checkpoint: str

@@ -69,7 +69,7 @@ def open_policy(recipe: GrpoRecipe, resume: Path | None) -> Policy:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Parts:
+class TrainerHooks:
     """What the surroundings of a training lend it."""
 
     masks: MaskMaker | None = None
@@ -78,7 +78,9 @@ class Parts:
     """Fits a trainer to the cluster it runs on."""
 
 
-def teach(recipe: GrpoRecipe, examples: Sequence[Example], *, worker: Worker, parts: Parts) -> None:
+def train_grpo(
+    recipe: GrpoRecipe, examples: Sequence[Example], *, worker: Worker, parts: TrainerHooks
+) -> None:
     """Teach a reasoner until the recipe's steps are done; checkpoints and figures go to the worker.
 
     Raises:

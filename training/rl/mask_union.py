@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from reasoner.answer import Answer, Masks, Parse, View
+from reasoner.answer import Answer, Masks, Parse, TileView
 from reasoner.protocols import Segmenter
 from reasoner.query import Query
 
@@ -60,7 +60,7 @@ class SegmenterMasks:
             raise ValueError(f"{len(pixels)} images do not go with {len(boxes)} sets of boxes")
         unions: dict[int, NDArray[np.bool_]] = {}
         for numbers in _same_image(pixels):
-            view = View(pixels[numbers[0]], key=str(numbers[0]))
+            view = TileView(pixels[numbers[0]], key=str(numbers[0]))
             answers = [_answer(boxes[number], centre_points=self.centre_points) for number in numbers]
             made = self.segmenter.segment(view, answers)
             unions |= {number: _union(masks) for number, masks in zip(numbers, made, strict=True)}

@@ -14,7 +14,7 @@ from reasoner.answer import Answer, Completion
 from reasoner.profiles import Profile
 from training.data import Example
 from training.rl.mask_union import MaskMaker
-from training.rl.rewards import MaskPair, Rewards, RewardWeights, Truth, score_completion
+from training.rl.rewards import MaskPair, Rewards, RewardWeights, TrueAnswer, score_completion
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class Rewarder:
             score_completion(
                 answer,
                 one.text,
-                truth=Truth(example.boxes, example.text),
+                truth=TrueAnswer(example.boxes, example.text),
                 weights=self._weights,
                 dialect=self._profile.dialect,
                 masks=pair,

@@ -142,7 +142,7 @@ class RewardWeights:
 
 
 @dataclass(frozen=True, slots=True)
-class Truth:
+class TrueAnswer:
     """What the right answer is."""
 
     boxes: NDArray[np.float64]
@@ -240,7 +240,7 @@ def score_completion(
     answer: Answer,
     text: str,
     *,
-    truth: Truth,
+    truth: TrueAnswer,
     weights: RewardWeights,
     dialect: Dialect = Dialect.LIST,
     masks: MaskPair | None = None,
@@ -270,7 +270,7 @@ def score_completion(
     return Rewards(composite=_weighted_mean(judged, weights), **judged)
 
 
-def _judged(answer: Answer, truth: Truth, masks: MaskPair | None) -> dict[str, float]:
+def _judged(answer: Answer, truth: TrueAnswer, masks: MaskPair | None) -> dict[str, float]:
     if answer.query.task is not Task.LOCATE:
         return {"text": text_reward(answer.text, truth.text)}
     judged = {

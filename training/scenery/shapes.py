@@ -14,7 +14,7 @@ import shapely
 
 from training.scenery.drawing import Colour, Ring, Sketch, Stroke
 
-Point = tuple[float, float]
+PointXY = tuple[float, float]
 Maker = Callable[[np.random.Generator], list[Sketch]]
 
 ROOFS: tuple[Colour, ...] = (
@@ -121,7 +121,7 @@ def aircraft(rng: np.random.Generator) -> list[Sketch]:
     return [Sketch("aircraft", outline, paint, strokes, height=4.0)]
 
 
-def _blade(root: Point, tip_y: float, sweep: float, chords: tuple[float, float]) -> shapely.Polygon:
+def _blade(root: PointXY, tip_y: float, sweep: float, chords: tuple[float, float]) -> shapely.Polygon:
     """Make a swept wing from its leading root point to its tip; chords at the root and at the tip."""
     x, y = root
     at_root, at_tip = chords

@@ -16,7 +16,7 @@ from scipy import ndimage
 from training import PracticeError
 from training.scenery import drawing, ground
 from training.scenery.drawing import Floats
-from training.scenery.layout import Standing, lay_out
+from training.scenery.layout import PlacedSketch, lay_out
 
 LEAST_PX = 64
 
@@ -86,7 +86,7 @@ def _frame(rng: np.random.Generator, size_px: int) -> shapely.Polygon:
 
 
 def _painted(
-    rng: np.random.Generator, standing: list[Standing], sea: shapely.Polygon | None, size_px: int
+    rng: np.random.Generator, standing: list[PlacedSketch], sea: shapely.Polygon | None, size_px: int
 ) -> Floats:
     """Paint ground, clutter, shadows and things, in that order."""
     grain = rng.standard_normal((size_px, size_px), dtype=np.float32)
@@ -98,7 +98,7 @@ def _painted(
     return canvas
 
 
-def _erect(canvas: Floats, standing: list[Standing], sun: tuple[float, float], grain: Floats) -> None:
+def _erect(canvas: Floats, standing: list[PlacedSketch], sun: tuple[float, float], grain: Floats) -> None:
     """Paint what surrounds the things, then all shadows, then the things."""
     shown = [each for each in standing if each.pieces]
     for each in shown:

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerFast
 
-from training.data import CATALOGUE, KINDS, UNIONS, Kind, TrainingTile
+from training.data import CATALOGUE, KINDS, UNIONS, ObjectClass, TrainingTile
 from training.sft.nano import BOS, EOS, IMAGE, VISION_END, VISION_START, NanoShape, token_id
 
 
@@ -43,7 +43,7 @@ class Batch:
     """(B, 3) int64, the processor's image_grid_thw."""
 
 
-def locate_turn(kind: Kind, boxes: Sequence[Sequence[int]], question: str) -> Turn:
+def locate_turn(kind: ObjectClass, boxes: Sequence[Sequence[int]], question: str) -> Turn:
     """Question and answer of the locate task, in the reference dialect."""
     listed = (
         "[[" + "],[".join(",".join(str(int(v)) for v in box) for box in boxes) + "]]" if len(boxes) else "[]"

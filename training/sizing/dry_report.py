@@ -8,7 +8,7 @@ from training.sizing.footprint import GB, GPU_BYTES, Footprint
 
 
 @dataclass(frozen=True, slots=True)
-class Prompt:
+class FirstPrompt:
     """The first question as the model would get it."""
 
     id: str
@@ -51,7 +51,7 @@ class DryRunReport:
     """Questions."""
     problems: Mapping[str, int]
     """How often each thing was left out of the data."""
-    prompt: Prompt
+    prompt: FirstPrompt
     """The first question."""
 
     @property

@@ -8,13 +8,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapely.geometry import Point, Polygon
 
-from reasoner.answer import Answer, Masks, Parse, View
+from reasoner.answer import Answer, Masks, Parse, TileView
 from reasoner.engines.null import NullReasoner, NullSegmenter
-from reasoner.engines.oracle import MIN_AREA_PX, OracleReasoner, OracleSegmenter, coverage, hull_box, pieces
+from reasoner.engines.oracle import (
+    MIN_AREA_PX,
+    OracleReasoner,
+    OracleSegmenter,
+    hull_box,
+    pieces,
+    pixel_coverage,
+)
 from reasoner.query import Query, Task
 
 QUERY = Query("Where is a pond?")
-VIEW = View(np.zeros((48, 64, 3), dtype=np.uint8), "tile")
+VIEW = TileView(np.zeros((48, 64, 3), dtype=np.uint8), "tile")
 
 
 def asked(truth: Sequence[Polygon]) -> tuple[Answer, Masks]:
@@ -38,7 +45,7 @@ def test_coverage_is_the_exact_share_of_every_pixel(
     outer: Polygon, hole: tuple[tuple[float, float], float]
 ) -> None:
     shape = outer.difference(Point(hole[0]).buffer(hole[1]))
-    covered = coverage(shape, width=64, height=48)
+    covered = pixel_coverage(shape, width=64, height=48)
     y, x = np.mgrid[0:48, 0:64]
     true = shapely.area(shapely.intersection(shapely.box(x, y, x + 1, y + 1), shape))
     assert np.abs(covered - true).max() < 1e-6

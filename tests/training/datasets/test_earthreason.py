@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from training.datasets.earthreason import read_earthreason
-from training.datasets.options import Choices, Parts, Questions
+from training.datasets.options import Choices, Questions, TargetSplit
 from training.errors import DatasetError
 
 
@@ -57,7 +57,7 @@ def test_boxes_are_the_masks_own_and_an_empty_target_stays(root):
 
 
 def test_all_questions_and_patches_can_be_asked_for(root):
-    choices = Choices(questions=Questions.ALL, parts=Parts.COMPONENTS)
+    choices = Choices(questions=Questions.ALL, parts=TargetSplit.COMPONENTS)
     examples = read_earthreason(root, split="val", choices=choices).examples
     assert [e.id for e in examples] == ["val/9#0", "val/9#1", "val/10#0", "val/10#1", "val/11#0"]
     assert examples[2].boxes.tolist() == [[40, 1, 60, 9], [5, 6, 20, 30]]

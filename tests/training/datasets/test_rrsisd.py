@@ -9,7 +9,7 @@ import shapely
 from PIL import Image
 
 from tests.training.datasets.test_rle import runs_of, string_of
-from training.datasets.options import Choices, Parts
+from training.datasets.options import Choices, TargetSplit
 from training.datasets.rrsisd import IMAGES, INSTANCES, REFS, read_rrsisd
 from training.errors import DatasetError
 
@@ -72,7 +72,7 @@ def test_polygons_are_clipped_and_split_into_patches(tmp_path):
     slanted = shapely.Polygon([(-5, -3), (12.2, 1.1), (9.7, 8.9)])
     rings = [list(np.ravel(slanted.exterior.coords[:-1])), [30, 20, 60, 20, 60, 40, 30, 40]]
     root = write(tmp_path, [ref(1, sentences=["both"])], [annotation(1, rings)])
-    (example,) = read_rrsisd(root, split="test", choices=Choices(parts=Parts.COMPONENTS)).examples
+    (example,) = read_rrsisd(root, split="test", choices=Choices(parts=TargetSplit.COMPONENTS)).examples
     rows, columns = np.mgrid[: SIZE[0], : SIZE[1]] + 0.5
     inside = shapely.contains_xy(slanted, columns, rows)
     np.testing.assert_array_equal(example.shapes.masks(), np.stack([inside, mask(30, 20, 50, 30)]))

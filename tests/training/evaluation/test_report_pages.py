@@ -10,7 +10,7 @@ import pytest
 from tests.training.scripted import CountingSegmenter, ScriptedReasoner, example, picture, says
 from training.errors import DatasetError
 from training.evaluation.evaluate import Evaluation, compare, evaluate
-from training.evaluation.report_pages import choose, page, worth
+from training.evaluation.report_pages import choose_results, report_page, worth
 from training.evaluation.report_tables import difference_table, full, markdown, read_records, summary
 
 EVIL = '<script>alert("x")</script> & "quotes"'
@@ -43,14 +43,16 @@ class Seen(HTMLParser):
 @pytest.fixture(scope="module")
 def seen() -> Seen:
     parser = Seen()
-    parser.feed(page(evaluation()))
+    parser.feed(report_page(evaluation()))
     return parser
 
 
 def test_words_of_questions_and_answers_are_never_markup(seen: Seen) -> None:
     assert seen.tags.count("script") == 1
     assert "b" not in seen.tags
-    assert "&lt;script&gt;alert(&quot;x&quot;)&lt;/script&gt; &amp; &quot;quotes&quot;" in page(evaluation())
+    assert "&lt;script&gt;alert(&quot;x&quot;)&lt;/script&gt; &amp; &quot;quotes&quot;" in report_page(
+        evaluation()
+    )
 
 
 def test_nothing_is_loaded_from_anywhere(seen: Seen) -> None:
@@ -67,18 +69,18 @@ def test_every_picture_shows_truth_and_answer(seen: Seen) -> None:
 
 
 def test_ids_of_pictures_are_unique() -> None:
-    names = re.findall(r'<image id="([^"]+)"', page(evaluation()))
+    names = re.findall(r'<image id="([^"]+)"', report_page(evaluation()))
     assert len(names) == len(set(names)) == 4
 
 
 def test_the_worst_come_first_and_the_best_last() -> None:
     results = evaluation(12).results
-    parts = choose(results, 6)
+    parts = choose_results(results, 6)
     assert [len(part) for part in parts.values()] == [2, 2, 2]
     scores = [worth(result) for part in parts.values() for result in part]
     assert scores == sorted(scores)
     assert (scores[0], scores[-1]) == (min(map(worth, results)), max(map(worth, results)))
-    everything = [result.record.key for part in choose(results, 60).values() for result in part]
+    everything = [result.record.key for part in choose_results(results, 60).values() for result in part]
     assert sorted(everything) == sorted(result.record.key for result in results)
 
 

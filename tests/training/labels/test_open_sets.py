@@ -13,7 +13,7 @@ from tests.worlds.practice import data_folder
 from training.errors import DatasetError, RecipeError
 from training.labels.class_names import one_kind
 from training.labels.coco import read_coco
-from training.labels.label_sets import Area, RealSet, read_sets
+from training.labels.label_sets import ImageArea, RealSet, read_sets
 from training.labels.labelled_image import LabelReading
 from training.labels.open_sets import read_set, split
 from training.labels.raster_mask import read_raster_mask
@@ -214,4 +214,4 @@ def test_a_folder_that_is_not_the_set_is_refused_naming_what_was_looked_for(tmp_
         with pytest.raises(DatasetError, match=sentence):
             read_set(replace(real, **change))
     with pytest.raises(DatasetError, match="is no area"):
-        Area("a", 3, 0, 2, 1)
+        ImageArea("a", 3, 0, 2, 1)

@@ -16,7 +16,7 @@ from training.launching.metrics_log import read_log
 from training.launching.ray_failures import sentence, worst
 from training.launching.ray_launch import launch, prepared
 from training.launching.stage import stage_loop
-from training.launching.worker import Launch, Outcome
+from training.launching.worker import Launch, TrainingResult
 
 STEPS = 7
 LOOP = stage_loop(Toy, save_every=2)
@@ -128,7 +128,7 @@ def test_what_has_no_room_is_refused_before_it_starts(tmp_path: Path, ray_here: 
 def test_a_finished_training_is_not_repeated(undisturbed: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in undisturbed.rglob("*")}
     outcome = launch(LOOP, {"steps": STEPS}, Launch(out=str(undisturbed), workers=2))
-    assert outcome == Outcome(str(undisturbed / "checkpoint"), STEPS, outcome.metrics)
+    assert outcome == TrainingResult(str(undisturbed / "checkpoint"), STEPS, outcome.metrics)
     assert outcome.metrics["loss"] == losses(undisturbed)[-1]
     assert {path: path.stat().st_mtime_ns for path in undisturbed.rglob("*")} == before
 

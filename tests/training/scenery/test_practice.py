@@ -20,7 +20,7 @@ from scipy import ndimage
 
 from training.data.classes import KINDS, kind_named
 from training.errors import PracticeError
-from training.scenery.drawing import Sketch, coverage, paint, place
+from training.scenery.drawing import Sketch, coverage, paint, placed_sketch
 from training.scenery.practice import write_practice
 from training.scenery.world import PracticeScene, draw_scene
 
@@ -72,7 +72,7 @@ def test_a_window_sees_the_same_coverage_as_the_whole(cut_x: int, cut_y: int) ->
 def test_long_things_painted_in_blocks_show_no_seams() -> None:
     canvas = np.zeros((600, 600, 3), dtype=np.float32)
     strip = Sketch("runway", shapely.box(-280, -20, 280, 20), (200.0, 200.0, 200.0))
-    laid = place(strip, 0.7, 300.0, 300.0)
+    laid = placed_sketch(strip, 0.7, 300.0, 300.0)
     paint(canvas, laid, [laid.outline], np.zeros((600, 600), dtype=np.float32))
     assert canvas[..., 0].sum() / 200 == pytest.approx(laid.outline.area, rel=1e-3)
     assert canvas.max() == 200.0
