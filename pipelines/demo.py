@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 from pipelines.jobs import RunReport, run_job
 from pipelines.map import write_map
-from pipelines.plan import PREFIX, Engine, JobConfig, Question, question_kinds, read_plan
+from pipelines.plan import Engine, JobConfig, Question, question_kinds, read_plan
 from pipelines.progress import Listener, ignore
 from pipelines.tables import object_files
+from reasoner.model_name import ModelName
 from tiling.storage import Store
 
 MATCH_IOU = 0.5
@@ -154,7 +155,8 @@ def run_demo(make_scenes: MakeScenes, request: DemoRequest, *, listener: Listene
 
 
 def _config(request: DemoRequest, folder: Path, questions: Sequence[str]) -> JobConfig:
-    model = f"{PREFIX}{folder / 'practice' / 'truth.parquet'}" if request.oracle else "nano"
+    truth = folder / "practice" / "truth.parquet"
+    model = ModelName.oracle(str(truth)).text if request.oracle else "nano"
     return JobConfig(
         scenes=(str(folder / "practice" / "scenes" / "*.tif"),),
         ask=tuple(Question(text=text) for text in questions),

@@ -12,6 +12,7 @@ from pathlib import Path
 from huggingface_hub import constants, get_token, snapshot_download
 
 from reasoner.errors import ModelError
+from reasoner.model_name import ModelKind, ModelName
 
 _DECISIVE = (
     "*.safetensors",
@@ -148,14 +149,13 @@ _WANTED = "give a hub id, a local folder with config.json and *.safetensors, or 
 
 
 def _local(name: str, role: Role) -> Path | None:
-    if name == "nano":
+    parsed = ModelName.parse(name)
+    if parsed.kind is ModelKind.NANO:
         return Path(__file__).parent / "nano" / role.value
-    if not name:
-        return None
-    path = Path(name).expanduser()
-    if role is Role.SEGMENTER and path.suffix == ".pth" and path.is_file():
+    path = parsed.path
+    if path is None or path.is_dir():
         return path
-    return path if path.is_dir() else None
+    return path if role is Role.SEGMENTER and path.suffix == ".pth" else None
 
 
 def _cached(name: str) -> Path | None:

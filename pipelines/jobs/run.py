@@ -13,7 +13,7 @@ from pipelines.jobs.journal import night_is_open
 from pipelines.jobs.lock import LEASE, Lease, Lock
 from pipelines.jobs.setup import check_engine, draft_job, freeze_job, stopping, writing
 from pipelines.merge import merge_job
-from pipelines.plan import PREFIX, Engine, JobConfig, ModelRecipe, Placement, Plan, check_same_job, job_limits
+from pipelines.plan import Engine, JobConfig, ModelRecipe, Placement, Plan, check_same_job, job_limits
 from pipelines.tables import (
     CHANGES,
     TEXTS,
@@ -28,6 +28,7 @@ from pipelines.tables import (
     read_table,
     withdraw,
 )
+from reasoner.model_name import ModelName
 from tiling.geo import frame_of
 from tiling.storage import LONG, Store
 
@@ -144,7 +145,7 @@ def model_recipe(plan: Plan) -> ModelRecipe:
     """What a worker needs to build the plan's models."""
     config = plan.config
     recipe = ModelRecipe(config.reasoner, config.segmenter, config.profile, config.device, config.seed, ())
-    if not any(name.startswith(PREFIX) for name in (config.reasoner, config.segmenter)):
+    if not any(ModelName.parse(name).truth for name in (config.reasoner, config.segmenter)):
         return recipe
     places = (Placement(item.scene.scene_id, frame_of(item.scene, item.work)) for item in plan.scenes)
     return replace(recipe, placements=tuple(places))

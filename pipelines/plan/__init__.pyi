@@ -8,14 +8,13 @@ from .costs import estimate as estimate
 from .costs import read_calibration as read_calibration
 from .costs import write_calibration as write_calibration
 from .models import ModelRecipe as ModelRecipe
-from .oracle_truth import PREFIX as PREFIX
 from .oracle_truth import Placement as Placement
 from .oracle_truth import question_kinds as question_kinds
 from .oracle_truth import view_key as view_key
+from .plan import RULES_VERSION as RULES_VERSION
 from .plan import ChunkRef as ChunkRef
 from .plan import Plan as Plan
 from .plan import PlannedScene as PlannedScene
-from .plan import RULES_VERSION as RULES_VERSION
 from .plan import scene_outline as scene_outline
 from .plan_diff import Changed as Changed
 from .plan_diff import Difference as Difference

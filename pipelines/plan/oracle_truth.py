@@ -18,7 +18,6 @@ from tiling import StorageError, Window
 from tiling.geo import LONLAT, SNAP_PX, Frame, lonlat_to_frame, usable
 from tiling.storage import Store
 
-PREFIX = "oracle:"
 _KEY = re.compile(r"(?P<scene>.+)@(?P<window>\d+,\d+,\d+,\d+)$")
 
 
@@ -93,11 +92,6 @@ def read_view_key(key: str) -> tuple[str, Window]:
         raise ValueError(f"view key {key!r} names no scene and window")
     x0, y0, x1, y1 = (int(part) for part in match["window"].split(","))
     return match["scene"], Window(x0, y0, x1, y1)
-
-
-def truth_uri(model: str) -> str | None:
-    """Address in an oracle model's name, None for any other model."""
-    return model.removeprefix(PREFIX) if model.startswith(PREFIX) else None
 
 
 def truth_digest(uri: str) -> str:

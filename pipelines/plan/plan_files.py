@@ -14,8 +14,9 @@ import shapely
 from pipelines import RequestError
 from pipelines.plan.aoi import aoi_bytes, aoi_digest, aoi_from
 from pipelines.plan.config import JobConfig
-from pipelines.plan.plan import RULES_VERSION, ChunkRef, ModelFacts, Plan, PlannedScene
+from pipelines.plan.plan import RULES_VERSION, ChunkRef, Plan, PlannedScene
 from pipelines.plan.planning import FrozenScaling
+from reasoner.model_name import ModelCard
 from tiling import Band, Composite, Grid, Kernel, Mosaic, Scene, StorageError, Window
 from tiling.geo import WorkGrid
 from tiling.raster import Scaling
@@ -207,8 +208,8 @@ def _plan_of(store: Store, job: Mapping[str, object]) -> Plan:
         run_id=str(job["run_id"]),
         config=config,
         queries=config.queries(),
-        reasoner=ModelFacts(**reasoner),
-        segmenter=ModelFacts(**segmenter),
+        reasoner=ModelCard(**reasoner),
+        segmenter=ModelCard(**segmenter),
         scaling=_scaling_of(job["scaling"]),
         scenes=tuple(_planned_scene(record, sizes) for record in _records(store, SCENES)),
         chunks=tuple(_chunk_ref(record) for record in _records(store, CHUNKS)),

@@ -2,9 +2,9 @@ from .cells import EMPTY_CELL as EMPTY_CELL
 from .cells import cell_bounds as cell_bounds
 from .cells import frozen_zoom as frozen_zoom
 from .cells import places_of as places_of
-from .changes import CHANGES as CHANGES
 from .changes import CHANGE_COVERINGS as CHANGE_COVERINGS
 from .changes import CHANGE_SCHEMA as CHANGE_SCHEMA
+from .changes import CHANGES as CHANGES
 from .changes import Change as Change
 from .changes import Kind as Kind
 from .changes import Side as Side
@@ -23,10 +23,10 @@ from .collection import withdraw as withdraw
 from .geoparquet import LONLAT as LONLAT
 from .geoparquet import ROW_GROUP as ROW_GROUP
 from .geoparquet import box_column as box_column
-from .ledger import AnswerRow as AnswerRow
-from .ledger import Answers as Answers
 from .ledger import LEDGER as LEDGER
 from .ledger import LEDGER_SCHEMA as LEDGER_SCHEMA
+from .ledger import AnswerRow as AnswerRow
+from .ledger import Answers as Answers
 from .ledger import Status as Status
 from .ledger import commit_times as commit_times
 from .ledger import committed as committed
@@ -37,11 +37,11 @@ from .ledger import read_table as read_table
 from .ledger import write_rows as write_rows
 from .objects import CELL as CELL
 from .objects import GEOMETRIES as GEOMETRIES
-from .objects import OBJECTS as OBJECTS
 from .objects import OBJECT_SCHEMA as OBJECT_SCHEMA
-from .objects import Origin as Origin
+from .objects import OBJECTS as OBJECTS
 from .objects import PART_SCHEMA as PART_SCHEMA
 from .objects import POINT as POINT
+from .objects import Origin as Origin
 from .objects import by_cell as by_cell
 from .objects import cell_rows as cell_rows
 from .objects import count_objects as count_objects
@@ -58,6 +58,6 @@ from .objects import row_bytes as row_bytes
 from .objects import split_rows as split_rows
 from .objects import write_cell as write_cell
 from .objects import write_empty as write_empty
-from .texts import TEXTS as TEXTS
 from .texts import TEXT_SCHEMA as TEXT_SCHEMA
+from .texts import TEXTS as TEXTS
 from .texts import write_texts as write_texts

@@ -21,6 +21,7 @@ from PIL import Image
 from reasoner.answer import Answer, Completion, TileView
 from reasoner.coordinates import Coordinates
 from reasoner.errors import ModelError
+from reasoner.model_name import ModelName
 from reasoner.profiles import Profile
 from reasoner.query import Query
 
@@ -55,10 +56,10 @@ def endpoint_of(name: str, *, api_key: str = "", seed: int = 0) -> Endpoint:
     Raises:
         ModelError: the name holds no address or no model.
     """
-    url, _, model = name.partition("#")
-    if not url.startswith(("http://", "https://")) or not model:
+    found = ModelName.parse(name).endpoint
+    if found is None:
         raise ModelError(f"{name!r} names no served model: write it as http://host:port/v1#model")
-    return Endpoint(url.rstrip("/"), model, api_key=api_key, seed=seed)
+    return Endpoint(*found, api_key=api_key, seed=seed)
 
 
 class OpenAIReasoner:

@@ -1,6 +1,6 @@
 from .fragment_table import Sightings as Sightings
-from .fragments import Fragment as Fragment
 from .fragments import TOUCH_PX as TOUCH_PX
+from .fragments import Fragment as Fragment
 from .fragments import fragments_of as fragments_of
 from .geo_objects import SceneObjects as SceneObjects
 from .geo_objects import scene_objects as scene_objects
@@ -16,10 +16,10 @@ from .objects import corners as corners
 from .objects import in_runs as in_runs
 from .objects import things_of as things_of
 from .objects import unite as unite
-from .resolve import Evidence as Evidence
 from .resolve import MIN_OWN_SHARE as MIN_OWN_SHARE
 from .resolve import NO_WINDOWS as NO_WINDOWS
 from .resolve import TAU as TAU
+from .resolve import Evidence as Evidence
 from .resolve import all_evidence as all_evidence
 from .resolve import decide as decide
 from .resolve import evidence_of as evidence_of

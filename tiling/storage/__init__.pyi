@@ -23,5 +23,5 @@ from .s3 import remembering as remembering
 from .signing import is_signed as is_signed
 from .signing import load_signer as load_signer
 from .signing import signed as signed
-from .store import Store as Store
 from .store import TMP_MARK as TMP_MARK
+from .store import Store as Store

@@ -3,8 +3,8 @@ from .boxes import count_hits as count_hits
 from .boxes import match as match
 from .classes import CATALOGUE as CATALOGUE
 from .classes import KINDS as KINDS
-from .classes import ObjectClass as ObjectClass
 from .classes import UNIONS as UNIONS
+from .classes import ObjectClass as ObjectClass
 from .classes import questions as questions
 from .examples import ArrayImage as ArrayImage
 from .examples import ArrayShapes as ArrayShapes
@@ -16,8 +16,8 @@ from .examples import split_places as split_places
 from .rng import sample_rng as sample_rng
 from .tile_questions import QuestionMix as QuestionMix
 from .tile_questions import tile_examples as tile_examples
-from .tiles import Mixture as Mixture
 from .tiles import NAMES as NAMES
+from .tiles import Mixture as Mixture
 from .tiles import PracticeTiles as PracticeTiles
 from .tiles import SceneRaster as SceneRaster
 from .tiles import TileSource as TileSource

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
+from reasoner.model_name import ModelKind, ModelName
 from tiling.storage import at_hand, delivered, kept_copy
 from training.evaluation.data import DataChoice, DataFormat
 from training.evaluation.protocols import Protocol
@@ -53,7 +54,8 @@ def evaluate_command(
         root = near.enter_context(at_hand(data))
         choice = DataChoice(root, data_format, split, limit, seed, spare, boxes_only, tiles, data)
         asker, cutter = (
-            kept_copy(name) if name.startswith("s3://") else name for name in (reasoner, segmenter)
+            kept_copy(name) if ModelName.parse(name).kind is ModelKind.BUCKET else name
+            for name in (reasoner, segmenter)
         )
         before = near.enter_context(at_hand(compare)) if compare else None
         place = near.enter_context(delivered(out)) if out else None
