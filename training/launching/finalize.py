@@ -4,18 +4,17 @@ import hashlib
 import json
 from collections.abc import Mapping
 
-from tiling.storage import full_address
+from tiling.storage import address_below, full_address
 from training import LaunchError
 from training.launching.checkpoints import (
     MODEL,
     RESULT,
-    copy_folder,
-    joined,
-    list_files,
-    newest,
-    read_json,
-    sweep,
-    write_json,
+    copy_stored,
+    newest_checkpoint,
+    read_record,
+    remove_unrecorded,
+    stored_files,
+    write_record,
 )
 from training.launching.worker import Launch, TrainingResult
 
@@ -29,8 +28,8 @@ def earlier_result(config: Mapping[str, object], launch: Launch) -> TrainingResu
     Raises:
         LaunchError: storage refuses.
     """
-    done = read_json(joined(launch.out, launch.name, DONE))
-    if done is None or done.get("settings") != _digest(config) or not list_files(_result(launch)):
+    done = read_record(address_below(launch.out, launch.name, DONE))
+    if done is None or done.get("settings") != _digest(config) or not stored_files(_result(launch)):
         return None
     metrics = {str(name): float(value) for name, value in done["metrics"].items()}
     return TrainingResult(_result(launch), int(done["steps"]), metrics)
@@ -42,13 +41,15 @@ def finish_training(config: Mapping[str, object], launch: Launch) -> TrainingRes
     Raises:
         LaunchError: no checkpoint was handed over, or it holds no model, or storage refuses.
     """
-    last = newest(launch.out, launch.name)
+    last = newest_checkpoint(launch.out, launch.name)
     if last is None:
-        raise LaunchError(f"the training ended without a checkpoint in {joined(launch.out, launch.name)}")
-    copy_folder(joined(last.uri, MODEL), _result(launch))
-    sweep(joined(launch.out, launch.name))
+        raise LaunchError(
+            f"the training ended without a checkpoint in {address_below(launch.out, launch.name)}"
+        )
+    copy_stored(address_below(last.uri, MODEL), _result(launch))
+    remove_unrecorded(address_below(launch.out, launch.name))
     record = {"settings": _digest(config), "steps": last.step, "metrics": dict(last.figures)}
-    write_json(joined(launch.out, launch.name, DONE), record)
+    write_record(address_below(launch.out, launch.name, DONE), record)
     return TrainingResult(_result(launch), last.step, last.figures)
 
 
@@ -58,11 +59,11 @@ def check_writable(launch: Launch) -> None:
     Raises:
         LaunchError: it cannot.
     """
-    write_json(joined(launch.out, launch.name, "started.json"), {"workers": launch.workers})
+    write_record(address_below(launch.out, launch.name, "started.json"), {"workers": launch.workers})
 
 
 def _result(launch: Launch) -> str:
-    return joined(full_address(launch.out), RESULT)
+    return address_below(full_address(launch.out), RESULT)
 
 
 def _digest(config: Mapping[str, object]) -> str:

@@ -8,7 +8,7 @@ from ray.exceptions import RayError
 from ray.train import UserCallback
 
 from training import LaunchError
-from training.launching.checkpoints import StorageError
+from training.launching.checkpoints import CheckpointStorageError
 from training.launching.tail_files import append_line
 
 FINAL = (
@@ -61,7 +61,7 @@ def worst(failures: Mapping[int, Exception]) -> tuple[int, Exception]:
 
 
 def _is_final(error: Exception) -> bool:
-    return isinstance(error, FINAL) and not isinstance(error, StorageError)
+    return isinstance(error, FINAL) and not isinstance(error, CheckpointStorageError)
 
 
 def _is_death(error: BaseException) -> bool:

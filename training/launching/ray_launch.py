@@ -17,15 +17,14 @@ import ray.train
 import ray.train.torch
 from ray.exceptions import RayError
 
-from tiling.storage import is_local, local_path
+from tiling.storage import address_below, is_local, local_path
 from training import LaunchError
 from training.launching.checkpoints import (
     StoredCheckpoint,
     arrow_storage,
     folder_name,
-    joined,
-    newest,
-    point_at,
+    newest_checkpoint,
+    record_newest,
 )
 from training.launching.distributed import World
 from training.launching.finalize import check_writable, earlier_result, finish_training
@@ -97,7 +96,7 @@ def _work(loop: Loop, config: Mapping[str, object], launch: Launch) -> None:
     """Run the loop in one worker."""
     context = _train.get_context()
     world = World(context.get_world_rank(), context.get_world_size(), launch.device)
-    last = newest(launch.out, launch.name)
+    last = newest_checkpoint(launch.out, launch.name)
     with ExitStack() as stack:
         resume = Path(stack.enter_context(_stored(last).as_directory())) if last else None
         reporter = Reporter(world, launch.out, functools.partial(_keep, launch), lines=_lines(launch))
@@ -133,7 +132,7 @@ def _keep(launch: Launch, step: int, figures: Mapping[str, float], folder: Path)
         checkpoint_dir_name=folder_name(step),
     )
     if first:
-        point_at(joined(launch.out, launch.name), step)
+        record_newest(address_below(launch.out, launch.name), step)
 
 
 def _trainer(work: "functools.partial[None]", launch: Launch, *, said: Path) -> Any:

@@ -10,7 +10,7 @@ import torch
 
 from tests.training.toy import Toy, weights
 from training.errors import LaunchError
-from training.launching.checkpoints import folders
+from training.launching.checkpoints import checkpoint_names
 from training.launching.in_process import run_here
 from training.launching.metrics_log import read_log
 from training.launching.ray_failures import sentence, worst
@@ -74,7 +74,7 @@ def test_two_workers_give_the_loss_curve_of_one_process(
     assert outcome.metrics["loss"] == losses(tmp_path)[-1]
     assert outcome.checkpoint == str(tmp_path / "checkpoint")
     torch.testing.assert_close(weights(outcome.checkpoint), weights(f"{undisturbed}/checkpoint"))
-    assert folders(str(tmp_path / "train")) == ["checkpoint_000000006", "checkpoint_000000007"]
+    assert checkpoint_names(str(tmp_path / "train")) == ["checkpoint_000000006", "checkpoint_000000007"]
 
 
 @pytest.mark.ray
