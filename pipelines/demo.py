@@ -21,6 +21,7 @@ from pipelines.plan import Engine, JobConfig, Question, question_kinds, read_pla
 from pipelines.progress import Listener, ignore
 from pipelines.tables import object_files
 from reasoner.model_name import ModelName
+from tiling.geo import greedy_pairs
 from tiling.storage import Store
 
 MATCH_IOU = 0.5
@@ -69,29 +70,18 @@ def score_objects(found: geopandas.GeoSeries, true: geopandas.GeoSeries, *, iou:
     flat = f"+proj=laea +lon_0={(west + east) / 2} +lat_0={(south + north) / 2}"
     ious, pairs = _overlaps(found.to_crs(flat).to_numpy(), lonlat.to_crs(flat).to_numpy())
     keep = ious >= iou
-    return Score(len(true), len(found), len(_greedy(pairs[:, keep], ious[keep])))
+    return Score(len(true), len(found), len(greedy_pairs(pairs[0, keep], pairs[1, keep], ious[keep])))
 
 
 def _overlaps(
     found: NDArray[np.object_], true: NDArray[np.object_]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Overlap (n,) of all touching pairs, and the pairs (2, n): found, true."""
+    """Overlap (n,) of all touching pairs, and the pairs (2, n): found, true, sorted."""
     pairs = shapely.STRtree(true).query(found, predicate="intersects")
+    pairs = pairs[:, np.lexsort((pairs[1], pairs[0]))]
     both = shapely.area(shapely.intersection(found[pairs[0]], true[pairs[1]]))
     either = shapely.area(found[pairs[0]]) + shapely.area(true[pairs[1]]) - both
     return both / either, pairs
-
-
-def _greedy(pairs: NDArray[np.int64], ious: NDArray[np.float64]) -> Sequence[tuple[int, int]]:
-    matched: list[tuple[int, int]] = []
-    used: tuple[set[int], set[int]] = (set(), set())
-    for index in np.lexsort((pairs[1], pairs[0], -ious)):
-        one, other = int(pairs[0, index]), int(pairs[1, index])
-        if one not in used[0] and other not in used[1]:
-            matched.append((one, other))
-            used[0].add(one)
-            used[1].add(other)
-    return matched
 
 
 N_QUESTIONS = 2

@@ -25,6 +25,7 @@ from .groups import components as components
 from .groups import end_to_end as end_to_end
 from .groups import picked as picked
 from .groups import runs_of as runs_of
+from .pairing import greedy_pairs as greedy_pairs
 from .polygon_array import Rings as Rings
 from .polygon_array import all_rings as all_rings
 from .polygon_array import bounds_of as bounds_of

@@ -12,6 +12,7 @@ import shapely
 from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion, distance_transform_edt
 
+from tiling.geo import greedy_pairs
 from training.data import box_iou, match
 from training.evaluation.protocols import Divisor, ScoringRules
 from training.rl import RewardWeights, accuracy_reward, location_reward, quantity_reward
@@ -116,12 +117,9 @@ def greedy_ious(found: NDArray[np.float64], true: NDArray[np.float64]) -> NDArra
         true: (m, 4) in the same unit.
     """
     ious = box_iou(found, true)
-    kept = []
-    while ious.size and (best := float(ious.max())) > 0:
-        row, column = np.unravel_index(int(ious.argmax()), ious.shape)
-        ious[row, :] = ious[:, column] = 0.0
-        kept.append(best)
-    return np.array(kept, dtype=np.float64)
+    rows, columns = np.nonzero(ious)
+    touching = ious[rows, columns]
+    return touching[greedy_pairs(rows, columns, touching)]
 
 
 def pixel_scores(
