@@ -3,13 +3,12 @@
 import hashlib
 import json
 import re
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 
-from huggingface_hub import constants, get_token, snapshot_download
+from huggingface_hub import HfApi, constants, snapshot_download
+from huggingface_hub.errors import HfHubHTTPError
 
 from reasoner.errors import ModelError
 from reasoner.model_name import ModelKind, ModelName
@@ -52,6 +51,8 @@ def _content_digest(file: Path) -> str:
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _HUB_FILES = ["*.safetensors", "*.json", "*.txt", "*.jinja"]
 _HUB_TIMEOUT_S = 10
+_UNREACHED: tuple[type[BaseException], ...] = (*HfHubHTTPError.__bases__, OSError)
+"""What is raised where the hub does not answer: errors of the HTTP client in use, which differs."""
 
 
 class Role(StrEnum):
@@ -80,7 +81,7 @@ def check_hub(name: str) -> None:
     """Check cheaply that the hub, or its cache here, has a model.
 
     Raises:
-        ModelError: the name is no hub id, the hub does not know it or cannot be reached.
+        ModelError: the name is not a hub id, the hub does not know it or cannot be reached.
     """
     if not _HUB_ID.fullmatch(name):
         raise ModelError(_no_such(name))
@@ -88,15 +89,12 @@ def check_hub(name: str) -> None:
         return
     if constants.HF_HUB_OFFLINE:
         raise ModelError(f"{_no_such(name)} (not in the cache, and HF_HUB_OFFLINE is set)")
-    token = get_token()
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    url = f"{constants.ENDPOINT}/api/models/{name}"
-    request = urllib.request.Request(url, headers=headers, method="HEAD")
     try:
-        urllib.request.urlopen(request, timeout=_HUB_TIMEOUT_S).close()
-    except urllib.error.HTTPError as error:
-        raise ModelError(f"{_no_such(name)} (the hub answered {error.code} {error.reason})") from error
-    except OSError as error:
+        HfApi(endpoint=constants.ENDPOINT).model_info(name, timeout=_HUB_TIMEOUT_S)
+    except HfHubHTTPError as error:
+        answer = f"{error.response.status_code} {error.response.reason_phrase}"
+        raise ModelError(f"{_no_such(name)} (the hub answered {answer})") from error
+    except _UNREACHED as error:
         raise ModelError(f"{_no_such(name)} (the hub cannot be reached: {error})") from error
 
 
