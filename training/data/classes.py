@@ -273,15 +273,6 @@ UNIONS: tuple[ClassUnion, ...] = (
 """Questions of a new form: every answer so far was things of one kind."""
 
 
-def kind_named(name: str) -> ObjectClass:
-    """Find a kind by its slug.
-
-    Raises:
-        KeyError: If there is no such kind.
-    """
-    return {kind.name: kind for kind in CATALOGUE}[name]
-
-
 def questions() -> dict[str, dict[str, list[str]]]:
     """Give the practice kinds' questions as they are written to disk: kind, then `ask` or `spare`."""
     return {kind.name: {"ask": list(kind.ask), "spare": list(kind.spare)} for kind in KINDS}

@@ -52,16 +52,34 @@ def evaluate_command(
 
     with ExitStack() as near, _bar() as listener:
         root = near.enter_context(at_hand(data))
-        choice = DataChoice(root, data_format, split, limit, seed, spare, boxes_only, tiles, data)
-        asker, cutter = (
-            kept_copy(name) if ModelName.parse(name).kind is ModelKind.BUCKET else name
-            for name in (reasoner, segmenter)
+        choice = DataChoice(
+            root,
+            format=data_format,
+            split=split,
+            limit=limit,
+            seed=seed,
+            spare=spare,
+            boxes_only=boxes_only,
+            tiles=tiles,
+            named=data,
         )
-        before = near.enter_context(at_hand(compare)) if compare else None
-        place = near.enter_context(delivered(out)) if out else None
-        request = EvalRequest(choice, asker, cutter, profile, protocol, seed, place, before)
+        request = EvalRequest(
+            choice,
+            reasoner=_brought(reasoner),
+            segmenter=_brought(segmenter),
+            profile=profile,
+            protocol=protocol,
+            seed=seed,
+            out=near.enter_context(delivered(out)) if out else None,
+            before=near.enter_context(at_hand(compare)) if compare else None,
+        )
         report = run_eval(request, listener=listener)
     typer.echo(json.dumps(report.values) if as_json else report.text)
+
+
+def _brought(model: str) -> str:
+    """The name of a model; one on object storage is brought here and named by its local folder."""
+    return kept_copy(model) if ModelName.parse(model).kind is ModelKind.BUCKET else model
 
 
 @contextmanager

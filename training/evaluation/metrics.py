@@ -5,7 +5,7 @@ Knows boxes, masks and words. Knows no dataset, no model and no file.
 
 import string
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import shapely
@@ -212,13 +212,6 @@ def text_scores(found: str, true: str, *, readable: bool = True) -> Scores:
     token_f1 = 2 * both / total if total else float(readable)
     exact = float(readable and words == wanted)
     return {"malformed": (float(not readable), 1.0), "exact": (exact, 1.0), "token_f1": (token_f1, 1.0)}
-
-
-def figure(scores: Sequence[Scores], name: str) -> float:
-    """One figure of a set of examples; NaN where nothing decides it."""
-    pairs = [score[name] for score in scores if name in score]
-    below = sum(pair[1] for pair in pairs)
-    return sum(pair[0] for pair in pairs) / below if below else float("nan")
 
 
 _PUNCTUATION = str.maketrans("", "", string.punctuation)

@@ -58,8 +58,3 @@ class Naming:
         """Ground that an image shows: the groups of the pattern joined, the name where it does not match."""
         found = re.search(self.place, name)
         return "".join(group or "" for group in found.groups()) if found else name
-
-
-def one_kind(kind: str, *, absent: tuple[str, ...] = (), place: str = "(.+)") -> Naming:
-    """Naming of a source that has one kind, written with its catalogue name or without a name."""
-    return Naming({kind: kind}, absent, place)

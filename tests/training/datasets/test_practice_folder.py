@@ -11,7 +11,7 @@ import pytest
 
 from reasoner.profiles import profile_named
 from reasoner.query import Task
-from training.data.classes import kind_named
+from training.data.classes import CATALOGUE
 from training.data.tiles import NAMES, cut
 from training.datasets.options import Choices, Phrasing
 from training.datasets.practice_folder import read_practice_folder
@@ -20,6 +20,8 @@ from training.scenery.pool import scene_raster
 from training.scenery.practice import _scene_seed, write_practice
 from training.scenery.world import draw_scene
 from training.sft.sequences import caption_turn, count_turn, locate_turn
+
+CLASSES = {each.name: each for each in CATALOGUE}
 
 SIZE = 320
 
@@ -58,7 +60,7 @@ def test_tiles_hold_exactly_the_pieces_of_the_scene_that_was_drawn(folder, drawn
             np.testing.assert_array_equal(
                 example.shapes.masks(), truth.pieces == (numbers + 1)[:, None, None]
             )
-            assert example.query.text in kind_named(kind).ask
+            assert example.query.text in CLASSES[kind].ask
 
 
 def test_present_and_absent_kinds_are_in_balance(folder):
@@ -78,7 +80,7 @@ def test_prompts_and_answers_are_the_ones_models_are_trained_on(folder, drawn):
         for example in examples:
             number = NAMES.index(example.kind) if example.kind else -1
             turn = {
-                Task.LOCATE: lambda e=example: locate_turn(kind_named(e.kind), e.boxes, e.query.text),
+                Task.LOCATE: lambda e=example: locate_turn(CLASSES[e.kind], e.boxes, e.query.text),
                 Task.CAPTION: lambda t=truth: caption_turn(t),
                 Task.VQA: lambda t=truth, n=number: count_turn(t, n),
             }[example.query.task]()
@@ -102,7 +104,7 @@ def test_splits_share_scenes_by_place_and_random_tiles_follow_the_seed(folder):
     assert [(e.id, e.query) for e in one] == [(e.id, e.query) for e in two]
     assert {e.picture for e in one} != {e.picture for e in three}
     assert len({e.picture for e in one}) == 5
-    assert all(e.query.text in kind_named(e.kind).spare for e in one)
+    assert all(e.query.text in CLASSES[e.kind].spare for e in one)
     assert len(read_practice_folder(folder, split="test", limit=9, seed=1).examples) == 9
 
 

@@ -15,7 +15,6 @@ from training.evaluation.metrics import (
     answer_scores,
     boundary,
     contour_scores,
-    figure,
     pixel_scores,
     region_scores,
     text_scores,
@@ -238,6 +237,12 @@ def scored(case: Case, protocol: Protocol) -> Scores:
         | pixel_scores(case.found_mask, case.true_mask, policy, readable=readable)
         | contour_scores(case.found_mask, case.true_mask, policy, readable=readable)
     )
+
+
+def figure(scores: list[Scores], name: str) -> float:
+    """One figure of a set of examples: the sum of the numerators over that of the denominators."""
+    above, below = (sum(score[name][side] for score in scores if name in score) for side in (0, 1))
+    return above / below if below else float("nan")
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from PIL import Image
 
 from tests.worlds.practice import data_folder
 from training.errors import DatasetError, RecipeError
-from training.labels.class_names import one_kind
+from training.labels.class_names import Naming
 from training.labels.coco import read_coco
 from training.labels.label_sets import ImageArea, RealSet, read_sets
 from training.labels.labelled_image import LabelReading
@@ -101,7 +101,7 @@ def test_ships_are_read_from_one_file_a_band_and_every_mask_has_an_outline() -> 
 @pytest.mark.parametrize(("name", "count"), [("durban", 36), ("gdynia", 20), ("hamburg", 33)])
 def test_ships_whose_image_ids_dangle_are_counted(name: str, count: int) -> None:
     (file,) = data_folder("sen2ships", "broken").glob(f"{name}*.json")
-    reading = read_coco(file, lambda _: None, naming=one_kind("ship"))
+    reading = read_coco(file, lambda _: None, naming=Naming({"ship": "ship"}))
     assert reading.images == ()
     assert dict(reading.counts) == {
         "annotation of an image that is not listed": count,
@@ -123,7 +123,7 @@ def test_the_field_mask_is_of_other_ground_than_the_scene_beside_it() -> None:
         folder / "mask.tif",
         folder / "inference-img.tif",
         values=(1,),
-        naming=one_kind("field"),
+        naming=Naming({"field": "field"}),
         bands=(3, 2, 1),
     )
     assert reading.images == ()
