@@ -205,7 +205,7 @@ def profile_for(
     if family is None:
         known = ", ".join(_BY_MODEL_TYPE)
         raise ModelError(
-            f"{name} is a {model_type!r}, none of {known}: choose its conventions with --profile"
+            f"{name} is a {model_type!r}, not one of {known}: choose its conventions with --profile"
         )
     return _relative(name, family, args or {})
 

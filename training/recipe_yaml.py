@@ -43,7 +43,7 @@ def read_fields(path: Path) -> dict[str, object]:
     """Fields of a recipe file, unchecked.
 
     Raises:
-        RecipeError: the file is missing or is no YAML mapping.
+        RecipeError: the file is missing or is not a YAML mapping.
     """
     try:
         fields = yaml.safe_load(path.read_text())

@@ -71,7 +71,7 @@ class OracleReasoner:
 class OracleSegmenter:
     """Gives the exact coverage of every pixel by the piece of truth a box belongs to, with score 1.
 
-    A box that is no piece's hull box gets an empty mask with score 0.
+    A box that is not the hull box of a piece gets an empty mask with score 0.
     """
 
     def __init__(self, lookup: Lookup, *, digest: str) -> None:

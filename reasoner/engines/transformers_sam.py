@@ -84,7 +84,7 @@ def open_transformers_sam(folder: Path, model_type: str, *, device: str) -> Tran
         ModelError: transformers has no such model or the folder is not complete.
     """
     if model_type not in CLASSES or not hasattr(transformers, CLASSES[model_type][0]):
-        raise ModelError(f"{folder} is a {model_type!r}, no segmenter: use one of {', '.join(CLASSES)}")
+        raise ModelError(f"{folder} is a {model_type!r}, not a segmenter: use one of {', '.join(CLASSES)}")
     model_class, processor_class = (getattr(transformers, name) for name in CLASSES[model_type])
     try:
         processor = processor_class.from_pretrained(folder, local_files_only=True)

@@ -108,7 +108,7 @@ def test_a_model_of_another_kind_is_refused(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"")
     with pytest.raises(ModelError, match=r"'bert'.*--profile"):
         load_reasoner(str(tmp_path))
-    with pytest.raises(ModelError, match="'bert', no segmenter"):
+    with pytest.raises(ModelError, match="'bert', not a segmenter"):
         load_segmenter(str(tmp_path), device="cpu")
 
 

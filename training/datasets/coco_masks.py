@@ -27,7 +27,7 @@ def decode_rle(counts: Sequence[int] | str | bytes, size: tuple[int, int]) -> ND
         size: (height, width), pixels.
 
     Raises:
-        DatasetError: The size is no size, the string is cut short or holds other characters, or the runs
+        DatasetError: The size is not a size, the string is cut short or holds other characters, or the runs
             do not fill the mask exactly.
 
     Source: the COCO API, `maskApi.c`.
@@ -92,7 +92,7 @@ def _unpacked(text: str | bytes) -> NDArray[np.int64]:
 
 
 FAR = 1e7
-"""Coordinates from here on, in pixels, and what is no number, belong to no image."""
+"""Coordinates from here on, in pixels, and what is not a number, belong to no image."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,7 +124,7 @@ def _questions(path: Path) -> tuple[list[object], bool | None]:
     try:
         data = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
-        raise UnusableError("the questions file is no JSON") from error
+        raise UnusableError("the questions file is not JSON") from error
     questions = data.get("questions") if isinstance(data, dict) else None
     if not isinstance(questions, list) or not questions:
         raise UnusableError("the questions file holds no questions")

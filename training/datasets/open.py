@@ -37,7 +37,7 @@ def read_examples(
     """
     root = Path(root)
     if not root.is_dir():
-        raise DatasetError(f"{root} was looked for and is no folder")
+        raise DatasetError(f"{root} was looked for and is not a folder")
     return _reader(name)(root, split=split, choices=choices, limit=limit, seed=seed)
 
 

@@ -138,7 +138,7 @@ def read_practice_folder(
     table = _table(needed(root / "truth.parquet", TITLE, root))
     paths = sorted(needed(root / "scenes", TITLE, root).glob("*.tif"))
     if not paths:
-        raise DatasetError(f"{root} is no practice folder: {root / 'scenes'} holds no .tif")
+        raise DatasetError(f"{root} is not a practice folder: {root / 'scenes'} holds no .tif")
     scenes, problems = _scenes(_of_split(paths, split))
     missing = sorted(set(table["scene_id"]) - {path.stem for path in paths})
     problems += [
@@ -167,9 +167,9 @@ def _table(path: Path) -> gpd.GeoDataFrame:
     try:
         table = gpd.read_parquet(path)
     except (OSError, ValueError, KeyError) as error:
-        raise DatasetError(f"{path} is no truth table: {error}") from error
+        raise DatasetError(f"{path} is not a truth table: {error}") from error
     if not {"kind", "scene_id"} <= set(table.columns) or table.crs is None:
-        raise DatasetError(f"{path} is no truth table: it needs columns kind and scene_id, and a CRS")
+        raise DatasetError(f"{path} is not a truth table: it needs columns kind and scene_id, and a CRS")
     return table
 
 

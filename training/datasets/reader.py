@@ -104,10 +104,10 @@ def asked(text: object) -> Query:
     """A question of the locate task.
 
     Raises:
-        UnusableError: It is no text, or an empty one.
+        UnusableError: It is not a text, or an empty one.
     """
     if not isinstance(text, str):
-        raise UnusableError("the question is no text")
+        raise UnusableError("the question is not a text")
     try:
         return Query(text)
     except QueryError as error:
@@ -132,5 +132,5 @@ def needed(path: Path, layout: str, root: Path) -> Path:
         DatasetError: It is not there.
     """
     if not path.exists():
-        raise DatasetError(f"{root} is no {layout} folder: {path} was looked for and is not there")
+        raise DatasetError(f"{root} is not laid out as {layout}: {path} was looked for and is not there")
     return path

@@ -125,7 +125,7 @@ def read_phrases(
 
 
 def _lines(path: Path) -> tuple[list[Line], list[Problem]]:
-    """Lines that are not empty; what is no UTF-8 becomes a question mark and a problem."""
+    """Lines that are not empty; what is not UTF-8 becomes a question mark and a problem."""
     lines, problems = [], []
     for number, raw in enumerate(path.read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
         line = Line(str(path), number, raw.decode("utf-8", errors="replace").strip())

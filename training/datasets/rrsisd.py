@@ -33,7 +33,7 @@ class Reference:
     number: int
     """Its place in the list, from 0."""
     record: RefRecord
-    """What stands there; empty where it is no dict."""
+    """What stands there; empty where it is not a dict."""
 
     @property
     def where(self) -> str:
@@ -111,12 +111,12 @@ def _tables(path: Path) -> tuple[dict[str, Table], list[Problem]]:
     try:
         data = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
-        raise DatasetError(f"{path} is no JSON: {error}") from error
+        raise DatasetError(f"{path} is not JSON: {error}") from error
     tables, problems = {}, []
     for key, what in (("images", "image record"), ("annotations", "annotation"), ("categories", "category")):
         listed = data.get(key, []) if isinstance(data, dict) else None
         if not isinstance(listed, list) or (not listed and key != "categories"):
-            raise DatasetError(f"{path} holds no list `{key}`: it is no COCO file of instances")
+            raise DatasetError(f"{path} holds no list `{key}`: it is not a COCO file of instances")
         records: dict[Id, RefRecord] = {}
         for number, record in enumerate(listed):
             own = record.get("id") if isinstance(record, dict) else None
@@ -219,7 +219,7 @@ def _words(sentence: object) -> object:
 
 def _inside(folder: Path, name: object) -> Path:
     if not isinstance(name, str) or Path(name).name != name or "\\" in name or "\0" in name:
-        raise UnusableError("the file name of an image is no plain name")
+        raise UnusableError("the file name of an image is not a plain name")
     return folder / name
 
 
@@ -231,7 +231,7 @@ def _doubts(ref: Reference, annotation: RefRecord, mask: NDArray[np.bool_]) -> l
     if box is None:
         return []
     if not isinstance(box, list) or len(box) != 4 or not all(type(v) in (int, float) for v in box):
-        return [problem_of(ref, "the box is no box: the mask's is taken")]
+        return [problem_of(ref, "the box is not a box: the mask's is taken")]
     x, y, width, height = (float(v) for v in box)
     rows, columns = mask.shape
     if not (width > 0 and height > 0 and -1 <= x <= columns and -1 <= y <= rows):

@@ -79,7 +79,7 @@ def read_records(path: Path) -> list[ExampleRecord]:
     """Scores of an earlier evaluation.
 
     Raises:
-        DatasetError: the file cannot be read or is no evaluation.
+        DatasetError: the file cannot be read or is not an evaluation.
     """
     try:
         answers = json.loads(path.read_text())["answers"]
@@ -87,7 +87,7 @@ def read_records(path: Path) -> list[ExampleRecord]:
     except OSError as error:
         raise DatasetError(f"{path} cannot be read: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DatasetError(f"{path} is no evaluation: give the eval.json of an earlier one") from error
+        raise DatasetError(f"{path} is not an evaluation: give the eval.json of an earlier one") from error
 
 
 def markdown(evaluation: Evaluation) -> str:

@@ -27,7 +27,7 @@ class Naming:
         try:
             groups = re.compile(self.place).groups
         except re.error as error:
-            raise DatasetError(f"place {self.place!r} is no regular expression: {error}") from error
+            raise DatasetError(f"place {self.place!r} is not a regular expression: {error}") from error
         if not groups or not self.kinds:
             raise DatasetError(f"place {self.place!r} needs a group and kinds {dict(self.kinds)} an entry")
         names = {kind for kind in self.kinds.values() if kind}

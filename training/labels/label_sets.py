@@ -30,7 +30,7 @@ class ImageArea:
 
     def __post_init__(self) -> None:
         if not (0 <= self.x0 < self.x1 and 0 <= self.y0 < self.y1):
-            raise DatasetError(f"area {self.name}: {self.x0},{self.y0},{self.x1},{self.y1} is no area")
+            raise DatasetError(f"area {self.name}: {self.x0},{self.y0},{self.x1},{self.y1} is not an area")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class RealSet:
 
     def __post_init__(self) -> None:
         if self.format not in FORMATS:
-            raise DatasetError(f"{self.name}: format {self.format!r} is none of {', '.join(FORMATS)}")
+            raise DatasetError(f"{self.name}: format {self.format!r} is not one of {', '.join(FORMATS)}")
         if not self.scale > 0:
             raise DatasetError(f"{self.name}: scale {self.scale} must be above 0")
         if len(self.channels) not in (0, 3):

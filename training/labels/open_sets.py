@@ -39,7 +39,7 @@ def read_set(real: RealSet) -> LabelReading:
         DatasetError: The folder, its images or its label files are not there or not of the format.
     """
     if not real.root.is_dir():
-        raise DatasetError(f"{real.name}: there is no folder {real.root}")
+        raise DatasetError(f"{real.name}: there is not a folder {real.root}")
     reading = _READERS[real.format](real)
     images = tuple(_judged(image, real) for image in sorted(reading.images, key=lambda image: image.name))
     if real.areas:

@@ -84,6 +84,6 @@ def _take(labels: Gathering, where: str, row: Mapping[str, str | None], size_px:
     if not (0 <= x <= width and 0 <= y <= height):
         return labels.note(where, "point outside of its image")
     half = size_px / 2
-    # Clipped here: that an assumed box reaches past the image is no fault of the label.
+    # Clipped here: that an assumed box reaches past the image is not a fault of the label.
     box = (max(x - half, 0.0), max(y - half, 0.0), min(x + half, width), min(y + half, height))
     labels.add(where, labels.naming.complete[0], box)

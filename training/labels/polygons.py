@@ -106,7 +106,7 @@ def _table(file: Path, kind_column: str | None, naming: Naming, problems: list[P
 
 
 def _texts(column: Sequence[object]) -> list[str]:
-    """Names as text; what is missing (None, NaN) is no name."""
+    """Names as text; what is missing (None, NaN) is not a name."""
     return ["" if value is None or value != value else str(value) for value in column]
 
 

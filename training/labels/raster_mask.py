@@ -44,7 +44,7 @@ def outline_of(mask: NDArray[np.bool_], box: tuple[int, int, int, int]) -> shape
 
 
 MIN_PIXELS = 4
-"""Fewer connected pixels are no thing."""
+"""Fewer connected pixels are not an object."""
 
 
 def read_raster_mask(

@@ -25,7 +25,7 @@ def read_voc(annotations: Sequence[Path], images: Mapping[str, Path], *, naming:
         naming: What labels mean.
 
     Returns:
-        The images in the order of the files. A file that is no annotation, or whose image is missing,
+        The images in the order of the files. A file that is not an annotation, or whose image is missing,
         unreadable or of another size than declared, is a problem, and so is a box that cannot be used.
     """
     found: list[LabelledImage] = []

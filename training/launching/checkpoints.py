@@ -113,7 +113,7 @@ def read_checkpoint_report(uri: str) -> StoredCheckpoint:
     """What stands in a checkpoint's own report.
 
     Raises:
-        LaunchError: there is none, so the folder is no checkpoint of ours.
+        LaunchError: there is none, so the folder is not a checkpoint of ours.
     """
     report = read_record(address_below(uri, REPORT))
     if report is None:
@@ -229,7 +229,7 @@ def _storage(uri: str, done: str) -> Iterator[None]:
         yield
     except LaunchError:
         raise
-    except Exception as error:  # every protocol brings exceptions of its own (botocore's are no OSError)
+    except Exception as error:  # every protocol brings exceptions of its own (botocore's are not OSErrors)
         if not is_local(uri):
             raise CheckpointStorageError(f"{uri} cannot be {done}: {explained(uri, error)}") from error
         said = " ".join(str(error).split())

@@ -66,7 +66,7 @@ class Launch:
             (self.cpus_per_worker <= 0, f"{self.cpus_per_worker:g} cores a worker: give more than 0"),
             (self.max_failures < 0, f"{self.max_failures} failures allowed: give 0 or more"),
             (self.keep < 1, f"{self.keep} checkpoints kept: give at least 1"),
-            (not re.fullmatch(r"\w[\w.-]*", self.name), f"the name {self.name!r} is no plain folder name"),
+            (not re.fullmatch(r"\w[\w.-]*", self.name), f"the name {self.name!r} is not a plain folder name"),
             (self.name == "checkpoint", "the name 'checkpoint' is taken by the result: choose another"),
         ):
             if wrong:

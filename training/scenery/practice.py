@@ -76,7 +76,7 @@ def write_practice(
         progress: Called with scenes done and scenes in all after each scene.
 
     Raises:
-        PracticeError: If a number is out of range, a CRS is no UTM zone, or the folder holds other scenes.
+        PracticeError: If a number is out of range, a CRS is not a UTM zone, or the folder holds other scenes.
         StorageError: Object storage refuses or is away.
     """
     if scenes < 1 or not 0 <= empty <= scenes:
@@ -141,7 +141,7 @@ def _top_m(crs: str) -> float:
     except pyproj.exceptions.CRSError as error:
         raise PracticeError(f"crs {crs!r} is unknown to PROJ: {error}") from error
     if zone is None:
-        raise PracticeError(f"crs {crs!r} is no UTM zone: give one such as EPSG:32631")
+        raise PracticeError(f"crs {crs!r} is not a UTM zone: give one such as EPSG:32631")
     return NORTH_M if zone.endswith("N") else SOUTH_M
 
 

@@ -109,11 +109,11 @@ def broken():
         ({}, {"ann_id": [1]}, "its annotation is not there"),
         ({"image_id": 99}, {"image_id": 99}, "its image record is not there"),
         ({"image_id": 3}, {"image_id": 3}, "no image"),
-        ({"image_id": 4}, {"image_id": 4}, "the file name of an image is no plain name"),
+        ({"image_id": 4}, {"image_id": 4}, "the file name of an image is not a plain name"),
         ({"image_id": 5}, {"image_id": 5}, "the image is of another size than its record says"),
         ({}, {"sentences": []}, "a reference without sentences"),
         ({}, {"sentences": [{"raw": " "}]}, "the question is empty"),
-        ({}, {"sentences": ["bare"]}, "the question is no text"),
+        ({}, {"sentences": ["bare"]}, "the question is not a text"),
         ({}, {"split": None}, "a reference without id or split"),
     ]
     images = [
@@ -157,7 +157,7 @@ def test_what_is_doubtful_stays_and_is_counted(tmp_path):
     assert reading.counts == {
         "the box is out of range: the mask's is taken": 1,
         "the mask is empty: taken as no target": 1,
-        "the box is no box: the mask's is taken": 1,
+        "the box is not a box: the mask's is taken": 1,
         "annotation stands twice: the first is kept": 1,
         "annotation without id": 1,
         "a reference's id stands twice: the first is kept": 1,
@@ -173,7 +173,7 @@ def test_files_that_are_no_such_files_are_sentences(tmp_path):
     with pytest.raises(DatasetError, match="no list `annotations`"):
         read_rrsisd(root, split="test")
     (root / INSTANCES).write_text("{")
-    with pytest.raises(DatasetError, match="is no JSON"):
+    with pytest.raises(DatasetError, match="is not JSON"):
         read_rrsisd(root, split="test")
 
 

@@ -69,7 +69,7 @@ def test_wrong_requests_are_refused_before_anything_is_asked(practice: Path, tmp
         "scenes|questions|truth": (DatasetError, (tmp_path, *NULL)),
         "split": (DatasetError, (practice, *NULL, "--split", "tset")),
         "limit is 0": (DatasetError, (practice, "--reasoner", "null", "--limit", "0")),
-        "is no evaluation": (DatasetError, (practice, *NULL, "--compare", tmp_path / "other.json")),
+        "is not an evaluation": (DatasetError, (practice, *NULL, "--compare", tmp_path / "other.json")),
         "shares no example": (DatasetError, (practice, *NULL, "--compare", tmp_path / "strange.json")),
         "no such model": (ModelError, (practice, "--reasoner", "nosuch")),
         "no such model.*mask": (ModelError, (practice, "--reasoner", "null", "--segmenter", "mask")),

@@ -96,7 +96,7 @@ def test_json_reads_back_to_the_same_scores(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"answers": [{"key": 1}]}', '{"answers": [3]}'])
 def test_another_file_is_refused_in_one_sentence(tmp_path: Path, text: str) -> None:
     (tmp_path / "other.json").write_text(text)
-    with pytest.raises(DatasetError, match=r"other\.json is no evaluation"):
+    with pytest.raises(DatasetError, match=r"other\.json is not an evaluation"):
         read_records(tmp_path / "other.json")
     with pytest.raises(DatasetError, match="cannot be read"):
         read_records(tmp_path / "missing.json")

@@ -278,7 +278,7 @@ def test_any_coco_values_give_boxes_within_the_image_or_a_problem(
 
 
 def test_a_naming_that_means_nothing_is_refused() -> None:
-    with pytest.raises(DatasetError, match="no regular expression"):
+    with pytest.raises(DatasetError, match="not a regular expression"):
         Naming({"tree": "tree"}, place="(")
     with pytest.raises(DatasetError, match="needs a group"):
         Naming({"tree": "tree"}, place="x")

@@ -178,12 +178,12 @@ def test_every_third_place_validates_whatever_is_known_of_it(tmp_path: Path) -> 
         ({"colour": 1}, "cars: unknown key colour: one of"),
         ({"scale": "big"}, "cars.scale: needs a number, not 'big'"),
         ({"scale": 0}, "cars: scale 0.0 must be above 0"),
-        ({"format": "csv"}, "cars: format 'csv' is none of voc, coco"),
+        ({"format": "csv"}, "cars: format 'csv' is not one of voc, coco"),
         ({"bands": [1, "2"]}, "cars.bands: needs a list of int"),
-        ({"place": "("}, "is no regular expression"),
+        ({"place": "("}, "is not a regular expression"),
         ({"absent": ["car"]}, "cannot be both labelled and absent"),
         ({"areas": [{"name": "1", "x0": 5}]}, "cars.areas.0: x1 is missing"),
-        ({"areas": [{"name": "1", "x0": 5, "y0": 0, "x1": 5, "y1": 9}]}, "area 1: 5,0,5,9 is no area"),
+        ({"areas": [{"name": "1", "x0": 5, "y0": 0, "x1": 5, "y1": 9}]}, "area 1: 5,0,5,9 is not an area"),
         ({"kinds": ["car"]}, "cars.kinds: needs a mapping"),
     ],
 )
@@ -207,11 +207,11 @@ def test_a_folder_that_is_not_the_set_is_refused_naming_what_was_looked_for(tmp_
     real = cars(tmp_path)
     assert real.root == tmp_path / "cars"
     for change, sentence in (
-        ({"root": tmp_path / "none"}, "there is no folder"),
+        ({"root": tmp_path / "none"}, "there is not a folder"),
         ({"images": "*.jpg"}, r"no images '\*\.jpg'"),
         ({"labels": "aerial.names"}, r"no names of classes 'aerial\.names'"),
     ):
         with pytest.raises(DatasetError, match=sentence):
             read_set(replace(real, **change))
-    with pytest.raises(DatasetError, match="is no area"):
+    with pytest.raises(DatasetError, match="is not an area"):
         ImageArea("a", 3, 0, 2, 1)

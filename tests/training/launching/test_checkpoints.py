@@ -171,7 +171,7 @@ def test_storage_that_refuses_is_said_before_anything_starts(tmp_path: Path) -> 
         ({"workers": 0}, "0 workers"),
         ({"out": ""}, "out is empty"),
         ({"keep": 0}, "0 checkpoints kept"),
-        ({"name": "a/b"}, "no plain folder name"),
+        ({"name": "a/b"}, "not a plain folder name"),
         ({"name": "checkpoint"}, "taken"),
         ({"max_failures": -1}, "-1 failures"),
         ({"cpus_per_worker": 0}, "0 cores"),
