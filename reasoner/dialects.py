@@ -31,7 +31,7 @@ class Dialect(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class WrittenBox:
-    """One thing as the model wrote it, in the model's units, unchecked."""
+    """One object as the model wrote it, in the model's units, unchecked."""
 
     box: tuple[float, float, float, float]
     """x0, y0, x1, y1; may be not finite, inverted or out of the image."""

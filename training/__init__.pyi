@@ -1,7 +1,7 @@
 from .cli import app as app
 from .data.examples import Example as Example
 from .data_mix import RealRecipe as RealRecipe
-from .data_mix import held_out as held_out
+from .data_mix import held_out_tiles as held_out_tiles
 from .errors import DatasetError as DatasetError
 from .errors import LaunchError as LaunchError
 from .errors import PracticeError as PracticeError

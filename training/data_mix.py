@@ -27,12 +27,12 @@ class RealRecipe:
     share: float = 0.4
     """Share of the tiles that come from them."""
     aimed: float = 0.4
-    """Share of a set's tiles laid over one of its things; the rest lie anywhere. Too many teach a model that
+    """Share of a set's tiles laid over one of its objects; the rest lie anywhere. Too many teach a model that
     what it is asked for is always there."""
     weights: Mapping[str, float] = field(default_factory=dict)
     """How often each set is drawn from, 1 where not named; 0 leaves it out."""
     outlined: bool = False
-    """Only the sets whose things have outlines, as a segmenter needs."""
+    """Only the sets whose objects have outlines, as a segmenter needs."""
 
     def __post_init__(self) -> None:
         if not 0 < self.share <= 1:
@@ -52,7 +52,7 @@ class LabelledTiles:
     tile_px: int
     """Side of a tile, pixels."""
     aimed: float = 0.0
-    """Share of the tiles laid over a labelled thing, so that sparse images do not teach silence alone."""
+    """Share of the tiles laid over a labelled object, so that sparse images do not teach silence alone."""
 
     def tile(self, rng: np.random.Generator) -> TrainingTile:
         """Give a tile from a random place, scale and turn of a random image."""
@@ -67,7 +67,7 @@ class LabelledTiles:
         return replace(tile, known=known, outlined=outlined)
 
     def _image(self, rng: np.random.Generator, *, filled: bool) -> LabelledImage:
-        """Choose an image; where a filled one is wanted, the more things it has the likelier."""
+        """Choose an image; where a filled one is wanted, the more objects it has the likelier."""
         counts = np.array([len(image.boxes) if filled else 1 for image in self.images], float)
         if not counts.sum():
             counts[:] = 1
@@ -118,7 +118,7 @@ def load_training_data(pool: PoolRecipe, real: RealRecipe | None, *, tile_px: in
     return DataMix(mixed, check)
 
 
-def held_out(pool: PoolRecipe, real: RealRecipe | None, *, tile_px: int) -> TileSource:
+def held_out_tiles(pool: PoolRecipe, real: RealRecipe | None, *, tile_px: int) -> TileSource:
     """Tiles to judge by: a pool nobody trained on, and the validation part of the labelled images.
 
     Raises:
@@ -151,11 +151,11 @@ def chosen_sets(real: RealRecipe) -> list[RealSet]:
 
 
 OUTLINED = ("coco", "polygons", "raster_mask")
-"""Formats whose things have outlines."""
+"""Formats whose objects have outlines."""
 
 
 def _images(real: RealSet) -> tuple[list[LabelledImage], list[LabelledImage]]:
-    """Images to learn from and to check on, without those whose labels miss things."""
+    """Images to learn from and to check on, without those whose labels miss objects."""
     parts = split(read_set(real).images)
     seen, held = ([one for one in part if one.complete] for part in parts)
     return seen, held

@@ -111,7 +111,7 @@ def reading_for(recipe: GrpoRecipe) -> Reading:
         split=data.split,
         limit=data.limit,
         seed=recipe.seed,
-        spare=data.phrasing == "spare",
+        held_out=data.phrasing == "spare",
         tiles=data.tiles,
     )
     return read_data(choice, protocol=Protocol.SEGEARTH, tile_px=_tile_px(recipe))

@@ -19,10 +19,10 @@ from reasoner.parsing import Rules, parse_answer
 from reasoner.query import Query, Task
 
 Lookup = Callable[[TileView, Query], Sequence[Polygon]]
-"""The true things a query means on a view: polygons in tile pixels, clipped to the tile or not."""
+"""The true objects a query means on a view: polygons in tile pixels, clipped to the tile or not."""
 
 MIN_AREA_PX = 2.0
-"""Smaller pieces, tile pixels squared, are not seen: a thing that a tile's edge cuts down to a sliver."""
+"""Smaller pieces, tile pixels squared, are not seen: an object that a tile's edge cuts down to a sliver."""
 
 ROUNDING_PX = 1e-6
 """What clipping and moving between coordinates may add to an edge, tile pixels."""
@@ -54,7 +54,7 @@ class OracleReasoner:
         return [[self._answer(view, query) for query in queries] for view in views]
 
     def parse(self, completion: Completion, query: Query, *, width: int, height: int) -> Answer:
-        """Read a completion; equal boxes stay, because two things may share a box."""
+        """Read a completion; equal boxes stay, because two objects may share a box."""
         rules = Rules(Dialect.LIST, keep_duplicates=True)
         return parse_answer(
             completion, query, rules=rules, scale=CoordinateScale(width, height, width, height)

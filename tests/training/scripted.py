@@ -59,7 +59,7 @@ def example(
     *,
     task: Task = Task.LOCATE,
     text: str = "",
-    kind: str = "",
+    class_name: str = "",
 ) -> Example:
     """One example; its masks are its boxes filled."""
     true = np.array(boxes, dtype=np.float64).reshape(-1, 4)
@@ -74,7 +74,7 @@ def example(
         picture=shown,
         shapes=ArrayShapes(filled(true, size)) if task is Task.LOCATE else None,
         text=text,
-        kind=kind,
+        class_name=class_name,
     )
 
 

@@ -9,7 +9,7 @@ import yaml
 from PIL import Image
 
 from training.data.tiles import Mixture, PracticeTiles
-from training.data_mix import NUMBERS, LabelledTiles, RealRecipe, held_out, load_training_data
+from training.data_mix import NUMBERS, LabelledTiles, RealRecipe, held_out_tiles, load_training_data
 from training.errors import RecipeError
 from training.scenery.pool import PoolRecipe, draw_pool
 
@@ -79,11 +79,11 @@ def test_an_aimed_tile_shows_the_thing_where_its_box_says(cars: RealRecipe) -> N
             rows, columns = np.nonzero(red)
             seen = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
             assert np.abs(tile.boxes[0] - seen).max() <= 2
-            assert tile.kinds.tolist() == [CAR]
+            assert tile.classes.tolist() == [CAR]
 
 
 def test_held_out_tiles_come_from_the_whole_pool_and_the_validation_places(cars: RealRecipe) -> None:
-    source = held_out(POOL, cars, tile_px=64)
+    source = held_out_tiles(POOL, cars, tile_px=64)
     assert isinstance(source, Mixture)
     practice, photographs = (part for _, part in source.parts)
     assert isinstance(practice, PracticeTiles)

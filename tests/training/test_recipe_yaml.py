@@ -19,8 +19,8 @@ def test_every_shipped_recipe_reads(path: Path) -> None:
         return
     if path.stem == "real-sets":
         return
-    kind = grpo_of if "grpo" in path.stem else segmenter_of if "segmenter" in path.stem else sft_of
-    assert kind(fields)
+    read = grpo_of if "grpo" in path.stem else segmenter_of if "segmenter" in path.stem else sft_of
+    assert read(fields)
 
 
 def test_reasoner_and_segmenter_are_taught_at_one_tile_size() -> None:

@@ -118,7 +118,7 @@ def fragment(
 
 
 @dataclass(frozen=True)
-class Thing:
+class PracticeObject:
     """One thing of a merge, as a row."""
 
     geometry: shapely.Geometry
@@ -129,10 +129,10 @@ class Thing:
     n_fragments: int
 
 
-def listed(things: Things) -> list[Thing]:
+def listed(things: Things) -> list[PracticeObject]:
     starts, shapes = things.tile_starts, things.outlines.shapes()
     return [
-        Thing(
+        PracticeObject(
             shapes[i],
             shapely.Polygon(things.region[i]),
             tuple(things.tile_ids[starts[i] : starts[i + 1]]),
@@ -154,5 +154,5 @@ def merged_things(
 
 def merged_list(
     fragments: Sequence[Fragment], transform: Transform = PLACE, *, unanswered: Sequence[Window] = ()
-) -> list[Thing]:
+) -> list[PracticeObject]:
     return listed(merged_things(fragments, transform, unanswered=unanswered))

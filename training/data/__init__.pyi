@@ -2,7 +2,7 @@ from .boxes import box_iou as box_iou
 from .boxes import count_hits as count_hits
 from .boxes import match as match
 from .classes import CATALOGUE as CATALOGUE
-from .classes import KINDS as KINDS
+from .classes import PRACTICE_CLASSES as PRACTICE_CLASSES
 from .classes import UNIONS as UNIONS
 from .classes import ObjectClass as ObjectClass
 from .classes import questions as questions

@@ -1,6 +1,6 @@
-"""The catalogue of kinds: their names and the questions that mean them.
+"""The catalogue of classes: their names and the questions that mean them.
 
-Knows words only; neither how a kind looks nor where it stands.
+Knows words only; neither how a class looks nor where it stands.
 """
 
 from __future__ import annotations
@@ -10,24 +10,24 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ObjectClass:
-    """One kind of thing and how people ask for it."""
+    """One class of objects and how people ask for it."""
 
     name: str
     """Slug, as in the truth table."""
     noun_plural: str
     """Plain words for several of them."""
-    ask: tuple[str, ...]
-    """Questions for training and everyday use; most describe the use and do not name the thing."""
-    spare: tuple[str, ...]
+    wordings: tuple[str, ...]
+    """Questions for training and everyday use; most describe the use and do not name the object."""
+    held_out: tuple[str, ...]
     """Questions kept apart for evaluation, made of words that the others use."""
     reason: str
-    """A clause that links use and thing, in three to six words."""
-    earned: tuple[str, ...] = ()
+    """A clause that links the use and the object, in three to six words."""
+    reward_only: tuple[str, ...] = ()
     """Questions whose answers are never shown: only a reward teaches them."""
 
 
 # fmt: off
-KINDS: tuple[ObjectClass, ...] = (  # the practice world's, in a fixed order
+PRACTICE_CLASSES: tuple[ObjectClass, ...] = (  # the practice world's, in a fixed order
     ObjectClass("building", "buildings", (
         "find all the buildings?", "locate the houses and buildings?", "where do people live under a roof?",
         "which places keep families dry at night?", "where could a family sleep indoors?",
@@ -205,7 +205,7 @@ KINDS: tuple[ObjectClass, ...] = (  # the practice world's, in a fixed order
         "which long route could a lorry take?", "where does a lorry hurry to towns?",
     )),
 )
-REAL_KINDS: tuple[ObjectClass, ...] = (
+PHOTO_CLASSES: tuple[ObjectClass, ...] = (
     ObjectClass("tree", "trees", (
         "find all the trees?", "locate the tree crowns?", "which crowns give shade in summer?",
         "where could birds nest above the ground?", "what has leaves and a trunk?",
@@ -230,23 +230,23 @@ REAL_KINDS: tuple[ObjectClass, ...] = (
     )),
 )
 # fmt: on
-"""Kinds that stand in no practice scene, only in labelled photographs."""
+"""Classes that stand in no practice scene, only in labelled photographs."""
 
-CATALOGUE: tuple[ObjectClass, ...] = KINDS + REAL_KINDS
-"""Every kind a reasoner may be taught, in a fixed order; a kind's number is its place here."""
+CATALOGUE: tuple[ObjectClass, ...] = PRACTICE_CLASSES + PHOTO_CLASSES
+"""Every class a reasoner may be taught, in a fixed order; a class's number is its place here."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClassUnion:
-    """A question that means several kinds at once; no answer to one is ever shown."""
+    """A question that means several classes at once; no answer to one is ever shown."""
 
     name: str
     """Slug."""
-    kinds: tuple[str, ...]
-    """Slugs of the kinds it means."""
-    earned: tuple[str, ...]
+    classes: tuple[str, ...]
+    """Slugs of the classes it means."""
+    reward_only: tuple[str, ...]
     """Wordings that a reward teaches."""
-    spare: tuple[str, ...]
+    held_out: tuple[str, ...]
     """Wordings kept apart for evaluation."""
 
 
@@ -270,9 +270,11 @@ UNIONS: tuple[ClassUnion, ...] = (
     ), ("which machines carry people to distant islands?",)),
 )
 # fmt: on
-"""Questions of a new form: every answer so far was things of one kind."""
+"""Questions of a new form: the answers to all others are objects of one class."""
 
 
 def questions() -> dict[str, dict[str, list[str]]]:
-    """Give the practice kinds' questions as they are written to disk: kind, then `ask` or `spare`."""
-    return {kind.name: {"ask": list(kind.ask), "spare": list(kind.spare)} for kind in KINDS}
+    """Give the practice classes' questions as they are written to disk: class, then `ask` or `spare`."""
+    return {
+        each.name: {"ask": list(each.wordings), "spare": list(each.held_out)} for each in PRACTICE_CLASSES
+    }

@@ -53,13 +53,13 @@ class Example:
     """The true masks, None where the source has boxes only."""
     text: str = ""
     """True caption or answer in words, empty for `locate`."""
-    kind: str = ""
+    class_name: str = ""
     """What the targets are, where the source says so; figures are grouped by it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing in an annotation file that cannot be used."""
+    """One entry of an annotation file that cannot be used, or had to be mended."""
 
     file: str
     """File it stands in."""

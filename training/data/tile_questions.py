@@ -1,6 +1,6 @@
 """Questions about random tiles for training by reward: old wordings, new wordings, questions of a new form.
 
-Knows tiles and the catalogue of kinds. Knows no model and no reward.
+Knows tiles and the catalogue of classes. Knows no model and no reward.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,10 +17,10 @@ from training.data.rng import sample_rng
 from training.data.tiles import NAMES, TileSource, TrainingTile
 
 WORDINGS = ("ask", "earned", "spare")
-"""Wordings of a question about one kind: taught with answers, taught by reward alone, never taught."""
-UNION, UNION_SPARE = "union", "union_spare"
-"""Questions that mean several kinds: taught by reward alone, never taught."""
-FORMS = (*WORDINGS, UNION, UNION_SPARE)
+"""Wordings of a question about one class: taught with answers, taught by reward alone, never taught."""
+UNION, UNION_HELD_OUT = "union", "union_spare"
+"""Questions that mean several classes: taught by reward alone, never taught."""
+FORMS = (*WORDINGS, UNION, UNION_HELD_OUT)
 TRIES = 2000
 """Tiles drawn for one question before its form is given up."""
 
@@ -51,7 +51,7 @@ class _Asked:
     text: str
     """In words."""
     targets: NDArray[np.bool_]
-    """(n,) which of the tile's things it means."""
+    """(n,) which of the tile's objects it means."""
     name: str
     """What it is about."""
 
@@ -93,7 +93,7 @@ def _as_example(tile: TrainingTile, asked: _Asked, id: str, *, source: str) -> E
         boxes=tile.boxes[asked.targets].astype(np.float64).reshape(-1, 4),
         picture=ArrayImage(tile.pixels),
         shapes=_shapes(tile, asked.targets) if tile.outlined else None,
-        kind=asked.name,
+        class_name=asked.name,
     )
 
 
@@ -103,27 +103,29 @@ def _shapes(tile: TrainingTile, targets: NDArray[np.bool_]) -> ArrayShapes:
 
 
 def _ask(tile: TrainingTile, form: str, rng: np.random.Generator, *, filled: bool) -> _Asked | None:
-    asker = _about_several if form in (UNION, UNION_SPARE) else _about_one
+    asker = _about_several if form in (UNION, UNION_HELD_OUT) else _about_one
     return asker(tile, form, rng, filled)
 
 
 def _about_one(tile: TrainingTile, form: str, rng: np.random.Generator, filled: bool) -> _Asked | None:
-    here = np.isin(tile.known, tile.kinds)
+    here = np.isin(tile.known, tile.classes)
     open_numbers = [number for number, there in zip(tile.known, here, strict=True) if there == filled]
     if not open_numbers:
         return None
-    kind = CATALOGUE[int(rng.choice(open_numbers))]
-    wording = _any(_WORDS[form](kind), rng)
-    return _Asked(wording, tile.kinds == NAMES.index(kind.name), kind.name)
+    object_class = CATALOGUE[int(rng.choice(open_numbers))]
+    wording = _any(_WORDS[form](object_class), rng)
+    return _Asked(wording, tile.classes == NAMES.index(object_class.name), object_class.name)
 
 
 def _about_several(tile: TrainingTile, form: str, rng: np.random.Generator, filled: bool) -> _Asked | None:
     union = UNIONS[int(rng.integers(len(UNIONS)))]
-    numbers = [NAMES.index(name) for name in union.kinds]
-    targets = np.isin(tile.kinds, numbers)
+    numbers = [NAMES.index(name) for name in union.classes]
+    targets = np.isin(tile.classes, numbers)
     if not set(numbers) <= set(tile.known) or bool(targets.any()) != filled:
         return None
-    return _Asked(_any(union.spare if form == UNION_SPARE else union.earned, rng), targets, union.name)
+    return _Asked(
+        _any(union.held_out if form == UNION_HELD_OUT else union.reward_only, rng), targets, union.name
+    )
 
 
 def _any(texts: Sequence[str], rng: np.random.Generator) -> str:
@@ -131,7 +133,7 @@ def _any(texts: Sequence[str], rng: np.random.Generator) -> str:
 
 
 _WORDS: Mapping[str, Callable[[ObjectClass], Sequence[str]]] = {
-    "ask": lambda kind: kind.ask,
-    "earned": lambda kind: kind.earned,
-    "spare": lambda kind: kind.spare,
+    "ask": lambda each: each.wordings,
+    "earned": lambda each: each.reward_only,
+    "spare": lambda each: each.held_out,
 }

@@ -26,11 +26,11 @@ class TargetSplit(StrEnum):
 
 
 class Phrasing(StrEnum):
-    """Which words a practice kind is asked for with."""
+    """Which words a practice class is asked for with."""
 
-    ASK = "ask"
+    TRAINING = "ask"
     """The questions models are trained on."""
-    SPARE = "spare"
+    HELD_OUT = "spare"
     """The questions kept apart for evaluation."""
 
 
@@ -42,8 +42,8 @@ class Choices:
     """EarthReason: which questions of an image."""
     parts: TargetSplit = TargetSplit.WHOLE
     """Datasets of binary masks: one target an image, or one a patch."""
-    phrasing: Phrasing = Phrasing.ASK
-    """Practice folders: which questions about a kind."""
+    phrasing: Phrasing = Phrasing.TRAINING
+    """Practice folders: which questions about a class."""
     tasks: tuple[Task, ...] = (Task.LOCATE, Task.CAPTION, Task.VQA)
     """Practice folders: which tasks."""
     tiles: int | None = None

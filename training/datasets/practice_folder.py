@@ -68,12 +68,12 @@ class TileImage:
 
 @dataclass(frozen=True, slots=True)
 class SceneTruth:
-    """The true things of a scene."""
+    """The true objects of a scene."""
 
     tree: shapely.STRtree
     """Polygons, scene pixels, in the order they are burnt: later ones lie on top."""
-    kinds: NDArray[np.int16]
-    """(n,) kind number of each."""
+    classes: NDArray[np.int16]
+    """(n,) class number of each."""
 
     def tile(self, picture: TileImage, pixels: NDArray[np.uint8]) -> TrainingTile:
         """The pieces seen in a tile.
@@ -88,8 +88,8 @@ class SceneTruth:
         labels = burn(list(polygons), height=side, width=side)
         labels[picture.scene.height - y0 :] = 0
         labels[:, picture.scene.width - x0 :] = 0
-        kinds = np.concatenate([[-1], self.kinds[near]]).astype(np.int16)
-        return cut(SceneRaster(pixels, labels, kinds), x0=0, y0=0, tile_px=side)
+        classes = np.concatenate([[-1], self.classes[near]]).astype(np.int16)
+        return cut(SceneRaster(pixels, labels, classes), x0=0, y0=0, tile_px=side)
 
 
 NAME, TITLE = "practice", "practice"
@@ -151,7 +151,7 @@ def read_practice_folder(
 
 
 def _questions(path: Path, choices: Choices) -> Mapping[str, tuple[str, ...]]:
-    """Questions of the chosen phrasing by kind, for the kinds of the catalogue that the folder knows."""
+    """Questions of the chosen phrasing by class, for the classes of the catalogue that the folder knows."""
     try:
         data = json.loads(path.read_bytes())
         lists = {name: data[name][choices.phrasing] for name in NAMES if name in data}
@@ -202,21 +202,22 @@ def _scenes(paths: Iterable[Path]) -> tuple[list[Scene], list[Problem]]:
 
 
 def _truth(
-    table: gpd.GeoDataFrame, scene: Scene, kinds: Collection[str], problems: list[Problem]
+    table: gpd.GeoDataFrame, scene: Scene, classes: Collection[str], problems: list[Problem]
 ) -> SceneTruth:
-    """Things of a scene in its pixels; rows that say nothing usable become problems."""
+    """Objects of a scene in its pixels; rows that say nothing usable become problems."""
     rows = table[table["scene_id"] == scene.scene_id]
-    known = rows["kind"].isin(kinds).to_numpy(bool)
+    known = rows["kind"].isin(classes).to_numpy(bool)
     drawn = ~(rows.geometry.isna() | rows.geometry.is_empty).to_numpy(bool)
     for usable, what in (
         (known, "a kind without questions"),
-        (drawn, "a thing without a polygon"),
+        (drawn, "an object without a polygon"),
     ):
         problems += [Problem("truth.parquet", f"row {row}", what) for row in rows.index[~usable]]
     rows = rows[known & drawn]
     polygons = to_pixels(rows.geometry.to_crs(scene.crs).to_numpy(), scene.transform)
     return SceneTruth(
-        shapely.STRtree(polygons), np.array([NAMES.index(kind) for kind in rows["kind"]], np.int16)
+        shapely.STRtree(polygons),
+        np.array([NAMES.index(class_name) for class_name in rows["kind"]], np.int16),
     )
 
 
@@ -242,11 +243,11 @@ class _PracticeReader:
     truths: Mapping[str, SceneTruth]
     """By scene id."""
     questions: Mapping[str, tuple[str, ...]]
-    """By kind."""
+    """By class."""
     choices: Choices
     """Which tasks."""
     seed: int
-    """Of phrasing and absent kinds."""
+    """Of phrasing and absent classes."""
 
     def read(self, place: PracticeTile) -> EntryResult:
         """The examples of one tile."""
@@ -262,8 +263,8 @@ class _PracticeReader:
         return EntryResult(tuple(each for each in made if each.query.task in self.choices.tasks))
 
     def _asked(self, tile: TrainingTile, rng: np.random.Generator) -> Iterator[tuple[Query, int, str]]:
-        """Query, kind number (-1 for none) and true words of everything asked of a tile."""
-        present = np.unique(tile.kinds)
+        """Query, class number (-1 for none) and true words of everything asked of a tile."""
+        present = np.unique(tile.classes)
         known = np.array([NAMES.index(name) for name in self.questions])
         absent = rng.permutation(np.setdiff1d(known, present))
         for number in [*present, *absent[: max(1, len(present))]]:
@@ -281,7 +282,7 @@ class _PracticeReader:
         picture = place.picture
         name = NAMES[number] if number >= 0 else ""
         located = query.task is Task.LOCATE
-        wanted = np.flatnonzero((tile.kinds == number) & located)
+        wanted = np.flatnonzero((tile.classes == number) & located)
         return Example(
             id=f"{place.number:05d}/{picture.scene.scene_id}@{picture.x0},{picture.y0}/{query.task}-{name}",
             source=NAME,
@@ -292,7 +293,7 @@ class _PracticeReader:
             picture=picture,
             shapes=PackedShapes.of(_masks(tile, wanted)) if located else None,
             text=text,
-            kind=name,
+            class_name=name,
         )
 
 

@@ -19,7 +19,7 @@ SPLITS = ("train", "val", "test")
 
 
 class DatasetEntry(Protocol):
-    """One thing to be read: an image with its annotation, a line, a reference."""
+    """One entry to be read: an image with its annotation, a line, a reference."""
 
     @property
     def file(self) -> str:

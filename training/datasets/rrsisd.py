@@ -158,8 +158,10 @@ class _RrsisdReader:
         shapes = coco_shapes(annotation.get("segmentation"), size, self.choices.parts)
         mask = decoded(shapes)
         boxes = mask_boxes(mask, self.choices.parts)
-        kind = self.tables["categories"].records.get(_id(annotation.get("category_id")), {}).get("name", "")
-        example = _Draft(path, size, boxes, shapes, kind if isinstance(kind, str) else "")
+        class_name = (
+            self.tables["categories"].records.get(_id(annotation.get("category_id")), {}).get("name", "")
+        )
+        example = _Draft(path, size, boxes, shapes, class_name if isinstance(class_name, str) else "")
         problems = _doubts(ref, annotation, mask)
         return self._sentences(ref, example, problems)
 
@@ -184,7 +186,7 @@ class _RrsisdReader:
                     boxes=draft.boxes,
                     picture=FileImage(draft.path),
                     shapes=draft.shapes,
-                    kind=draft.kind,
+                    class_name=draft.class_name,
                 )
             )
         return EntryResult(tuple(examples), tuple(problems))
@@ -202,7 +204,7 @@ class _Draft:
     """(n, 4) half-open pixels."""
     shapes: CocoShapes
     """The mask."""
-    kind: str
+    class_name: str
     """Name of the category."""
 
 

@@ -13,7 +13,7 @@ _BLOCK = 4_000_000
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A figure and where it would lie on other examples of the same kind."""
+    """A figure and where it would lie on other examples of the same sort."""
 
     mean: float
     """The figure itself; NaN where nothing decides it."""

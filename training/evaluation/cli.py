@@ -58,7 +58,7 @@ def evaluate_command(
             split=split,
             limit=limit,
             seed=seed,
-            spare=spare,
+            held_out=spare,
             boxes_only=boxes_only,
             tiles=tiles,
             named=data,

@@ -45,7 +45,7 @@ class DataChoice:
     """At most so many examples, drawn by the seed."""
     seed: int = 0
     """Of the draw."""
-    spare: bool = False
+    held_out: bool = False
     """Ask in the wordings that training never sees, where there are such."""
     boxes_only: bool = False
     """Leave captions and questions answered in words out."""
@@ -91,7 +91,7 @@ def _published(data: DataChoice, protocol: Protocol, tile_px: int) -> Reading:
 
     choices = Choices(
         questions=protocol.policy.questions,
-        phrasing=Phrasing.SPARE if data.spare else Phrasing.ASK,
+        phrasing=Phrasing.HELD_OUT if data.held_out else Phrasing.TRAINING,
         tasks=(Task.LOCATE,) if data.boxes_only else tuple(Task),
         tiles=data.tiles,
         tile_px=tile_px,
@@ -109,7 +109,7 @@ def _real(data: DataChoice, tile_px: int) -> Reading:
         raise DatasetError(f"split {data.split!r} is unknown: give train, val or test")
     named = data.root.suffix in (".yaml", ".yml")
     root = data.root.parent if named else data.root
-    questions = {kind.name: kind.spare if data.spare else kind.ask for kind in CATALOGUE}
+    questions = {each.name: each.held_out if data.held_out else each.wordings for each in CATALOGUE}
     examples: list[Example] = []
     problems: list[Problem] = []
     for real in read_sets(data.root if named else SHIPPED, root=root):
@@ -126,13 +126,13 @@ def _real(data: DataChoice, tile_px: int) -> Reading:
 
 
 def _tiles(data: DataChoice, tile_px: int) -> Reading:
-    from training import held_out, read_fields, tiles_of
+    from training import held_out_tiles, read_fields, tiles_of
     from training.data import tile_examples
 
     if data.split == "train":
         raise DatasetError(f"{data.root} is asked about ground kept for checking: give val or test")
     tiles = tiles_of(read_fields(data.root))
-    source = held_out(tiles.pool, tiles.real, tile_px=tile_px)
+    source = held_out_tiles(tiles.pool, tiles.real, tile_px=tile_px)
     asked = tile_examples(source, tiles.questions, count=tiles.count, seed=data.seed, name="tiles")
     return Reading(_drawn(list(asked), data))
 

@@ -35,8 +35,8 @@ class Evaluation:
     """Figures of all examples."""
     by_task: Mapping[str, MetricIntervals]
     """Figures of each task."""
-    by_kind: Mapping[str, MetricIntervals]
-    """Figures of each kind that a source names."""
+    by_class: Mapping[str, MetricIntervals]
+    """Figures of each class that a source names."""
     by_source: Mapping[str, MetricIntervals]
     """Figures of each dataset."""
 
@@ -135,7 +135,7 @@ def _summed(
         problems=tuple(problems),
         overall=figures_of([result.record for result in results], seed=seed),
         by_task=by(lambda result: str(result.example.query.task)),
-        by_kind=by(lambda result: result.example.kind),
+        by_class=by(lambda result: result.example.class_name),
         by_source=by(lambda result: result.example.source),
     )
 

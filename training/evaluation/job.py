@@ -126,7 +126,7 @@ def _report(
         "data": request.data.named or str(request.data.root),
         "format": str(request.data.format),
         "split": request.data.split,
-        "spare": request.data.spare,
+        "spare": request.data.held_out,
         "data_problems": dict(counts),
         **summary(evaluation),
     }

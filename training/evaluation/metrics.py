@@ -151,11 +151,11 @@ def pixel_scores(
 
 
 def instance_scores(found: NDArray[np.bool_], true: NDArray[np.bool_]) -> Scores:
-    """`instance_iou`: IoU of each thing's mask with its own true mask, averaged over things.
+    """`instance_iou`: IoU of each object's mask with its own true mask, averaged over objects.
 
     Args:
         found: (n, height, width), True inside, made of the true boxes.
-        true: (n, height, width) in the same order; things without a pixel are left out.
+        true: (n, height, width) in the same order; objects without a pixel are left out.
     """
     shared, either = (found & true).sum(axis=(1, 2)), (found | true).sum(axis=(1, 2))
     there = true.any(axis=(1, 2))

@@ -50,9 +50,9 @@ def report_page(evaluation: Evaluation, *, limit: int = 60) -> str:
         limit: most pictures: a third of them the worst, a third the middle, a third the best.
     """
     chosen = choose_results(evaluation.results, limit)
-    kinds = sorted({_kind(result) for part in chosen.values() for result in part})
+    classes = sorted({_class_name(result) for part in chosen.values() for result in part})
     parts = [_HEAD, f"<h1>{len(evaluation.results):,} examples, protocol {evaluation.protocol}</h1>"]
-    parts += [_table(evaluation), _filter(kinds)]
+    parts += [_table(evaluation), _filter(classes)]
     for title, results in chosen.items():
         cards = "".join(_card(result, f"{title}{number}") for number, result in enumerate(results))
         parts.append(f"<h2>{title}</h2><main>{cards}</main>")
@@ -88,13 +88,16 @@ def _table(evaluation: Evaluation) -> str:
     return f"<details><summary>figures</summary><table>{rows}</table></details>"
 
 
-def _filter(kinds: Sequence[str]) -> str:
-    options = "".join(f'<option value="{html.escape(kind)}">{html.escape(kind)}</option>' for kind in kinds)
+def _filter(classes: Sequence[str]) -> str:
+    options = "".join(
+        f'<option value="{html.escape(class_name)}">{html.escape(class_name)}</option>'
+        for class_name in classes
+    )
     return f'<label>show <select><option value="">every kind</option>{options}</select></label>'
 
 
-def _kind(result: Result) -> str:
-    return result.example.kind or str(result.example.query.task)
+def _class_name(result: Result) -> str:
+    return result.example.class_name or str(result.example.query.task)
 
 
 def _card(result: Result, name: str) -> str:
@@ -107,8 +110,9 @@ def _card(result: Result, name: str) -> str:
     words += f"<p>true: {wanted}</p>" if wanted else ""
     thinking = html.escape(result.answer.thinking)
     quote = f"<blockquote>{thinking}</blockquote>" if thinking else ""
+    kind, question = html.escape(_class_name(result)), html.escape(result.example.query.text)
     return (
-        f'<article data-kind="{html.escape(_kind(result))}"><h3>{html.escape(result.example.query.text)}</h3>'
+        f'<article data-kind="{kind}"><h3>{question}</h3>'
         f"{_panels(result, view.pixels, name)}{quote}{words}"
         f"<small>{html.escape(_facts(result))}</small></article>"
     )
@@ -122,7 +126,7 @@ def _facts(result: Result) -> str:
         if name in scores and scores[name][1]
     ]
     problem = f": {result.answer.problem}" if result.answer.problem else ""
-    about = [_kind(result), f"{result.answer.parse}{problem}", *shown, result.record.key]
+    about = [_class_name(result), f"{result.answer.parse}{problem}", *shown, result.record.key]
     return " · ".join(about)
 
 

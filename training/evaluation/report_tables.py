@@ -21,7 +21,7 @@ MAIN = (
     "exact",
     "malformed",
 )
-"""Figures of the tables by kind and by source."""
+"""Figures of the tables by class and by source."""
 LEVELS: Mapping[str, Sequence[str]] = {
     "answers": ("malformed", "empty_accuracy", "reward"),
     "objects": ("count_exact", "count_error"),
@@ -44,7 +44,7 @@ def summary(evaluation: Evaluation) -> dict[str, object]:
         "problems": dict(Counter(problem.what for problem in evaluation.problems)),
         "figures": _values(evaluation.overall),
         "by_task": {name: _values(figures) for name, figures in evaluation.by_task.items()},
-        "by_kind": {name: _values(figures) for name, figures in evaluation.by_kind.items()},
+        "by_kind": {name: _values(figures) for name, figures in evaluation.by_class.items()},
         "by_source": {name: _values(figures) for name, figures in evaluation.by_source.items()},
     }
 
@@ -56,7 +56,7 @@ def full(evaluation: Evaluation) -> dict[str, object]:
             **asdict(result.record),
             "question": result.example.query.text,
             "task": str(result.example.query.task),
-            "kind": result.example.kind,
+            "kind": result.example.class_name,
             "parse": str(result.answer.parse),
             "problem": result.answer.problem,
             "thinking": result.answer.thinking,
@@ -91,12 +91,12 @@ def read_records(path: Path) -> list[ExampleRecord]:
 
 
 def markdown(evaluation: Evaluation) -> str:
-    """Tables for people: all figures, then the main ones by source and by kind."""
+    """Tables for people: all figures, then the main ones by source and by class."""
     rows = [f"| {' | '.join(row)} |" for row in figure_rows(evaluation.overall)]
     count = len(evaluation.results)
     head = f"{count:,} examples, protocol {evaluation.protocol}, intervals of 95 % over images"
     parts = [head, "", "| level | figure | value | 95 % |", "|---|---|---:|---:|", *rows]
-    for title, groups in (("source", evaluation.by_source), ("kind", evaluation.by_kind)):
+    for title, groups in (("source", evaluation.by_source), ("kind", evaluation.by_class)):
         if len(groups) > 1:
             parts += ["", *_group_table(title, groups)]
     return "\n".join(parts) + "\n"

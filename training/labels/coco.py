@@ -120,7 +120,7 @@ def _take(labels: Gathering, annotation: CocoEntry, names: Mapping[str, str]) ->
     if label is None:
         return labels.note(where, "category is not listed")
     if str(annotation.get("iscrowd", 0)) == "1":
-        labels.note(where, "marked as a crowd, taken as one thing")
+        labels.note(where, "marked as a crowd, taken as one object")
     box = _box(labels, where, annotation.get("bbox"))
     shape = _shape(labels, where, annotation.get("segmentation"))
     if shape is None:

@@ -44,13 +44,13 @@ class RealSet:
     root: Path
     """Folder that the patterns below start from."""
     kind: str
-    """Catalogue kind of the labels, where `kinds` does not say more."""
+    """Catalogue class of the labels, where `kinds` does not say more."""
     scale: float
-    """Tile pixels per image pixel at which its things look as large as in practice scenes."""
+    """Tile pixels per image pixel at which its objects look as large as in practice scenes."""
     absent: tuple[str, ...] = ()
-    """Catalogue kinds that surely do not occur."""
+    """Catalogue classes that surely do not occur."""
     partial: tuple[str, ...] = ()
-    """Names of images whose labels miss things: nothing is asked that their labels would answer."""
+    """Names of images whose labels miss objects: nothing is asked that their labels would answer."""
     areas: tuple[ImageArea, ...] = ()
     """Parts that are places of their own; none: an image is one place."""
     images: str = "**/*"
@@ -60,17 +60,17 @@ class RealSet:
     place: str = "(.+)"
     """Regular expression; its groups, found in an image's name and joined, are the place."""
     kinds: Mapping[str, str] = field(default_factory=dict)
-    """Catalogue kind by label as written; an empty one leaves the label out."""
+    """Catalogue class by label as written; an empty one leaves the label out."""
     bands: tuple[int, ...] | None = None
     """Bands shown as red, green, blue, from 1; None where the files are clear."""
     channels: tuple[str, ...] = ()
     """Three patterns, for `coco`: the red, green and blue file of the folder named like the image's place."""
     size_px: float = 0.0
-    """Assumed size of things, image pixels, for `points`."""
+    """Assumed size of objects, image pixels, for `points`."""
     kind_column: str | None = None
-    """Column with the kinds, for `polygons`."""
+    """Column with the classes, for `polygons`."""
     values: tuple[int, ...] = (1,)
-    """Values that mean the kind, for `raster_mask`."""
+    """Values that mean the class, for `raster_mask`."""
 
     def __post_init__(self) -> None:
         if self.format not in FORMATS:

@@ -48,7 +48,7 @@ def read_set(real: RealSet) -> LabelReading:
 
 
 def _judged(image: LabelledImage, real: RealSet) -> LabelledImage:
-    """The image, complete in nothing where it is known that its labels miss things."""
+    """The image, complete in nothing where it is known that its labels miss objects."""
     return replace(image, complete=()) if image.name in real.partial else image
 
 
@@ -141,7 +141,7 @@ _READERS: Mapping[str, Callable[[RealSet], LabelReading]] = {
 
 
 def _cut(image: LabelledImage, area: ImageArea) -> tuple[LabelledImage, ...]:
-    """The part of an image in an area, none where they do not meet; of cut things the well visible ones."""
+    """The part of an image in an area, none where they do not meet; of cut objects the well visible ones."""
     height, width = image.valid.shape
     x0, y0, x1, y1 = area.x0, area.y0, min(area.x1, width), min(area.y1, height)
     if x0 >= x1 or y0 >= y1:
@@ -158,7 +158,7 @@ def _cut(image: LabelledImage, area: ImageArea) -> tuple[LabelledImage, ...]:
         pixels=np.ascontiguousarray(image.pixels[y0:y1, x0:x1]),
         valid=image.valid[y0:y1, x0:x1],
         boxes=boxes[keep] - corner,
-        kinds=tuple(kind for kind, kept in zip(image.kinds, keep, strict=True) if kept),
+        classes=tuple(kind for kind, kept in zip(image.classes, keep, strict=True) if kept),
         outlines=tuple(outline for outline, kept in zip(outlines, keep, strict=True) if kept),
     )
     return (part,)

@@ -22,14 +22,14 @@ def read_points(
 ) -> LabelReading:
     """Read points in image pixels as square boxes about them.
 
-    The size is an assumption, the same for all: a point says where a thing is, not how large. Figures that
+    The size is an assumption, the same for all: a point says where an object is, not how large. Figures that
     compare boxes closely (IoU above 0.5) must not be read as if these boxes were measured.
 
     Args:
         files: CSV files with a line `x,y` on top.
         images: Image by stem; the stems of the files choose them.
         size_px: Side of every box, image pixels.
-        naming: What the points are: one kind.
+        naming: What the points are: one class.
         bands: Bands shown as red, green, blue.
 
     Returns:
@@ -37,7 +37,7 @@ def read_points(
         unreadable and a line without two numbers are problems.
 
     Raises:
-        DatasetError: The naming has more kinds than one, or the size is not positive.
+        DatasetError: The naming has more classes than one, or the size is not positive.
     """
     if len(naming.complete) != 1 or not size_px > 0:
         raise DatasetError(f"points need one kind and a size above 0, not {naming.complete} and {size_px}")

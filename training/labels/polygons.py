@@ -51,8 +51,8 @@ def read_polygons(
     Args:
         file: GeoParquet, GeoJSON or any other vector file.
         scenes: Rasters with a place.
-        naming: What the names in the column mean; without a column it must have one kind.
-        kind_column: Column with a name for every polygon; None where all are of one kind.
+        naming: What the names in the column mean; without a column it must have one class.
+        kind_column: Column with a name for every polygon; None where all are of one class.
         bands: Bands of the scenes shown as red, green, blue (three) or grey (one).
 
     Returns:
@@ -98,7 +98,7 @@ def _table(file: Path, kind_column: str | None, naming: Naming, problems: list[P
         if not len(parts):
             problems.append(Problem(str(file), f"row {row}", "row without a polygon"))
         elif len(parts) > 1:
-            problems.append(Problem(str(file), f"row {row}", "several parts, each taken as one thing"))
+            problems.append(Problem(str(file), f"row {row}", "several parts, each taken as one object"))
         polygons += list(parts)
         rows += [row] * len(parts)
     series = gpd.GeoSeries(polygons, crs=frame.crs)

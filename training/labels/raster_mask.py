@@ -60,16 +60,16 @@ def read_raster_mask(
     Args:
         mask: Raster of one band of whole numbers.
         image: The scene.
-        values: Values of the mask that mean the kind; touching pixels (by sides) of these are one thing.
-        naming: One kind.
+        values: Values of the mask that mean the class; touching pixels (by sides) of these are one object.
+        naming: One class.
         bands: Bands of the scene shown as red, green, blue (three) or grey (one).
 
     Returns:
         The labelled image; none, with a problem, where the mask does not cover the scene: ground without
-        labels must not be taken for ground without things.
+        labels must not be taken for ground without objects.
 
     Raises:
-        DatasetError: A file cannot be read, their CRS differ, or the naming has more kinds than one.
+        DatasetError: A file cannot be read, their CRS differ, or the naming has more classes than one.
     """
     if len(naming.complete) != 1:
         raise DatasetError(f"{mask}: a label raster has one kind, not {naming.complete}")

@@ -72,12 +72,12 @@ def _labelled(
     if all(declared) and declared != (str(width), str(height)):
         return None, [Problem(str(file), path.name, "image is not of the declared size")]
     labels = Gathering(str(file), (height, width), naming)
-    for number, thing in enumerate(root.iter("object"), start=1):
-        corners = [thing.findtext(f"bndbox/{corner}") for corner in CORNERS]
+    for number, entry in enumerate(root.iter("object"), start=1):
+        corners = [entry.findtext(f"bndbox/{corner}") for corner in CORNERS]
         try:
             box = [float(corner or "") for corner in corners]
         except ValueError:
             labels.note(f"object {number}", "box is not four finite numbers")
             continue
-        labels.add(f"object {number}", thing.findtext("name") or "", box)
+        labels.add(f"object {number}", entry.findtext("name") or "", box)
     return labels.image(path.stem, loaded), labels.problems

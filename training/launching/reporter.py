@@ -27,7 +27,7 @@ class Reporter:
 
         Args:
             world: This process.
-            out: Where the training leaves things.
+            out: Where the training leaves its files.
             keep: What to do with a checkpoint.
             lines: File to which the lines of progress are appended, None for stderr.
 

@@ -1,6 +1,6 @@
 """Painting of polygons and textures on a float canvas, true to a fraction of a pixel.
 
-Knows colours and coordinates: x right, y down, (0.0, 0.0) the corner of pixel (0, 0); not what things are.
+Knows colours and coordinates: x right, y down, (0.0, 0.0) the corner of pixel (0, 0); not what objects are.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SUBROWS = 4
 SUPERSAMPLE = 4
 """Side of the sub-pixel grid on which the details inside an outline are drawn."""
 BLOCK_PX = 256
-"""Long things are painted in blocks of this side, so that memory follows their area, not their bounds."""
+"""Long objects are painted in blocks of this side, so that memory follows their area, not their bounds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +41,10 @@ class Stroke:
 
 @dataclass(frozen=True, slots=True)
 class Sketch:
-    """How one thing looks: an outline, its base colour and the details clipped to it."""
+    """How one object looks: an outline, its base colour and the details clipped to it."""
 
-    kind: str
-    """Name of the kind, as in the catalogue."""
+    class_name: str
+    """Name of the class, as in the catalogue."""
     outline: shapely.Polygon
     """What the truth records, in pixels; may have holes."""
     base: Colour
@@ -52,7 +52,7 @@ class Sketch:
     strokes: tuple[Stroke, ...] = ()
     """Details in painting order; nothing of them shows outside the outline."""
     under: tuple[Stroke, ...] = ()
-    """Surroundings painted on the ground before any thing (a central island, a lagoon)."""
+    """Surroundings painted on the ground before any object (a central island, a lagoon)."""
     height: float = 0.0
     """Length of the shadow in pixels; 0 casts none."""
     grain: float = 0.03
@@ -213,10 +213,10 @@ def _mix(canvas: Floats, window: PixelWindow, cover: Floats, colour: Floats) -> 
 
 
 def shade(canvas: Floats, sketch: Sketch, sun: tuple[float, float], depth: float) -> None:
-    """Darken the ground on which a thing's shadow falls.
+    """Darken the ground on which an object's shadow falls.
 
     Args:
-        canvas: float32 (height, width, 3), changed in place; the thing itself is painted later, over it.
+        canvas: float32 (height, width, 3), changed in place; the object itself is painted later, over it.
         sketch: In scene pixels; `height` is the shadow's length.
         sun: Unit vector in which shadows fall, x then y.
         depth: Share of the light that is lost, 0..1.

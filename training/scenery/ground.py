@@ -1,6 +1,6 @@
-"""The land and the sea on which things stand, and the clutter nobody asks about.
+"""The land and the sea on which objects stand, and the clutter nobody asks about.
 
-Knows textures and colours; not things, truth or questions.
+Knows textures and colours; not objects, truth or questions.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Where things stand: nothing overlaps, land things stay dry, ships and atolls stay afloat.
+"""Where objects stand: nothing overlaps, land objects stay dry, ships and atolls stay afloat.
 
 Knows free space and clipping; not colours, files or questions.
 """
@@ -18,9 +18,9 @@ from training.scenery import shapes, strips
 from training.scenery.drawing import PixelWindow, Ring, Sketch, placed_sketch, turned, window_of
 
 GAP_PX = 3.0
-"""Least distance between two things of different groups."""
+"""Least distance between two objects of different groups."""
 PIECE_PX2 = 60.0
-"""What is left of a clipped thing counts from this area on."""
+"""What is left of a clipped object counts from this area on."""
 STRIP_PX2 = 1500.0
 """What is left of a cut river or road counts from this area on."""
 RIVER_GAP_PX = 40.0
@@ -28,7 +28,7 @@ RIVER_GAP_PX = 40.0
 TRIES = 30
 STRIP_TRIES = 10
 SPACING_PX = 75.0
-"""At density 1 there is one thing per square of this side."""
+"""At density 1 there is one object per square of this side."""
 
 LAND: tuple[tuple[shapes.Maker, float], ...] = (
     (shapes.car_park, 1.0),
@@ -52,7 +52,7 @@ class PlacedSketch:
     sketch: Sketch
     """In scene pixels."""
     pieces: tuple[shapely.Polygon, ...]
-    """The outline clipped to the frame and to what stands in its way; each is a thing of the truth."""
+    """The outline clipped to the frame and to what stands in its way; each is an object of the truth."""
 
 
 class Site:
@@ -120,14 +120,14 @@ def lay_out(
     size_px: int,
     density: float,
 ) -> list[PlacedSketch]:
-    """Choose things and places for one scene: long ones first, then the others by rejection.
+    """Choose objects and places for one scene: long ones first, then the others by rejection.
 
     Args:
         rng: Source of randomness.
         frame: The part of the scene that holds data, scene pixels.
         sea: In scene pixels, or None inland.
         size_px: Side of the scene.
-        density: Things per square of `SPACING_PX` on a side.
+        density: Objects per square of `SPACING_PX` on a side.
     """
     site = Site(frame, sea, size_px)
     standing = _strips(rng, site, density)

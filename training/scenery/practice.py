@@ -72,7 +72,7 @@ def write_practice(
         empty: So many of the first scenes hold ground and clutter only.
         crs: UTM zones, taken in turn.
         nodata_collar: Leave a tilted frame without data (0) about each scene.
-        density: Things per 75 by 75 pixels.
+        density: Objects per 75 by 75 pixels.
         progress: Called with scenes done and scenes in all after each scene.
 
     Raises:
@@ -157,7 +157,7 @@ def _write_scene(folder: Path, scene: PracticeScene, setting: Setting) -> None:
 
 
 def _truth_of(scene: PracticeScene, setting: Setting) -> gpd.GeoDataFrame:
-    """Give a scene's things as rows in longitude and latitude."""
+    """Give a scene's objects as rows in longitude and latitude."""
     a, b, c, d, e, f = setting.transform
     lonlat = pyproj.Transformer.from_crs(setting.crs, "OGC:CRS84", always_xy=True)
 
@@ -165,11 +165,11 @@ def _truth_of(scene: PracticeScene, setting: Setting) -> gpd.GeoDataFrame:
         x, y = points[:, 0], points[:, 1]
         return np.column_stack(lonlat.transform(a * x + b * y + c, d * x + e * y + f))
 
-    outlines = [shapely.segmentize(thing.polygon, EDGE_PX) for thing in scene.things]
+    outlines = [shapely.segmentize(one.polygon, EDGE_PX) for one in scene.objects]
     return gpd.GeoDataFrame(
         {
             "id": pd.Series([f"{setting.scene_id}-{i:05d}" for i in range(len(outlines))], dtype="string"),
-            "kind": pd.Series([thing.kind for thing in scene.things], dtype="string"),
+            "kind": pd.Series([one.class_name for one in scene.objects], dtype="string"),
             "scene_id": pd.Series([setting.scene_id] * len(outlines), dtype="string"),
             "datetime": pd.Series([setting.taken] * len(outlines), dtype="datetime64[us, UTC]"),
         },

@@ -1,6 +1,6 @@
-"""Random looks of the compact kinds: one maker per kind, drawn about the origin.
+"""Random looks of the compact classes: one maker per class, drawn about the origin.
 
-Knows sizes, colours and details; not where things stand, nor what is asked about them.
+Knows sizes, colours and details; not where objects stand, nor what is asked about them.
 """
 
 from __future__ import annotations
@@ -176,7 +176,7 @@ def pool(rng: np.random.Generator) -> list[Sketch]:
 
 
 def greenhouse(rng: np.random.Generator) -> list[Sketch]:
-    """Make a row of two to six parallel glasshouses, each a thing of its own."""
+    """Make a row of two to six parallel glasshouses, each an object of its own."""
     houses = int(rng.integers(2, 7))
     x, wide, gap = float(rng.uniform(36, 64)) / 2, float(rng.uniform(13, 18)), float(rng.uniform(2.4, 4.0))
     glass = tint(rng, (206, 218, 216), 7)

@@ -78,7 +78,7 @@ class SegmenterStage:
         return self.recipe.steps
 
     def step(self, number: int) -> dict[str, float]:
-        """One step on noisy boxes of some things of each tile."""
+        """One step on noisy boxes of some objects of each tile."""
         recipe = self.recipe
         rngs = [sample_rng(recipe.seed, number, slot) for slot in self.world.mine(recipe.batch)]
         tiles = [filled_tile(self.source, rng) for rng in rngs]
@@ -110,17 +110,17 @@ class SegmenterStage:
 
     @torch.no_grad()
     def check(self, tiles: Sequence[TrainingTile]) -> float:
-        """Mean IoU over the tiles' things, prompted by their true boxes; nothing is learned."""
+        """Mean IoU over the tiles' objects, prompted by their true boxes; nothing is learned."""
         exact = replace(self.recipe, noise=0.0, shake_px=0.0, boxes=16)
         ious = [segmenter_loss(self.sam, [tile], [np.random.default_rng(0)], exact)[1] for tile in tiles]
         return float(np.mean(ious))
 
 
 def filled_tile(source: TileSource, rng: np.random.Generator) -> TrainingTile:
-    """A tile with at least one thing on it."""
+    """A tile with at least one object on it."""
     while True:
         tile = source.tile(rng)
-        if len(tile.kinds):
+        if len(tile.classes):
             return tile
 
 
@@ -139,7 +139,7 @@ def segmenter_loss(
     features = sam.image_encoder((images - sam.pixel_mean) / sam.pixel_std)
     losses, ious = [], []
     for feature, tile, rng in zip(features, tiles, rngs, strict=True):
-        chosen = rng.permutation(len(tile.kinds))[: recipe.boxes]
+        chosen = rng.permutation(len(tile.classes))[: recipe.boxes]
         truth = torch.from_numpy(np.stack([tile.pieces == i + 1 for i in chosen])).float().to(sam.device)
         boxes = noisy_boxes(tile.boxes[chosen], rng, recipe)
         logits, quality = decode(sam, feature[None], torch.from_numpy(boxes).float().to(sam.device))

@@ -210,17 +210,17 @@ class NanoStage:
         return torch.autocast(self.device.split(":")[0], torch.bfloat16, enabled=self.recipe.bf16)
 
     def _dense_targets(self, tiles: Sequence[TrainingTile]) -> tuple[torch.Tensor, torch.Tensor]:
-        kinds, boxes = dense_targets(tiles)
-        return kinds.to(self.device), boxes.to(self.device)
+        classes, boxes = dense_targets(tiles)
+        return classes.to(self.device), boxes.to(self.device)
 
     def _dense_loss(self, tiles: Sequence[TrainingTile]) -> tuple[torch.Tensor, torch.Tensor]:
         seen = self._seen.pop()
         self._seen.clear()
         flat = torch.cat(list(seen)) if isinstance(seen, (list, tuple)) else seen
         tokens_bp = flat.view(len(tiles), self.recipe.shape.image_tokens, -1)
-        kinds, boxes = self._dense_targets(tiles)
-        shown = self.world.mean({"shown": float((kinds > 0).sum())})["shown"]
-        return self.head.loss(tokens_bp, kinds, boxes, foreground=shown), tokens_bp
+        classes, boxes = self._dense_targets(tiles)
+        shown = self.world.mean({"shown": float((classes > 0).sum())})["shown"]
+        return self.head.loss(tokens_bp, classes, boxes, foreground=shown), tokens_bp
 
 
 def soft_numbers(tokenizer: PreTrainedTokenizerFast, recipe: SftRecipe) -> torch.Tensor:

@@ -50,7 +50,7 @@ class DryRunReport:
     examples: int
     """Questions."""
     problems: Mapping[str, int]
-    """How often each thing was left out of the data."""
+    """How often each problem was met in the data."""
     prompt: FirstPrompt
     """The first question."""
 

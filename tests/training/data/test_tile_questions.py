@@ -4,7 +4,7 @@ wordings taught by reward alone are never among those taught with answers."""
 import numpy as np
 import pytest
 
-from training.data.classes import CATALOGUE, KINDS, UNIONS
+from training.data.classes import CATALOGUE, PRACTICE_CLASSES, UNIONS
 from training.data.rng import sample_rng
 from training.data.tile_questions import QuestionMix, tile_examples
 from training.data.tiles import NAMES, PracticeTiles
@@ -39,15 +39,21 @@ def test_fullness_is_as_asked(filled: float, tiles: PracticeTiles) -> None:
 
 
 def test_targets_are_the_things_of_the_kinds_meant(tiles: PracticeTiles) -> None:
-    meant = {wording: [kind.name] for kind in CATALOGUE for wording in (*kind.ask, *kind.earned, *kind.spare)}
-    meant |= {wording: list(union.kinds) for union in UNIONS for wording in (*union.earned, *union.spare)}
+    meant = {
+        wording: [each.name]
+        for each in CATALOGUE
+        for wording in (*each.wordings, *each.reward_only, *each.held_out)
+    }
+    meant |= {
+        wording: list(union.classes) for union in UNIONS for wording in (*union.reward_only, *union.held_out)
+    }
     by_pixels, seen = {tile.pixels.tobytes(): tile for tile in drawn(tiles)}, 0
     for each in tile_examples(tiles, QuestionMix({"earned": 1.0, "union": 1.0}), count=20, seed=9, name="t"):
         tile = by_pixels.get(each.picture.pixels().tobytes())
         numbers = [NAMES.index(name) for name in meant[each.query.text]]
         if tile is not None:
             seen += 1
-            wanted = np.isin(tile.kinds, numbers)
+            wanted = np.isin(tile.classes, numbers)
             assert np.array_equal(each.boxes, tile.boxes[wanted])
             assert each.shapes is not None
             union = np.isin(tile.pieces, np.flatnonzero(wanted) + 1)
@@ -66,19 +72,22 @@ def drawn(tiles: PracticeTiles):
 def test_what_only_a_reward_teaches_is_never_shown_an_answer(tiles: PracticeTiles) -> None:
     rng = np.random.default_rng(0)
     shown = {turn.prompt for _ in range(150) for turn in turns_of(tiles.tile(rng), rng)}
-    earned = {text for kind in CATALOGUE for text in (*kind.earned, *kind.spare)}
-    earned |= {text for union in UNIONS for text in (*union.earned, *union.spare)}
-    assert not {prompt.removeprefix("locate : ") for prompt in shown} & earned
-    assert all(len(kind.earned) >= 2 for kind in KINDS)
+    reward_only = {text for each in CATALOGUE for text in (*each.reward_only, *each.held_out)}
+    reward_only |= {text for union in UNIONS for text in (*union.reward_only, *union.held_out)}
+    assert not {prompt.removeprefix("locate : ") for prompt in shown} & reward_only
+    assert all(len(each.reward_only) >= 2 for each in PRACTICE_CLASSES)
 
 
 def test_no_wording_holds_a_word_that_is_not_taught() -> None:
     taught = {
-        word for kind in CATALOGUE for text in (*kind.ask, kind.reason) for word in text.strip("?").split()
+        word
+        for each in CATALOGUE
+        for text in (*each.wordings, each.reason)
+        for word in text.strip("?").split()
     }
     taught |= {"there"}
-    asked = [text for kind in CATALOGUE for text in (*kind.earned, *kind.spare)]
-    asked += [text for union in UNIONS for text in (*union.earned, *union.spare)]
+    asked = [text for each in CATALOGUE for text in (*each.reward_only, *each.held_out)]
+    asked += [text for union in UNIONS for text in (*union.reward_only, *union.held_out)]
     assert {word for text in asked for word in text.strip("?").split()} <= taught
     assert all(text in all_texts() for text in asked)
 

@@ -61,7 +61,7 @@ def test_every_way_to_write_a_mask_gives_the_mask(tmp_path):
     assert reading.problems == ()
     assert [e.id for e in reading.examples][:3] == ["test/0#0", "test/0#1", "test/1#0"]
     assert {e.query.text for e in reading.examples} == {"the ship", "a vessel"}
-    assert {(e.kind, e.place, e.size) for e in reading.examples} == {("ship", "00001", SIZE)}
+    assert {(e.class_name, e.place, e.size) for e in reading.examples} == {("ship", "00001", SIZE)}
     for example in pickle.loads(pickle.dumps(reading.examples)):
         assert example.boxes.tolist() == [[4, 5, 20, 25]]
         np.testing.assert_array_equal(example.shapes.masks(), wanted[None])

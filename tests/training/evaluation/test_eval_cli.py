@@ -74,9 +74,9 @@ def test_wrong_requests_are_refused_before_anything_is_asked(practice: Path, tmp
         "no such model": (ModelError, (practice, "--reasoner", "nosuch")),
         "no such model.*mask": (ModelError, (practice, "--reasoner", "null", "--segmenter", "mask")),
     }
-    for words, (kind, arguments) in wrong.items():
+    for words, (class_name, arguments) in wrong.items():
         result = run(*arguments)
-        with pytest.raises(kind, match=words):
+        with pytest.raises(class_name, match=words):
             raise result.exception or AssertionError("no error")
 
 

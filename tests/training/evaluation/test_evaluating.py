@@ -17,12 +17,12 @@ from training.evaluation.scoring import PackedMask
 BOX = (4, 4, 24, 14)
 HALF = (4, 4, 14, 14)
 EXAMPLES = (
-    example(a := picture(1), "where is it?", [BOX], kind="ship"),
-    example(a, "where else?", [], kind="tank"),
+    example(a := picture(1), "where is it?", [BOX], class_name="ship"),
+    example(a, "where else?", [], class_name="tank"),
     example(a, "what is it?", task=Task.VQA, text="Two ships."),
-    example(b := picture(2, height=17, width=23), "where is it?", [], kind="ship"),
-    example(b, "where else?", [(0, 0, 10, 10), (12, 4, 20, 12)], kind="tank"),
-    example(picture(3), "where is it?", [BOX], kind="ship"),
+    example(b := picture(2, height=17, width=23), "where is it?", [], class_name="ship"),
+    example(b, "where else?", [(0, 0, 10, 10), (12, 4, 20, 12)], class_name="tank"),
+    example(picture(3), "where is it?", [BOX], class_name="ship"),
 )
 EXACT = {
     (1, "where is it?"): says([BOX]),
@@ -72,10 +72,10 @@ def test_a_protocol_changes_the_figures_it_is_about() -> None:
 def test_figures_are_grouped_by_task_kind_and_source() -> None:
     found = run(FLAWED)
     assert set(found.by_task) == {"locate", "vqa"}
-    assert set(found.by_kind) == {"ship", "tank"}
+    assert set(found.by_class) == {"ship", "tank"}
     assert set(found.by_source) == {"drawn"}
-    assert found.by_kind["ship"]["acc@0.5"].mean == 1.0
-    assert found.by_kind["tank"]["acc@0.5"].mean == 0.0
+    assert found.by_class["ship"]["acc@0.5"].mean == 1.0
+    assert found.by_class["tank"]["acc@0.5"].mean == 0.0
     assert set(found.by_task["vqa"]) == {"malformed", "exact", "token_f1"}
 
 

@@ -256,8 +256,8 @@ def slow(cases: list[Case]) -> list[Slow]:
 
 
 def test_the_cases_hold_every_kind(cases: list[Case]) -> None:
-    kinds = {(min(len(c.found), 2), min(len(c.true), 2), c.readable) for c in cases}
-    assert len(kinds) == 9 + 3
+    classes = {(min(len(c.found), 2), min(len(c.true), 2), c.readable) for c in cases}
+    assert len(classes) == 9 + 3
 
 
 @pytest.mark.parametrize("protocol", list(Protocol))

@@ -19,7 +19,7 @@ BOX = (4, 4, 24, 14)
 
 def evaluation(count: int = 4) -> Evaluation:
     """Every answer worse than the one before."""
-    shown = [example(picture(n), EVIL, [BOX], kind=f'k{n % 2}"<b>') for n in range(count)]
+    shown = [example(picture(n), EVIL, [BOX], class_name=f'k{n % 2}"<b>') for n in range(count)]
     script = {(n, EVIL): says([(4, 4, 24 - n, 14)], EVIL.replace("<", "< ")) for n in range(count)}
     script[0, EVIL] = f"{EVIL} malformed"
     return evaluate(shown, ScriptedReasoner(script), CountingSegmenter())
@@ -32,12 +32,12 @@ class Seen(HTMLParser):
         super().__init__()
         self.tags: list[str] = []
         self.links: list[str] = []
-        self.kinds: list[str] = []
+        self.classes: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
         self.links += [value or "" for name, value in attrs if name in ("href", "src", "xlink:href")]
-        self.kinds += [value or "" for name, value in attrs if name == "data-kind"]
+        self.classes += [value or "" for name, value in attrs if name == "data-kind"]
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def test_every_picture_shows_truth_and_answer(seen: Seen) -> None:
     assert seen.tags.count("svg") == 8
     # Four true boxes, and a found one for all but the malformed answer.
     assert seen.tags.count("rect") == 7
-    assert sorted(seen.kinds) == ['k0"<b>', 'k0"<b>', 'k1"<b>', 'k1"<b>']
+    assert sorted(seen.classes) == ['k0"<b>', 'k0"<b>', 'k1"<b>', 'k1"<b>']
 
 
 def test_ids_of_pictures_are_unique() -> None:

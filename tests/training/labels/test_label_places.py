@@ -112,13 +112,13 @@ def test_what_is_no_polygon_on_the_scene_is_counted_and_names_become_kinds(tmp_p
     ]
     names = ["house", "hall", "house", "house", "house", "oak", "oak", "shed", None]
     image, counts = read_shapes(tmp_path, shapes, names)
-    assert image.kinds == ("building", "building", "tree", "tree", "tree", "tree")
+    assert image.classes == ("building", "building", "tree", "tree", "tree", "tree")
     assert np.allclose(image.boxes[1], [0, 40, 5, 50])
     assert image.complete == ("building", "tree")
     assert counts == {
         "polygon outside of every scene": 1,
         "row without a polygon": 2,
-        "several parts, each taken as one thing": 2,
+        "several parts, each taken as one object": 2,
         "label 'shed' is not among hall, house, oak": 1,
         "label without a name": 1,
     }

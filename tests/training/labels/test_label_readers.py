@@ -70,7 +70,7 @@ def test_voc_boxes_are_kept_and_bent_names_mended_and_counted(tmp_path: Path, pi
         [50, 30, 60, 40],
         [50, 30, 60, 40],
     ]
-    assert set(image.kinds) == {"tree"}
+    assert set(image.classes) == {"tree"}
     assert dict(reading.counts) == {
         "label 'Tree\\\\' mended to tree": 1,
         "label without a name, taken as tree": 1,
@@ -113,7 +113,7 @@ def test_yolo_lines_become_pixels_and_kinds_are_joined(tmp_path: Path, picture: 
     reading = read_yolo([picture], tmp_path / "names", naming=naming)
     (image,) = reading.images
     assert np.allclose(image.boxes, [[27, 16, 33, 24], [0, 0, 30, 20]])
-    assert image.kinds == ("car", "car")
+    assert image.classes == ("car", "car")
     assert image.complete == ("car",)
     assert dict(reading.counts) == {
         "label 'cyclist' left out on purpose": 1,
@@ -215,7 +215,7 @@ def test_coco_masks_boxes_and_polygons_are_read_and_every_bend_is_counted(
     assert dict(reading.counts) == {
         "annotation of an image that is not listed": 1,
         "value written as text, taken apart": 2,
-        "marked as a crowd, taken as one thing": 1,
+        "marked as a crowd, taken as one object": 1,
         "box and mask disagree, mask taken": 1,
         "mask cannot be decoded": 1,
         "mask is not of its image's size": 1,
@@ -287,5 +287,5 @@ def test_a_naming_that_means_nothing_is_refused() -> None:
     with pytest.raises(DatasetError, match="both labelled and absent"):
         Naming({"tree": "tree"}, absent=("tree",))
     assert Naming({"a": "tree"}, place=r"^(.+)_\d{4}(_\d+)$").place_of("city_2016_4") == "city_4"
-    assert Naming({"tree": "tree"}).kind_of("TREE ") == ("tree", "")
-    assert Naming({"a": "tree", "b": "car"}).kind_of("") == (None, "label without a name")
+    assert Naming({"tree": "tree"}).class_of("TREE ") == ("tree", "")
+    assert Naming({"a": "tree", "b": "car"}).class_of("") == (None, "label without a name")

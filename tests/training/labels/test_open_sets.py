@@ -62,7 +62,7 @@ def test_cars_of_one_junction_are_split_by_ground() -> None:
     assert len(training) == 2
     widths = {image.valid.shape[1] for image in parts.images if image.place in validation}
     assert widths == {640}
-    assert Counter(kind for image in parts.images for kind in image.kinds).keys() == {"car"}
+    assert Counter(class_name for image in parts.images for class_name in image.classes).keys() == {"car"}
 
 
 def test_a_crop_of_several_years_is_one_place_and_points_are_boxes() -> None:
