@@ -1,6 +1,6 @@
 """The written forms of an answer: reading text into boxes and writing boxes as text.
 
-Knows tags, JSON and the order of numbers. Knows neither tiles nor what the numbers measure.
+Tags, JSON and the order of numbers stand here; what the numbers measure is said by `reasoner.coordinates`.
 """
 
 import json

@@ -1,6 +1,6 @@
 """From a completion to an Answer in tile pixels; never raises on bad text and never guesses.
 
-Knows dialects and frames. Knows no model.
+Called by every reasoner's `parse`; reads the dialect and scales coordinates to the tile.
 """
 
 import math

@@ -1,6 +1,6 @@
 """How each family of models is asked and read: prompts, tile size, coordinates, dialect.
 
-Knows words and conventions. Knows no weights, no tensors and no engine.
+A profile's digest is part of every plan, so that a changed wording counts as another model.
 """
 
 import dataclasses

@@ -1,4 +1,4 @@
-"""Puts together the tiles a recipe learns from and those it is only checked on. Knows no model."""
+"""Puts together the tiles a recipe learns from and those it is only checked on."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace

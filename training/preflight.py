@@ -1,6 +1,6 @@
 """Refuses, before anything is started or written, what a training would only meet on its way.
 
-Reads recipes, labels and starting models. Draws no scene and teaches nothing.
+Reads recipes, labels and starting models.
 """
 
 from reasoner.engines.nano_sam import SamConfig, read_config

@@ -1,4 +1,4 @@
-"""Reads training recipes from YAML into their frozen types. Knows no training."""
+"""Reads training recipes from YAML into their frozen types."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""What each training worker runs: recipe fields in, a model folder out. Knows no Ray.
+"""What each training worker runs: recipe fields in, a model folder out.
 
 A configuration is plain values: `fields` of the recipe, and `max_steps` where a shorter run is wanted.
 """

@@ -1,6 +1,6 @@
 """The boxes and points of several answers as one padded batch for a segmenter, and its masks dealt back.
 
-Knows answers and shapes. Knows no model.
+Both segmenters of this room decode through it.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,7 +1,4 @@
-"""Engines that see nothing, to time everything around a model.
-
-Know the form of an answer. Know no model.
-"""
+"""Engines that see nothing, to time everything around a model."""
 
 from collections.abc import Sequence
 

@@ -1,6 +1,6 @@
 """Engines that know the truth: exact boxes and exact masks of given polygons.
 
-Knows polygons in tile pixels through a lookup it is given. Knows neither files nor the ground.
+A lookup gives the true polygons of a tile; runs make it from a truth table.
 """
 
 import math

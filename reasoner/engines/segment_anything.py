@@ -1,7 +1,4 @@
-"""A segmenter that runs a `segment_anything` model: the embedded nano one or the released checkpoints.
-
-Knows that library's shapes. Knows no question and no ground.
-"""
+"""A segmenter that runs a `segment_anything` model: the embedded nano one or the released checkpoints."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,6 +1,6 @@
 """A reasoner that runs a Hugging Face vision-language checkpoint in this process.
 
-Knows torch, transformers and the chat of a profile. Knows no tile, no boxes and no question by itself.
+The chat and the reading of answers come from the profile.
 """
 
 import dataclasses

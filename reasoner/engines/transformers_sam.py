@@ -1,7 +1,4 @@
-"""A segmenter that runs a SAM, SAM 2 or SAM 3 checkpoint of transformers, prompted by boxes.
-
-Knows transformers' processors. Knows no question and no ground.
-"""
+"""A segmenter that runs a SAM, SAM 2 or SAM 3 checkpoint of transformers, prompted by boxes."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

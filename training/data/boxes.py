@@ -1,6 +1,6 @@
 """Overlap of boxes and the pairing of found boxes with true ones.
 
-Knows boxes x0, y0, x1, y1 in one shared unit. Knows neither tiles nor rewards nor figures.
+Boxes are x0, y0, x1, y1, all in one shared unit.
 """
 
 import numpy as np

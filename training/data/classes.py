@@ -1,7 +1,4 @@
-"""The catalogue of classes: their names and the questions that mean them.
-
-Knows words only; neither how a class looks nor where it stands.
-"""
+"""The catalogue of classes: their names and the questions that mean them."""
 
 from __future__ import annotations
 

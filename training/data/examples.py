@@ -1,6 +1,6 @@
 """One question about one image with its true answer: what every trainer and every evaluation reads.
 
-Knows no file layout and no model; pixels and masks are read when asked for.
+Pixels and masks are read when asked for.
 """
 
 from collections import Counter

@@ -1,7 +1,4 @@
-"""Questions about random tiles for training by reward: old wordings, new wordings, questions of a new form.
-
-Knows tiles and the catalogue of classes. Knows no model and no reward.
-"""
+"""Random tiles with questions for training by reward: known and new wordings, and questions of a new form."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field

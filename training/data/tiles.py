@@ -1,4 +1,4 @@
-"""Training tiles: what is visible in each, and where they come from. Knows no words."""
+"""Training tiles: what is visible in each, and where they come from."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

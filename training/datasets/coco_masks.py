@@ -1,4 +1,4 @@
-"""A COCO `segmentation` as one mask: run lengths, compressed or not, and polygons. Knows no files."""
+"""A COCO `segmentation` as one mask: run lengths, compressed or not, and polygons."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

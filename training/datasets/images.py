@@ -1,4 +1,4 @@
-"""Image and mask files of datasets: size, soundness, binary masks, boxes about them. Knows no layout."""
+"""Image and mask files of datasets: size, soundness, binary masks, boxes about them."""
 
 import struct
 import zlib

@@ -1,4 +1,4 @@
-"""Opens a dataset by the name of its layout. Knows the names; the layouts know the rest."""
+"""Opens a dataset by the name of its layout."""
 
 from collections.abc import Callable
 from functools import partial

@@ -1,4 +1,4 @@
-"""What a caller may choose about the examples of a dataset. Knows no layout."""
+"""What a caller may choose about the examples of a dataset."""
 
 from dataclasses import dataclass
 from enum import StrEnum

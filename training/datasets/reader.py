@@ -1,4 +1,4 @@
-"""Reads the entries of a dataset one after the other and counts what cannot be used. Knows no layout."""
+"""Reads the entries of a dataset one after the other and counts what cannot be used."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

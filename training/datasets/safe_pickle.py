@@ -1,4 +1,4 @@
-"""Loads pickles of plain data and runs nothing that stands in them. Knows no dataset.
+"""Loads pickles of plain data and runs nothing that stands in them.
 
 Lists, dicts, texts and numbers pass, and NumPy's scalars, which become Python's; any other name is refused.
 """

@@ -1,4 +1,4 @@
-"""Reads the examples that an evaluation asks about, of any format. Knows no model."""
+"""Reads the examples that an evaluation asks about, of any format."""
 
 from dataclasses import dataclass
 from enum import StrEnum

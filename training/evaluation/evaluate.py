@@ -1,4 +1,4 @@
-"""Asks a dataset's questions as the pipeline would and sums the answers up. Knows no file and no page."""
+"""Asks a dataset's questions as the pipeline would and sums the answers up."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

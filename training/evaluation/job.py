@@ -1,4 +1,4 @@
-"""One evaluation from request to report: read, load, ask, sum up, write. Prints nothing."""
+"""One evaluation from request to report: read, load, ask, sum up, write."""
 
 import json
 from collections import Counter

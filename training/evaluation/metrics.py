@@ -1,7 +1,4 @@
-"""How good one answer is: for every figure a numerator and a denominator, to be summed over examples.
-
-Knows boxes, masks and words. Knows no dataset, no model and no file.
-"""
+"""How good one answer is: for every figure a numerator and a denominator, to be summed over examples."""
 
 import string
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Asks a reasoner the questions of examples in as few calls as the protocol allows. Judges nothing."""
+"""Asks a reasoner the questions of examples in as few calls as the protocol allows."""
 
 import time
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What papers on the same figures disagree about, by the name of the paper. Knows no figure itself."""
+"""What papers on the same figures disagree about, by the name of the paper."""
 
 from dataclasses import dataclass
 from enum import StrEnum

@@ -1,4 +1,4 @@
-"""One page of an evaluation's pictures that needs no network: worst, median and best. Knows no model."""
+"""One page of an evaluation's pictures that needs no network: worst, median and best."""
 
 import base64
 import html

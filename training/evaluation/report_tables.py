@@ -1,4 +1,4 @@
-"""An evaluation as Markdown and as JSON values, and its scores read back. Knows no model and no page."""
+"""An evaluation as Markdown and as JSON values, and its scores read back."""
 
 import json
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Segments the answers about one image and scores them. Knows one image at a time and no set of them."""
+"""Segments the answers about one image and scores them."""
 
 import time
 import zlib

@@ -1,4 +1,4 @@
-"""How a source's own names become ours: labels to catalogue classes, image names to places. Opens nothing."""
+"""How a source's own names become ours: labels to catalogue classes, image names to places."""
 
 import re
 from collections.abc import Mapping

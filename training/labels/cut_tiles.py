@@ -1,7 +1,4 @@
-"""Training tiles and examples cut from labelled images.
-
-Knows no label format and no model; the classes are plain names.
-"""
+"""Training tiles and examples cut from labelled images."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,4 @@
-"""Loads a whole image as red, green, blue bytes: plain pictures, and scenes the way a run sees them.
-
-Knows no labels.
-"""
+"""Loads a whole image as red, green, blue bytes: plain pictures, and scenes the way a run sees them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Collects an image's labels, counting what cannot be used or had to be mended. Knows no format."""
+"""Collects an image's labels, counting what cannot be used or had to be mended."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Sets of labelled images as a YAML file names them. Opens no image."""
+"""Sets of labelled images as a YAML file names them."""
 
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields

@@ -1,4 +1,4 @@
-"""Images with labelled objects, and what came out of reading them. Knows no label format and no model."""
+"""Images with labelled objects, and what came out of reading them."""
 
 from collections import Counter
 from collections.abc import Mapping

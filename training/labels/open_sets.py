@@ -1,6 +1,6 @@
 """Reads named sets of labelled images and splits them into training and validation.
 
-Knows no model; the formats' readers do the reading.
+Each label format has a reader of its own in this room.
 """
 
 from collections.abc import Callable, Mapping, Sequence

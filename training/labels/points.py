@@ -1,4 +1,4 @@
-"""Reads points, one CSV file of x,y an image, as boxes of an assumed size. Knows no other format."""
+"""Reads points, one CSV file of x,y an image, as boxes of an assumed size."""
 
 import csv
 from collections.abc import Mapping, Sequence

@@ -1,6 +1,6 @@
 """Reads georeferenced polygons and the scenes they lie on, any vector file that geopandas reads.
 
-Knows no pixels' meaning; scenes are seen as a run sees them.
+Scenes are loaded as a run would show them.
 """
 
 from collections.abc import Sequence

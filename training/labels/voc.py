@@ -1,4 +1,4 @@
-"""Reads Pascal VOC annotations: one XML file an image, boxes from corner to corner. Knows no other format."""
+"""Reads Pascal VOC annotations: one XML file an image, boxes from corner to corner."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Square windows of an image, scaled and turned: pixels, points and painted numbers. Knows no files."""
+"""Square windows of an image, scaled and turned: pixels, points and painted numbers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Reads YOLO labels: one text file an image, a line a box in shares of the image. Knows no other format."""
+"""Reads YOLO labels: one text file an image, a line a box in shares of the image."""
 
 from collections.abc import Sequence
 from pathlib import Path

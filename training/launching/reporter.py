@@ -1,4 +1,4 @@
-"""What becomes of a report: process 0 logs it, and a checkpoint goes where it is kept. Knows no Ray."""
+"""What becomes of a report: process 0 logs it, and a checkpoint goes where it is kept."""
 
 import tempfile
 import time

@@ -1,4 +1,4 @@
-"""Lines that other processes append to files, shown here as they come. Knows no Ray."""
+"""Lines that other processes append to files, shown here as they come."""
 
 import threading
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""What a training process is handed, how it is launched and what comes back. Knows no Ray and no model."""
+"""What a training process is handed, how it is launched and what comes back."""
 
 import re
 import tempfile

@@ -1,6 +1,6 @@
 """Group-relative policy optimisation of a reasoner by reward alone, on TRL's trainer.
 
-Prompts, vision tokens and parsing are those of inference. Knows no file layout of datasets and no Ray.
+Prompts, vision tokens and parsing are those of inference.
 """
 
 import dataclasses

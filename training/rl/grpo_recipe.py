@@ -1,7 +1,4 @@
-"""The recipe of a GRPO training: every choice a user makes, checked on construction.
-
-Knows names and ranges. Knows no trainer, no model and no file.
-"""
+"""The recipe of a GRPO training: every choice a user makes, checked on construction."""
 
 import math
 from collections.abc import Mapping

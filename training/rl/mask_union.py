@@ -1,6 +1,6 @@
 """Masks for boxes while a reasoner is trained: what a mask reward compares with the truth.
 
-Knows segmenters by their protocol. Knows no reward and no trainer; loads no model until the first use.
+The segmenter is loaded at its first use.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
 """The reward as the policy trainer asks for it: completions of known examples in, one number each out.
 
-Reads completions by the same profile as the pipeline. Knows no trainer.
+Completions are read by the same profile as in a run.
 """
 
 from collections.abc import Callable, Sequence

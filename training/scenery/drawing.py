@@ -1,6 +1,6 @@
 """Painting of polygons and textures on a float canvas, true to a fraction of a pixel.
 
-Knows colours and coordinates: x right, y down, (0.0, 0.0) the corner of pixel (0, 0); not what objects are.
+Coordinates: x right, y down, (0.0, 0.0) the corner of pixel (0, 0).
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Where objects stand: nothing overlaps, land objects stay dry, ships and atolls stay afloat.
-
-Knows free space and clipping; not colours, files or questions.
-"""
+"""Where objects stand: nothing overlaps, land objects stay dry, ships and atolls stay afloat."""
 
 from __future__ import annotations
 

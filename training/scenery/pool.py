@@ -1,4 +1,4 @@
-"""Draws the practice scenes a recipe trains on and keeps them on disk. Knows no model."""
+"""Draws the practice scenes a recipe trains on and keeps them on disk."""
 
 import ast
 import hashlib

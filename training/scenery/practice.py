@@ -1,6 +1,6 @@
 """Practice scenes on disk: georeferenced scenes, the truth about them, and the questions.
 
-Knows the layout of the folder and where scenes lie on the ground; not how a scene is painted.
+Called by the command `practice`; the scenes themselves are drawn by `training.scenery.world`.
 """
 
 from __future__ import annotations

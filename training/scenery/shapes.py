@@ -1,7 +1,4 @@
-"""Random looks of the compact classes: one maker per class, drawn about the origin.
-
-Knows sizes, colours and details; not where objects stand, nor what is asked about them.
-"""
+"""Random looks of the compact classes: one maker per class, drawn about the origin."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""One scene of the practice world: lay out, paint, and look at it through an imperfect camera.
-
-Knows how a scene comes together from a seed; writes no files.
-"""
+"""One scene of the practice world: lay out, paint, and look at it through an imperfect camera."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Models as shapes without weights: the known bases, or any checkpoint's config.json, on the meta device.
 
-Knows architectures. Reads no weights, needs no network and no GPU.
+Built on the meta device: no weights, network or GPU are needed.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,4 @@
-"""Checks a GRPO training without weights, GPU or network: sizes, memory, steps, data and one prompt.
-
-Knows the recipe and what it leads to. Trains nothing.
-"""
+"""Checks a GRPO training without weights, GPU or network: sizes, memory, steps, data and one prompt."""
 
 import dataclasses
 from collections.abc import Sequence

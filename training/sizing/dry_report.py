@@ -1,4 +1,4 @@
-"""What a dry run found, for people as lines and for programs as a plain dict. Knows no model."""
+"""What a dry run found, for people as lines and for programs as a plain dict."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

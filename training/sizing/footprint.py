@@ -1,7 +1,4 @@
-"""How much memory one GPU needs for a step of GRPO, term by term, before anything runs.
-
-Knows sizes and formulas. Holds no model.
-"""
+"""How much memory one GPU needs for a step of GRPO, term by term, before anything runs."""
 
 from dataclasses import dataclass
 
