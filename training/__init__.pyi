@@ -1,6 +1,6 @@
 from .cli import app as app
 from .data.examples import Example as Example
-from .data_mix import RealRecipe as RealRecipe
+from .data_mix import LabelledDataRecipe as LabelledDataRecipe
 from .data_mix import held_out_tiles as held_out_tiles
 from .errors import DatasetError as DatasetError
 from .errors import LaunchError as LaunchError

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar, get_args, get_type_hints
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from training.data_mix import RealRecipe
+from training.data_mix import LabelledDataRecipe
 from training.errors import RecipeError
 from training.rl import GrpoRecipe, TileRecipe
 from training.scenery import PoolRecipe
@@ -27,7 +27,7 @@ class TileTraining(Generic[R]):
     """How the model is taught."""
     pool: PoolRecipe
     """The practice scenes."""
-    real: RealRecipe | None
+    real: LabelledDataRecipe | None
     """Labelled photographs beside them."""
     threads: int
     """Threads of each worker."""
@@ -98,7 +98,7 @@ def _with_tiles(fields: Fields, kind: type[R]) -> TileTraining[R]:
     with _said():
         pool = _checked(PoolRecipe, rest.pop("pool", {}), "pool.")
         stated = rest.pop("real", None)
-        real = None if stated is None else _checked(RealRecipe, stated, "real.")
+        real = None if stated is None else _checked(LabelledDataRecipe, stated, "real.")
         threads, workers = (_valid(int, rest.pop(name, 1), name) for name in ("threads", "workers"))
         recipe = _checked(kind, rest, "")
     for name, count in (("threads", threads), ("workers", workers), *_counts(recipe)):

@@ -27,8 +27,8 @@ class DataFormat(StrEnum):
     """RISBench as published."""
     TILES = "tiles"
     """A YAML file with the `tiles` of a recipe: questions of every form about ground kept for checking."""
-    REAL = "real"
-    """A folder of sets of labelled images, or a YAML file that names them."""
+    LABELLED = "real"
+    """A folder of labelled datasets, or a YAML file that names them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +36,11 @@ class DataChoice:
     """Which examples are asked about."""
 
     root: Path
-    """Its folder; for `real` also a YAML file beside the sets, for `tiles` a YAML file."""
+    """Its folder; for `real` also a YAML file beside the datasets, for `tiles` a YAML file."""
     format: DataFormat = DataFormat.PRACTICE
     """Its layout."""
     split: str = "test"
-    """`train`, `val` or `test`; real sets have one held part, which both of the last two mean."""
+    """`train`, `val` or `test`; in labelled datasets the last two mean the same, the part for validation."""
     limit: int | None = None
     """At most so many examples, drawn by the seed."""
     seed: int = 0
@@ -74,8 +74,8 @@ def read_data(data: DataChoice, *, protocol: Protocol, tile_px: int) -> Reading:
     Raises:
         DatasetError: the folder is not laid out so, the split is unknown, or nothing can be asked.
     """
-    if data.format is DataFormat.REAL:
-        reading = _real(data, tile_px)
+    if data.format is DataFormat.LABELLED:
+        reading = _labelled(data, tile_px)
     elif data.format is DataFormat.TILES:
         reading = _tiles(data, tile_px)
     else:
@@ -101,9 +101,9 @@ def _published(data: DataChoice, protocol: Protocol, tile_px: int) -> Reading:
     )
 
 
-def _real(data: DataChoice, tile_px: int) -> Reading:
+def _labelled(data: DataChoice, tile_px: int) -> Reading:
     from training.data import CATALOGUE
-    from training.labels import SHIPPED, examples_of, read_set, read_sets, split
+    from training.labels import SHIPPED_DATASETS, examples_of, read_dataset_list, read_labelled_dataset, split
 
     if data.split not in ("train", "val", "test"):
         raise DatasetError(f"split {data.split!r} is unknown: give train, val or test")
@@ -112,15 +112,15 @@ def _real(data: DataChoice, tile_px: int) -> Reading:
     questions = {each.name: each.held_out if data.held_out else each.wordings for each in CATALOGUE}
     examples: list[Example] = []
     problems: list[Problem] = []
-    for real in read_sets(data.root if named else SHIPPED, root=root):
-        if not named and not real.root.is_dir():
-            problems.append(Problem(str(real.root), real.name, "a known set is not there"))
+    for dataset in read_dataset_list(data.root if named else SHIPPED_DATASETS, root=root):
+        if not named and not dataset.root.is_dir():
+            problems.append(Problem(str(dataset.root), dataset.name, "a known set is not there"))
             continue
-        labels = read_set(real)
+        labels = read_labelled_dataset(dataset)
         problems += labels.problems
         for image in split(labels.images)[0 if data.split == "train" else 1]:
             examples += examples_of(
-                image, scale=real.scale, tile_px=tile_px, questions=questions, source=real.name
+                image, scale=dataset.scale, tile_px=tile_px, questions=questions, source=dataset.name
             )
     return Reading(_drawn(examples, data), tuple(problems))
 

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from reasoner.errors import ModelError
 from reasoner.profiles import profile_named
-from training import RealRecipe, RecipeError
+from training import LabelledDataRecipe, RecipeError
 from training.data import QuestionMix
 from training.rl.batches import Batches, check_group, slice_size
 from training.scenery import PoolRecipe
@@ -90,7 +90,7 @@ class TileRecipe:
     """Which forms of question."""
     pool: PoolRecipe = field(default_factory=PoolRecipe)
     """The practice scenes."""
-    real: RealRecipe | None = None
+    real: LabelledDataRecipe | None = None
     """Labelled photographs beside them."""
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Reads named sets of labelled images and splits them into training and validation.
+"""Reads labelled datasets and splits them into training and validation.
 
 Each label format has a reader of its own in this room.
 """
@@ -16,8 +16,8 @@ from training import DatasetError
 from training.data import split_places
 from training.labels.coco import read_coco
 from training.labels.cut_tiles import MIN_VISIBLE
+from training.labels.dataset_list import ImageArea, LabelledDataset
 from training.labels.images import PLAIN, Channels
-from training.labels.label_sets import ImageArea, RealSet
 from training.labels.labelled_image import LabelledImage, LabelReading
 from training.labels.points import read_points
 from training.labels.polygons import read_polygons
@@ -29,8 +29,8 @@ RASTERS = (*PLAIN, ".tif", ".tiff", ".jp2")
 """Endings of images."""
 
 
-def read_set(real: RealSet) -> LabelReading:
-    """Read a set and cut its images into its areas.
+def read_labelled_dataset(dataset: LabelledDataset) -> LabelReading:
+    """Read a labelled dataset and cut its images into its areas.
 
     Returns:
         The images sorted by name, and everything that was left out or mended.
@@ -38,18 +38,18 @@ def read_set(real: RealSet) -> LabelReading:
     Raises:
         DatasetError: The folder, its images or its label files are not there or not of the format.
     """
-    if not real.root.is_dir():
-        raise DatasetError(f"{real.name}: there is not a folder {real.root}")
-    reading = _READERS[real.format](real)
-    images = tuple(_judged(image, real) for image in sorted(reading.images, key=lambda image: image.name))
-    if real.areas:
-        images = tuple(part for image in images for area in real.areas for part in _cut(image, area))
+    if not dataset.root.is_dir():
+        raise DatasetError(f"{dataset.name}: there is not a folder {dataset.root}")
+    reading = _READERS[dataset.format](dataset)
+    images = tuple(_judged(image, dataset) for image in sorted(reading.images, key=lambda image: image.name))
+    if dataset.areas:
+        images = tuple(part for image in images for area in dataset.areas for part in _cut(image, area))
     return LabelReading(images, reading.problems)
 
 
-def _judged(image: LabelledImage, real: RealSet) -> LabelledImage:
+def _judged(image: LabelledImage, dataset: LabelledDataset) -> LabelledImage:
     """The image, complete in nothing where it is known that its labels miss objects."""
-    return replace(image, complete=()) if image.name in real.partial else image
+    return replace(image, complete=()) if image.name in dataset.partial else image
 
 
 def split(images: Sequence[LabelledImage]) -> tuple[tuple[LabelledImage, ...], tuple[LabelledImage, ...]]:
@@ -59,39 +59,44 @@ def split(images: Sequence[LabelledImage]) -> tuple[tuple[LabelledImage, ...], t
     return training, tuple(image for image in images if image.place in held)
 
 
-def _files(real: RealSet, pattern: str, what: str) -> list[Path]:
-    found = sorted(path for path in real.root.glob(pattern) if path.is_file())
+def _files(dataset: LabelledDataset, pattern: str, what: str) -> list[Path]:
+    found = sorted(path for path in dataset.root.glob(pattern) if path.is_file())
     if not found:
-        raise DatasetError(f"{real.name}: no {what} {pattern!r} in {real.root}")
+        raise DatasetError(f"{dataset.name}: no {what} {pattern!r} in {dataset.root}")
     return found
 
 
-def _images(real: RealSet) -> list[Path]:
-    found = [path for path in _files(real, real.images, "images") if path.suffix.lower() in RASTERS]
+def _images(dataset: LabelledDataset) -> list[Path]:
+    found = [path for path in _files(dataset, dataset.images, "images") if path.suffix.lower() in RASTERS]
     if not found:
-        raise DatasetError(f"{real.name}: no images ({', '.join(RASTERS)}) {real.images!r} in {real.root}")
+        raise DatasetError(
+            f"{dataset.name}: no images ({', '.join(RASTERS)}) {dataset.images!r} in {dataset.root}"
+        )
     return found
 
 
-def _voc(real: RealSet) -> LabelReading:
-    images = {path.name: path for path in _images(real)}
-    return read_voc(_files(real, real.labels, "annotations"), images, naming=real.naming)
+def _voc(dataset: LabelledDataset) -> LabelReading:
+    images = {path.name: path for path in _images(dataset)}
+    return read_voc(_files(dataset, dataset.labels, "annotations"), images, naming=dataset.naming)
 
 
-def _coco(real: RealSet) -> LabelReading:
-    files = _files(real, real.labels, "annotations")
-    parts = [read_coco(file, _finder(real), naming=real.naming) for file in files]
+def _coco(dataset: LabelledDataset) -> LabelReading:
+    files = _files(dataset, dataset.labels, "annotations")
+    parts = [read_coco(file, _finder(dataset), naming=dataset.naming) for file in files]
     images = tuple(image for part in parts for image in part.images)
     return LabelReading(images, tuple(problem for part in parts for problem in part.problems))
 
 
-def _finder(real: RealSet) -> Callable[[str], Path | Channels | None]:
+def _finder(dataset: LabelledDataset) -> Callable[[str], Path | Channels | None]:
     """The way from a `file_name` to an image: by name, by path, or the band files in its place's folder."""
-    if not real.channels:
-        paths = _images(real)
-        return {**{p.name: p for p in paths}, **{p.relative_to(real.root).as_posix(): p for p in paths}}.get
-    folders = {path.name: path for path in sorted(real.root.glob(real.images)) if path.is_dir()}
-    return lambda name: _channels(folders.get(real.naming.place_of(name)), real.channels)
+    if not dataset.channels:
+        paths = _images(dataset)
+        return {
+            **{p.name: p for p in paths},
+            **{p.relative_to(dataset.root).as_posix(): p for p in paths},
+        }.get
+    folders = {path.name: path for path in sorted(dataset.root.glob(dataset.images)) if path.is_dir()}
+    return lambda name: _channels(folders.get(dataset.naming.place_of(name)), dataset.channels)
 
 
 def _channels(folder: Path | None, patterns: Sequence[str]) -> Channels | None:
@@ -101,36 +106,38 @@ def _channels(folder: Path | None, patterns: Sequence[str]) -> Channels | None:
     return {key: str(paths[0]) for key, paths in zip("RGB", found, strict=True)}
 
 
-def _yolo(real: RealSet) -> LabelReading:
-    (names,) = _files(real, real.labels, "names of classes")[:1]
-    return read_yolo(_images(real), names, naming=real.naming)
+def _yolo(dataset: LabelledDataset) -> LabelReading:
+    (names,) = _files(dataset, dataset.labels, "names of classes")[:1]
+    return read_yolo(_images(dataset), names, naming=dataset.naming)
 
 
-def _points(real: RealSet) -> LabelReading:
-    images = {path.stem: path for path in _images(real)}
-    files = _files(real, real.labels, "points")
-    return read_points(files, images, size_px=real.size_px, naming=real.naming, bands=real.bands)
+def _points(dataset: LabelledDataset) -> LabelReading:
+    images = {path.stem: path for path in _images(dataset)}
+    files = _files(dataset, dataset.labels, "points")
+    return read_points(files, images, size_px=dataset.size_px, naming=dataset.naming, bands=dataset.bands)
 
 
-def _polygons(real: RealSet) -> LabelReading:
-    scenes, files = _images(real), _files(real, real.labels, "polygons")
+def _polygons(dataset: LabelledDataset) -> LabelReading:
+    scenes, files = _images(dataset), _files(dataset, dataset.labels, "polygons")
     parts = [
-        read_polygons(file, scenes, naming=real.naming, kind_column=real.kind_column, bands=real.bands)
+        read_polygons(
+            file, scenes, naming=dataset.naming, kind_column=dataset.kind_column, bands=dataset.bands
+        )
         for file in files
     ]
     if len(parts) > 1:
-        raise DatasetError(f"{real.name}: {len(parts)} files of polygons: name one that holds them all")
+        raise DatasetError(f"{dataset.name}: {len(parts)} files of polygons: name one that holds them all")
     return parts[0]
 
 
-def _raster_mask(real: RealSet) -> LabelReading:
-    (image, *others), (mask, *more) = _images(real), _files(real, real.labels, "label rasters")
+def _raster_mask(dataset: LabelledDataset) -> LabelReading:
+    (image, *others), (mask, *more) = _images(dataset), _files(dataset, dataset.labels, "label rasters")
     if others or more:
-        raise DatasetError(f"{real.name}: a set of label rasters is one image and one mask")
-    return read_raster_mask(mask, image, values=real.values, naming=real.naming, bands=real.bands)
+        raise DatasetError(f"{dataset.name}: a set of label rasters is one image and one mask")
+    return read_raster_mask(mask, image, values=dataset.values, naming=dataset.naming, bands=dataset.bands)
 
 
-_READERS: Mapping[str, Callable[[RealSet], LabelReading]] = {
+_READERS: Mapping[str, Callable[[LabelledDataset], LabelReading]] = {
     "voc": _voc,
     "coco": _coco,
     "yolo": _yolo,

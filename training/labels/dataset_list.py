@@ -1,4 +1,4 @@
-"""Sets of labelled images as a YAML file names them."""
+"""Labelled datasets as a YAML file names them."""
 
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
@@ -15,7 +15,7 @@ FORMATS = ("voc", "coco", "yolo", "points", "polygons", "raster_mask")
 
 @dataclass(frozen=True, slots=True)
 class ImageArea:
-    """A part of every image of a set that is ground of its own."""
+    """A part of every image of a dataset that is ground of its own."""
 
     name: str
     """Name; the areas' order by name decides which of them validate."""
@@ -34,11 +34,11 @@ class ImageArea:
 
 
 @dataclass(frozen=True, slots=True)
-class RealSet:
-    """A set of labelled images of one format."""
+class LabelledDataset:
+    """A labelled dataset of one format."""
 
     name: str
-    """Name of the set."""
+    """Name of the dataset."""
     format: str
     """One of the label formats."""
     root: Path
@@ -86,23 +86,25 @@ class RealSet:
         return Naming(self.kinds or {self.kind: self.kind}, self.absent, self.place)
 
 
-SHIPPED = Path(__file__).parents[1] / "recipes" / "real-sets.yaml"
-"""The sets that are known by name."""
-GIVEN = {field.name for field in fields(RealSet)} - {"name"}
-NEEDED = {f.name for f in fields(RealSet) if f.default is MISSING and f.default_factory is MISSING} - {"name"}
+SHIPPED_DATASETS = Path(__file__).parents[1] / "recipes" / "real-sets.yaml"
+"""The datasets that are known by name."""
+GIVEN = {field.name for field in fields(LabelledDataset)} - {"name"}
+NEEDED = {
+    f.name for f in fields(LabelledDataset) if f.default is MISSING and f.default_factory is MISSING
+} - {"name"}
 LISTS = ("absent", "partial", "channels", "bands", "values")
 NUMBERS = ("scale", "size_px")
 
 
-def read_sets(path: Path, *, root: Path) -> tuple[RealSet, ...]:
-    """Sets named in a YAML file, in its order.
+def read_dataset_list(path: Path, *, root: Path) -> tuple[LabelledDataset, ...]:
+    """Labelled datasets that a YAML file names, in its order.
 
     Args:
-        path: The file: a mapping from a set's name to its fields.
+        path: The file: a mapping from a dataset's name to its fields.
         root: Folder that relative roots start from.
 
     Raises:
-        RecipeError: The file cannot be read, or a set lacks a field, has an unknown one or a wrong value.
+        RecipeError: The file cannot be read, or a dataset lacks a field, has an unknown one or a wrong value.
     """
     try:
         content = yaml.safe_load(path.read_text())
@@ -116,14 +118,14 @@ def read_sets(path: Path, *, root: Path) -> tuple[RealSet, ...]:
         raise RecipeError(f"{path}: {error}") from error
 
 
-def _set(name: str, entry: object, root: Path) -> RealSet:
+def _set(name: str, entry: object, root: Path) -> LabelledDataset:
     if not isinstance(entry, dict):
         raise ValueError(f"{name}: needs fields")
     _check_keys(name, set(entry), needed=NEEDED, known=GIVEN)
     taken = {key: _value(f"{name}.{key}", key, value, root) for key, value in entry.items()}
-    real = RealSet(name=name, **taken)  # type: ignore[arg-type]
-    real.naming  # noqa: B018  a naming that cannot be made is refused here, not when images are read
-    return real
+    dataset = LabelledDataset(name=name, **taken)  # type: ignore[arg-type]
+    dataset.naming  # noqa: B018  a naming that cannot be made is refused here, not when images are read
+    return dataset
 
 
 def _check_keys(where: str, keys: set[object], *, needed: set[str], known: set[str]) -> None:
