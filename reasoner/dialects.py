@@ -1,6 +1,6 @@
 """The written forms of an answer: reading text into boxes and writing boxes as text.
 
-Tags, JSON and the order of numbers stand here; what the numbers measure is said by `reasoner.coordinates`.
+Tags, JSON and the order of numbers stand here; what the numbers measure stands in `reasoner.coordinates`.
 """
 
 import json
@@ -82,7 +82,7 @@ def read_text(text: str) -> tuple[Sections, str]:
     """Read a caption or an answer in words: the answer part, or all after the thinking.
 
     Raises:
-        AnswerError: a part is not closed, or nothing is said.
+        AnswerError: a part is not closed, or there is no answer.
     """
     sections = split_sections(text)
     words = sections.rest if sections.answer is None else sections.answer

@@ -30,12 +30,12 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 def weights_digest(source: Path | str) -> str:
     """Return a digest of a checkpoint folder, or of one weight file, 16 hex digits.
 
-    Names and contents count; the place, the times and files that change no output do not.
+    Names and contents count; the folder, the times and files that change no output do not.
     """
     path = Path(source)
     files = [path] if path.is_file() else sorted({file for glob in _DECISIVE for file in path.glob(glob)})
-    told = "".join(f"{file.name} {_content_digest(file)}\n" for file in files if file.is_file())
-    return hashlib.sha256(told.encode()).hexdigest()[:16]
+    described = "".join(f"{file.name} {_content_digest(file)}\n" for file in files if file.is_file())
+    return hashlib.sha256(described.encode()).hexdigest()[:16]
 
 
 def _content_digest(file: Path) -> str:

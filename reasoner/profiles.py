@@ -1,4 +1,4 @@
-"""How each family of models is asked and read: prompts, tile size, coordinates, dialect.
+"""How each family of models is prompted and its answers are read: prompts, tile size, coordinates, dialect.
 
 A profile's digest is part of every plan, so that a changed wording counts as another model.
 """

@@ -44,7 +44,7 @@ class Where:
     """Print one JSON object."""
 
     def launch(self, *, keep: int = 2) -> "Launch":
-        """Say it to the launcher."""
+        """Return it as the launcher takes it."""
         from training.launching import Launch
 
         return Launch(
@@ -67,7 +67,7 @@ def sft(
     in_process: InProcess = False,
     as_json: PrintJson = False,
 ) -> None:
-    """Teach a nano reasoner by examples; the same command again goes on from its last checkpoint.
+    """Train a nano reasoner on examples; the same command again goes on from its last checkpoint.
 
     Example: remotereasoner train sft training/recipes/nano-sft.yaml --out my-reasoner
     """
@@ -78,10 +78,10 @@ def sft(
     from training.trainers import config_of, sft_stage, sft_training
 
     config = config_of(read_fields(recipe), max_steps=max_steps)
-    taught = sft_training(config)
-    where = Where(out, _counted(workers, taught.workers), address, gpu, in_process, as_json)
-    check_sft(taught, workers=where.workers)
-    _finish(_run(stage_loop(sft_stage, save_every=taught.recipe.save_every), config, where), where)
+    training = sft_training(config)
+    where = Where(out, _counted(workers, training.workers), address, gpu, in_process, as_json)
+    check_sft(training, workers=where.workers)
+    _finish(_run(stage_loop(sft_stage, save_every=training.recipe.save_every), config, where), where)
 
 
 @app.command()
@@ -95,7 +95,7 @@ def segmenter(
     in_process: InProcess = False,
     as_json: PrintJson = False,
 ) -> None:
-    """Teach a nano segmenter; the same command again goes on from its last checkpoint.
+    """Train a nano segmenter; the same command again goes on from its last checkpoint.
 
     Example: remotereasoner train segmenter training/recipes/nano-segmenter.yaml --out my-segmenter
     """
@@ -105,10 +105,10 @@ def segmenter(
     from training.trainers import config_of, segmenter_stage, segmenter_training
 
     config = config_of(read_fields(recipe), max_steps=max_steps)
-    taught = segmenter_training(config)
-    where = Where(out, _counted(workers, taught.workers), address, gpu, in_process, as_json)
-    check_segmenter(taught, workers=where.workers)
-    _finish(_run(stage_loop(segmenter_stage, save_every=taught.recipe.save_every), config, where), where)
+    training = segmenter_training(config)
+    where = Where(out, _counted(workers, training.workers), address, gpu, in_process, as_json)
+    check_segmenter(training, workers=where.workers)
+    _finish(_run(stage_loop(segmenter_stage, save_every=training.recipe.save_every), config, where), where)
 
 
 @app.command()
@@ -123,7 +123,7 @@ def grpo(
     dry: Annotated[bool, typer.Option("--dry-run", help="check everything, start nothing")] = False,
     as_json: PrintJson = False,
 ) -> None:
-    """Teach a reasoner by reward; the same command again goes on from its last checkpoint.
+    """Train a reasoner by reward; the same command again goes on from its last checkpoint.
 
     Example: remotereasoner train grpo training/recipes/nano-grpo.yaml --out better-reasoner
     """
@@ -135,16 +135,16 @@ def grpo(
     if workers is not None:
         fields["workers"] = workers
     config = config_of(fields, max_steps=max_steps)
-    taught = grpo_training(config)
+    training = grpo_training(config)
     if dry:
-        _say_dry_run(taught, as_json=as_json)
+        _say_dry_run(training, as_json=as_json)
         return
     if out is None:
         raise RecipeError("--out is missing: name a folder, or ask for a --dry-run")
-    check_grpo(taught)
-    where = Where(out, taught.workers, address, gpu, in_process, as_json)
+    check_grpo(training)
+    where = Where(out, training.workers, address, gpu, in_process, as_json)
     loop = GrpoLoop(_parts_here if in_process else _parts_on_ray)
-    _finish(_run(loop, config, where, keep=taught.keep), where)
+    _finish(_run(loop, config, where, keep=training.keep), where)
 
 
 @app.command("ship")
@@ -174,8 +174,8 @@ def _run(loop: "Loop", config: Mapping[str, object], where: Where, *, keep: int 
 
 def _finish(outcome: "TrainingResult", where: Where) -> None:
     if where.as_json:
-        said = {"checkpoint": outcome.checkpoint, "steps": outcome.steps, "metrics": dict(outcome.metrics)}
-        typer.echo(json.dumps(said))
+        result = {"checkpoint": outcome.checkpoint, "steps": outcome.steps, "metrics": dict(outcome.metrics)}
+        typer.echo(json.dumps(result))
     else:
         typer.echo(f"{outcome.steps} steps; model in {outcome.checkpoint}", err=True)
 

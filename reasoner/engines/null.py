@@ -52,8 +52,8 @@ class NullSegmenter:
 
 
 def _nothing(query: Query) -> Completion:
-    said = "[]" if query.task is Task.LOCATE else "nothing"
-    return Completion(f"<answer>{said}</answer>", n_tokens=0)
+    text = "[]" if query.task is Task.LOCATE else "nothing"
+    return Completion(f"<answer>{text}</answer>", n_tokens=0)
 
 
 def _filled(answer: Answer, *, width: int, height: int) -> Masks:

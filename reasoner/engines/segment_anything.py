@@ -46,11 +46,11 @@ class OriginalSam:
         resized = torch.from_numpy(self._resize.apply_image(view.pixels)).permute(2, 0, 1)
         image = self._sam.preprocess(resized.to(self._sam.device).float()[None])
         embedding = self._sam.image_encoder(image)
-        shown, tile = (resized.shape[1], resized.shape[2]), view.pixels.shape[:2]
-        return [self._decode(embedding, part, shown=shown, tile=(tile[0], tile[1])) for part in parts]
+        shape, tile = (resized.shape[1], resized.shape[2]), view.pixels.shape[:2]
+        return [self._decode(embedding, part, resized=shape, tile=(tile[0], tile[1])) for part in parts]
 
     def _decode(
-        self, embedding: torch.Tensor, part: BoxPrompts, *, shown: tuple[int, int], tile: tuple[int, int]
+        self, embedding: torch.Tensor, part: BoxPrompts, *, resized: tuple[int, int], tile: tuple[int, int]
     ) -> Decoded:
         sparse, dense = self._sam.prompt_encoder(
             points=self._points(part, tile), boxes=self._moved(part.boxes, tile, width=4), masks=None
@@ -62,7 +62,7 @@ class OriginalSam:
             dense_prompt_embeddings=dense,
             multimask_output=False,
         )
-        full = self._sam.postprocess_masks(logits, input_size=shown, original_size=tile)
+        full = self._sam.postprocess_masks(logits, input_size=resized, original_size=tile)
         return full[:, 0].sigmoid().float().cpu().numpy(), quality[:, 0].clamp(0, 1).float().cpu().numpy()
 
     def _points(self, part: BoxPrompts, tile: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor] | None:

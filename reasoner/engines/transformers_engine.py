@@ -48,8 +48,7 @@ class TransformersReasoner:
         self._profile = profile
         self._digest = digest
         self._batch_size = batch_size
-        self._silent = vision_token_ids(model)
-        self._model.generation_config = _greedy(model, processor, profile=profile, suppressed=self._silent)
+        self._model.generation_config = _greedy(model, processor, profile=profile)
 
     @property
     def digest(self) -> str:
@@ -69,9 +68,9 @@ class TransformersReasoner:
     def generate(self, views: Sequence[TileView], queries: Sequence[Query]) -> list[list[Completion]]:
         """Answer every query about every view: one list per view, one completion per query in it."""
         pairs = [(view, query) for view in views for query in queries]
-        said = [one for batch in _batches(pairs, self._batch_size) for one in self._complete(batch)]
+        completions = [one for batch in _batches(pairs, self._batch_size) for one in self._complete(batch)]
         count = len(queries)
-        return [said[place * count : (place + 1) * count] for place in range(len(views))]
+        return [completions[number * count : (number + 1) * count] for number in range(len(views))]
 
     def parse(self, completion: Completion, query: Query, *, width: int, height: int) -> Answer:
         """Read a completion about a tile of that size in pixels; never raises on bad text."""
@@ -97,7 +96,7 @@ class TransformersReasoner:
 
     def _completion(self, tokens: list[int]) -> Completion:
         ends = _ends(self._model.generation_config)
-        stop = next((place for place, token in enumerate(tokens) if token in ends), None)
+        stop = next((number for number, token in enumerate(tokens) if token in ends), None)
         kept = tokens if stop is None else tokens[:stop]
         text = self._processor.tokenizer.decode(kept, skip_special_tokens=False)
         return Completion(
@@ -173,9 +172,7 @@ def vision_token_ids(model: PreTrainedModel) -> list[int]:
     return sorted(token for token in ids if isinstance(token, int) and token >= 0)
 
 
-def _greedy(
-    model: PreTrainedModel, processor: ProcessorMixin, *, profile: Profile, suppressed: list[int]
-) -> GenerationConfig:
+def _greedy(model: PreTrainedModel, processor: ProcessorMixin, *, profile: Profile) -> GenerationConfig:
     # Built anew: released checkpoints carry a repetition penalty, which bends the digits of boxes.
     config: Any = GenerationConfig
     ends = model.generation_config.eos_token_id
@@ -185,7 +182,7 @@ def _greedy(
         max_new_tokens=profile.max_new_tokens,
         eos_token_id=processor.tokenizer.eos_token_id if ends is None else ends,
         pad_token_id=processor.tokenizer.eos_token_id if pad is None else pad,
-        suppress_tokens=suppressed or None,
+        suppress_tokens=vision_token_ids(model) or None,
     )
     return greedy
 

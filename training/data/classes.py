@@ -20,7 +20,7 @@ class ObjectClass:
     reason: str
     """A clause that links the use and the object, in three to six words."""
     reward_only: tuple[str, ...] = ()
-    """Questions whose answers are never shown: only a reward teaches them."""
+    """Questions whose answers are never shown: only a reward trains them."""
 
 
 # fmt: off
@@ -230,7 +230,7 @@ PHOTO_CLASSES: tuple[ObjectClass, ...] = (
 """Classes that stand in no practice scene, only in labelled photographs."""
 
 CATALOGUE: tuple[ObjectClass, ...] = PRACTICE_CLASSES + PHOTO_CLASSES
-"""Every class a reasoner may be taught, in a fixed order; a class's number is its place here."""
+"""Every class a reasoner may be trained on, in a fixed order; a class's number is its place here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +242,7 @@ class ClassUnion:
     classes: tuple[str, ...]
     """Slugs of the classes it means."""
     reward_only: tuple[str, ...]
-    """Wordings that a reward teaches."""
+    """Wordings that only a reward trains."""
     held_out: tuple[str, ...]
     """Wordings kept apart for evaluation."""
 

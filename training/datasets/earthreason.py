@@ -42,7 +42,7 @@ class ImageFiles:
 def read_earthreason(
     root: Path, *, split: str, choices: Choices = STANDARD, limit: int | None = None, seed: int = 0
 ) -> Reading:
-    """Read `{train,val,test}/images`, `labels` and `QAs`, paired by stem; names with a dot first are passed.
+    """Read `{train,val,test}/images`, `labels` and `QAs`, paired by stem; hidden files are skipped.
 
     The mask decides what is true: where `answer` says otherwise the example is kept and counted.
 

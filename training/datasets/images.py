@@ -22,7 +22,7 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp"})
 PLAIN_MODES = ("1", "L", "I", "F")
 """Modes whose numbers are the mask's own values; `I;16` counts as `I`."""
 MAX_PARTS = 256
-"""Most patches of one mask that are told apart."""
+"""Most patches of one mask that are separated."""
 DAMAGE = (
     OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, ArithmeticError, MemoryError,
     RuntimeError, AttributeError, struct.error, zlib.error, Image.DecompressionBombError,
@@ -103,7 +103,7 @@ def mask_boxes(mask: NDArray[np.bool_], parts: TargetSplit) -> NDArray[np.float6
     """Boxes (n, 4) x0, y0, x1, y1, half-open pixels, of a mask's parts, in the order of its parts.
 
     Raises:
-        UnusableError: It falls into more patches than are told apart.
+        UnusableError: It falls into more patches than are separated.
     """
     return np.array([_box(place) for place, _ in _parts(mask, parts)], np.float64).reshape(-1, 4)
 
@@ -112,7 +112,7 @@ def split_mask(mask: NDArray[np.bool_], parts: TargetSplit) -> NDArray[np.bool_]
     """Masks (n, height, width) of a mask's parts; n is 0 where it is empty.
 
     Raises:
-        UnusableError: It falls into more patches than are told apart.
+        UnusableError: It falls into more patches than are separated.
     """
     found = _parts(mask, parts)
     masks = np.zeros((len(found), *mask.shape), bool)

@@ -26,7 +26,7 @@ class TargetSplit(StrEnum):
 
 
 class Phrasing(StrEnum):
-    """Which words a practice class is asked for with."""
+    """Which wordings of the questions about a practice class are used."""
 
     TRAINING = "ask"
     """The questions models are trained on."""

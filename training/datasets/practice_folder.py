@@ -204,7 +204,7 @@ def _scenes(paths: Iterable[Path]) -> tuple[list[Scene], list[Problem]]:
 def _truth(
     table: gpd.GeoDataFrame, scene: Scene, classes: Collection[str], problems: list[Problem]
 ) -> SceneTruth:
-    """Objects of a scene in its pixels; rows that say nothing usable become problems."""
+    """Objects of a scene in its pixels; rows that cannot be used become problems."""
     rows = table[table["scene_id"] == scene.scene_id]
     known = rows["kind"].isin(classes).to_numpy(bool)
     drawn = ~(rows.geometry.isna() | rows.geometry.is_empty).to_numpy(bool)

@@ -101,7 +101,7 @@ def read_phrases(
     limit: int | None = None,
     seed: int = 0,
 ) -> Reading:
-    """Read `output_phrase_<split>.txt` and the images and masks its lines name; empty lines are passed.
+    """Read `output_phrase_<split>.txt` and the images and masks its lines name; empty lines are skipped.
 
     A line whose mask is empty is kept as a question without a target, and counted.
 

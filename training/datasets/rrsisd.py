@@ -91,7 +91,7 @@ def read_rrsisd(
 
 
 def _of_split(refs: Iterable[object], split: str, file: str) -> tuple[list[Reference], list[Problem]]:
-    """References of a split, and those whose split cannot be told or whose id was there before."""
+    """References of a split, and those whose split is not known or whose id was there before."""
     entries, problems, seen = [], [], set()
     for number, record in enumerate(refs):
         ref = Reference(file, number, record if isinstance(record, dict) else {})
@@ -226,7 +226,7 @@ def _inside(folder: Path, name: object) -> Path:
 
 
 def _doubts(ref: Reference, annotation: RefRecord, mask: NDArray[np.bool_]) -> list[Problem]:
-    """What the annotation's own box says against the mask."""
+    """What is wrong between the annotation's own box and its mask."""
     if not mask.any():
         return [problem_of(ref, "the mask is empty: taken as no target")]
     box = annotation.get("bbox")

@@ -86,5 +86,5 @@ def _brought(model: str) -> str:
 def _bar() -> Iterator["EvalListener"]:
     """A listener that draws a bar on stderr."""
     with Progress(console=Console(stderr=True), transient=True) as progress:
-        bar = progress.add_task("asking and judging", total=None)
+        bar = progress.add_task("predicting and scoring", total=None)
         yield lambda done, total: progress.update(bar, completed=done, total=total)

@@ -90,7 +90,7 @@ def _published(data: DataChoice, protocol: Protocol, tile_px: int) -> Reading:
     from training.datasets import Choices, Phrasing, read_examples
 
     choices = Choices(
-        questions=protocol.policy.questions,
+        questions=protocol.rules.questions,
         phrasing=Phrasing.HELD_OUT if data.held_out else Phrasing.TRAINING,
         tasks=(Task.LOCATE,) if data.boxes_only else tuple(Task),
         tiles=data.tiles,

@@ -1,4 +1,4 @@
-"""Asks a dataset's questions as the pipeline would and sums the answers up."""
+"""Asks a dataset's questions as a run would, and sums up how good the answers are."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from reasoner.protocols import Reasoner, Segmenter
 from training.data import Example, Problem
 from training.evaluation.bootstrap import Interval, differences, intervals
-from training.evaluation.predict import ask, grouped, picture_key, tell_truth
+from training.evaluation.predict import grouped, oracle_predictions, picture_key, predict
 from training.evaluation.protocols import Protocol
-from training.evaluation.scoring import ExampleRecord, Result, judge_image
+from training.evaluation.scoring import ExampleRecord, Result, score_image
 
 EvalListener = Callable[[int, int], None]
-"""Told after every call of a model how much is done of how much; each example counts twice: asked, judged."""
+"""Called after every call of a model with the part that is done and the whole; each example counts twice."""
 MetricIntervals = Mapping[str, Interval]
 """Figures by name; one that nothing decides is left out."""
 
@@ -30,7 +30,7 @@ class Evaluation:
     results: tuple[Result, ...]
     """In the order of the examples."""
     problems: tuple[Problem, ...]
-    """Examples that could not be judged because their files cannot be read."""
+    """Examples that could not be scored because their files cannot be read."""
     overall: MetricIntervals
     """Figures of all examples."""
     by_task: Mapping[str, MetricIntervals]
@@ -56,7 +56,7 @@ def evaluate(
     seed: int = 0,
     listener: EvalListener | None = None,
 ) -> Evaluation:
-    """Ask every question about its image and judge the answers.
+    """Ask every question about its image and score the answers.
 
     An answer that cannot be read is data and scores as one; an image or a mask that cannot be read is a
     problem and leaves its example out.
@@ -64,24 +64,26 @@ def evaluate(
     Args:
         examples: what to ask and what is true, images of any size.
         reasoner: answers; examples of one question, or of one image, are handed to it together. None takes
-            the true boxes for the answers and leaves questions to be answered in words out, which judges the
+            the true boxes for the answers and leaves questions to be answered in words out, which scores the
             segmenter alone.
         segmenter: makes masks of the boxes; None leaves pixel and contour figures out.
         protocol: whose reading of the figures is used.
         batch: most examples handed to the reasoner at once.
         seed: of the bootstrap intervals; answers do not depend on it.
-        listener: told of progress.
+        listener: called with the progress.
     """
-    tell = _teller(len(examples), listener)
-    asked, problems = (
-        ask(examples, reasoner, batch=batch, tell=tell) if reasoner else (tell_truth(examples), [])
-    )
+    advance = _progress(len(examples), listener)
+    predictions, problems = oracle_predictions(examples), list[Problem]()
+    if reasoner is not None:
+        predictions, problems = predict(examples, reasoner, batch=batch, advance=advance)
     results: dict[int, Result] = {}
-    for image, members in enumerate(grouped(asked, lambda index: picture_key(examples[index]))):
-        judged = judge_image([asked[index] for index in members], segmenter, protocol.policy, image=image)
-        results |= {i: one for i, one in zip(members, judged, strict=True) if isinstance(one, Result)}
-        problems += [one for one in judged if isinstance(one, Problem)]
-        tell(len(members))
+    for image, members in enumerate(grouped(predictions, lambda index: picture_key(examples[index]))):
+        scored = score_image(
+            [predictions[index] for index in members], segmenter, protocol.rules, image=image
+        )
+        results |= {i: one for i, one in zip(members, scored, strict=True) if isinstance(one, Result)}
+        problems += [one for one in scored if isinstance(one, Problem)]
+        advance(len(members))
     return _summed([results[index] for index in sorted(results)], problems, protocol, seed)
 
 
@@ -107,16 +109,16 @@ def compare(before: Sequence[ExampleRecord], after: Sequence[ExampleRecord], *, 
     return {name: one for name, one in zip(names, risen, strict=True) if np.isfinite(one.mean)}
 
 
-def _teller(count: int, listener: EvalListener | None) -> Callable[[int], None]:
+def _progress(count: int, listener: EvalListener | None) -> Callable[[int], None]:
     done = 0
 
-    def tell(more: int) -> None:
+    def advance(more: int) -> None:
         nonlocal done
         done += more
         if listener is not None:
             listener(done, 2 * count)
 
-    return tell
+    return advance
 
 
 def _summed(

@@ -41,7 +41,7 @@ class EvalRequest:
     data: DataChoice
     """Which examples."""
     reasoner: str = "nano"
-    """Model that answers; `truth` takes the true boxes, which judges the segmenter alone."""
+    """Model that answers; `truth` takes the true boxes, which scores the segmenter alone."""
     segmenter: str = "nano"
     """Model that makes masks; `none` leaves pixel and contour figures out."""
     profile: str | None = None
@@ -132,7 +132,7 @@ def _report(
     }
     text = markdown(evaluation)
     unread = Counter(problem.what for problem in evaluation.problems)
-    for title, problems in (("left out or mended in the data", counts), ("could not be judged", unread)):
+    for title, problems in (("left out or mended in the data", counts), ("could not be scored", unread)):
         if problems:
             text += f"\n{title}: " + "; ".join(f"{n} × {what}" for what, n in problems.items()) + "\n"
     if risen is not None:

@@ -71,7 +71,7 @@ def reward_scores(found: NDArray[np.float64], true: NDArray[np.float64], *, read
 
 
 def region_scores(
-    found: NDArray[np.float64], true: NDArray[np.float64], policy: ScoringRules, *, readable: bool = True
+    found: NDArray[np.float64], true: NDArray[np.float64], rules: ScoringRules, *, readable: bool = True
 ) -> Scores:
     """Boxes against boxes.
 
@@ -87,10 +87,10 @@ def region_scores(
     Args:
         found: (n, 4) x0, y0, x1, y1, any unit.
         true: (m, 4) in the same unit.
-        policy: decisions of the protocol.
+        rules: decisions of the protocol.
         readable: the answer could be parsed.
     """
-    empty = policy.empty_score if readable else 0.0
+    empty = rules.empty_score if readable else 0.0
     most = max(len(found), len(true))
     hits = int((match(found, true)[2] >= 0.5).sum())
     scores: Scores = {
@@ -120,7 +120,7 @@ def greedy_ious(found: NDArray[np.float64], true: NDArray[np.float64]) -> NDArra
 
 
 def pixel_scores(
-    found: NDArray[np.bool_], true: NDArray[np.bool_], policy: ScoringRules, *, readable: bool = True
+    found: NDArray[np.bool_], true: NDArray[np.bool_], rules: ScoringRules, *, readable: bool = True
 ) -> Scores:
     """Union of the found masks against union of the true ones.
 
@@ -131,18 +131,18 @@ def pixel_scores(
     Args:
         found: (height, width), True inside.
         true: (height, width), True inside.
-        policy: decisions of the protocol.
+        rules: decisions of the protocol.
         readable: the answer could be parsed.
     """
     shared, either = float((found & true).sum()), float((found | true).sum())
     has_target = bool(true.any())
-    iou = shared / either if either else policy.empty_score * readable
-    counted = has_target or policy.strays_count
+    iou = shared / either if either else rules.empty_score * readable
+    counted = has_target or rules.strays_count
     has_prediction = readable and bool(found.any() or not has_target)
-    divisor = float(policy.divisor is Divisor.ALL or has_prediction)
+    divisor = float(rules.divisor is Divisor.ALL or has_prediction)
     scores: Scores = {"giou": (iou, 1.0), "ciou": (shared, either if counted else 0.0)}
     for limit in MASK_IOUS:
-        reached = iou > limit if policy.strict else iou >= limit
+        reached = iou > limit if rules.strict else iou >= limit
         scores[f"p@{limit}"] = (float(reached) * divisor, divisor)
     return scores
 
@@ -160,7 +160,7 @@ def instance_scores(found: NDArray[np.bool_], true: NDArray[np.bool_]) -> Scores
 
 
 def contour_scores(
-    found: NDArray[np.bool_], true: NDArray[np.bool_], policy: ScoringRules, *, readable: bool = True
+    found: NDArray[np.bool_], true: NDArray[np.bool_], rules: ScoringRules, *, readable: bool = True
 ) -> Scores:
     """Boundary of the union of the found masks against that of the true ones, averaged over examples.
 
@@ -172,7 +172,7 @@ def contour_scores(
     Args:
         found: (height, width), True inside.
         true: (height, width), True inside.
-        policy: decisions of the protocol.
+        rules: decisions of the protocol.
         readable: the answer could be parsed.
     """
     away, missed = _distances(boundary(found), boundary(true))
@@ -181,7 +181,7 @@ def contour_scores(
         farthest = float(max(away.max(), missed.max()))
     else:
         agree = readable and not (away.size or missed.size)
-        near = dict.fromkeys(TOLERANCES_PX, policy.empty_score * agree)
+        near = dict.fromkeys(TOLERANCES_PX, rules.empty_score * agree)
         farthest = 0.0 if agree else float(np.hypot(*true.shape))
     return {f"boundary_f@{t}": (near[t], 1.0) for t in TOLERANCES_PX} | {"hausdorff_px": (farthest, 1.0)}
 

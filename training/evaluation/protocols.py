@@ -59,12 +59,12 @@ class Protocol(StrEnum):
     """RMSIN, and LAVT before it."""
 
     @property
-    def policy(self) -> ScoringRules:
+    def rules(self) -> ScoringRules:
         """The decisions of this protocol."""
-        return _POLICIES[self]
+        return _RULES[self]
 
 
-_POLICIES = {
+_RULES = {
     Protocol.SEGEARTH: ScoringRules(1.0, True, Divisor.ALL, Questions.FIRST, True),
     Protocol.THINK2SEG: ScoringRules(1.0, False, Divisor.PREDICTED, Questions.ALL, False),
     Protocol.SEG_ZERO: ScoringRules(0.0, True, Divisor.ALL, Questions.ALL, False),

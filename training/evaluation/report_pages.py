@@ -20,7 +20,7 @@ from training.evaluation.scoring import Result, true_masks, union_of
 MAX_SIDE = 512
 """Longer side of an embedded picture, pixels; larger ones are shrunk."""
 _TRUE, _FOUND = (50, 215, 75), (255, 159, 10)
-_JUDGED_BY = ("giou", "acc@0.5", "exact")
+_RANKED_BY = ("giou", "acc@0.5", "exact")
 """The first of these that an example has decides how good its answer was."""
 _HEAD = """<!doctype html><html lang="en"><head><meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy"
@@ -73,7 +73,7 @@ def choose_results(results: Sequence[Result], limit: int) -> dict[str, list[Resu
 
 def worth(result: Result) -> float:
     """How good an answer was, 0 to 1."""
-    for name in _JUDGED_BY:
+    for name in _RANKED_BY:
         above, below = result.record.scores.get(name, (0.0, 0.0))
         if below:
             return above / below
@@ -104,9 +104,9 @@ def _card(result: Result, name: str) -> str:
     view = read_view(result.example)
     if isinstance(view, Problem):
         return ""
-    said = html.escape(result.answer.text or "")
+    answered = html.escape(result.answer.text or "")
     wanted = html.escape(result.example.text)
-    words = f"<p>said: {said}</p>" if said else ""
+    words = f"<p>said: {answered}</p>" if answered else ""
     words += f"<p>true: {wanted}</p>" if wanted else ""
     thinking = html.escape(result.answer.thinking)
     quote = f"<blockquote>{thinking}</blockquote>" if thinking else ""

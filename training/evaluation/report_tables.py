@@ -50,7 +50,7 @@ def summary(evaluation: Evaluation) -> dict[str, object]:
 
 
 def full(evaluation: Evaluation) -> dict[str, object]:
-    """The summary, and what was asked, said and scored for every example."""
+    """The summary, and question, answer and scores of every example."""
     answers = [
         {
             **asdict(result.record),

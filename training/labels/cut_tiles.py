@@ -137,7 +137,7 @@ def grid_squares(
         image: The image.
         scale: Tile pixels per image pixel.
         tile_px: Side of the tiles, pixels.
-        overlap: Least overlap of neighbours, share of a side, below 1.
+        overlap: Minimum overlap of neighbours, share of a side, below 1.
     """
     height, width = image.valid.shape
     side = tile_px / scale

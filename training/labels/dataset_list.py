@@ -62,7 +62,7 @@ class LabelledDataset:
     kinds: Mapping[str, str] = field(default_factory=dict)
     """Catalogue class by label as written; an empty one leaves the label out."""
     bands: tuple[int, ...] | None = None
-    """Bands shown as red, green, blue, from 1; None where the files are clear."""
+    """Display bands: red, green, blue, from 1; None where the files are clear."""
     channels: tuple[str, ...] = ()
     """Three patterns, for `coco`: the red, green and blue file of the folder named like the image's place."""
     size_px: float = 0.0

@@ -17,7 +17,7 @@ SLACK_PX = 1.0
 
 
 @dataclass(slots=True)
-class Gathering:
+class LabelBuilder:
     """Labels of one image as they are read, and what was wrong with them."""
 
     file: str

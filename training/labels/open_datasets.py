@@ -39,15 +39,17 @@ def read_labelled_dataset(dataset: LabelledDataset) -> LabelReading:
         DatasetError: The folder, its images or its label files are not there or not of the format.
     """
     if not dataset.root.is_dir():
-        raise DatasetError(f"{dataset.name}: there is not a folder {dataset.root}")
+        raise DatasetError(f"{dataset.name}: there is no folder {dataset.root}")
     reading = _READERS[dataset.format](dataset)
-    images = tuple(_judged(image, dataset) for image in sorted(reading.images, key=lambda image: image.name))
+    images = tuple(
+        _marked_partial(image, dataset) for image in sorted(reading.images, key=lambda image: image.name)
+    )
     if dataset.areas:
         images = tuple(part for image in images for area in dataset.areas for part in _cut(image, area))
     return LabelReading(images, reading.problems)
 
 
-def _judged(image: LabelledImage, dataset: LabelledDataset) -> LabelledImage:
+def _marked_partial(image: LabelledImage, dataset: LabelledDataset) -> LabelledImage:
     """The image, complete in nothing where it is known that its labels miss objects."""
     return replace(image, complete=()) if image.name in dataset.partial else image
 

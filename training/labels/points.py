@@ -8,7 +8,7 @@ from training import DatasetError
 from training.data import Problem
 from training.labels.class_names import Naming
 from training.labels.images import load_image
-from training.labels.label_builder import Gathering
+from training.labels.label_builder import LabelBuilder
 from training.labels.labelled_image import LabelledImage, LabelReading
 
 
@@ -30,7 +30,7 @@ def read_points(
         images: Image by stem; the stems of the files choose them.
         size_px: Side of every box, image pixels.
         naming: What the points are: one class.
-        bands: Bands shown as red, green, blue.
+        bands: Display bands: red, green, blue.
 
     Returns:
         The images in the order of the files. A file that is not such a CSV, an image that is missing or
@@ -52,7 +52,7 @@ def read_points(
         except DatasetError as error:
             problems.append(Problem(str(file), file.stem, _short(error)))
             continue
-        labels = Gathering(str(file), loaded.valid.shape, naming)
+        labels = LabelBuilder(str(file), loaded.valid.shape, naming)
         for number, row in enumerate(rows, start=2):
             _take(labels, f"line {number}", row, size_px)
         found.append(labels.image(file.stem, loaded))
@@ -75,7 +75,7 @@ def _rows(file: Path) -> list[dict[str, str]]:
         raise DatasetError(f"{file} is not a CSV of x,y") from error
 
 
-def _take(labels: Gathering, where: str, row: Mapping[str, str | None], size_px: float) -> None:
+def _take(labels: LabelBuilder, where: str, row: Mapping[str, str | None], size_px: float) -> None:
     try:
         x, y = float(row["x"] or ""), float(row["y"] or "")
     except ValueError:

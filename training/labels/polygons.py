@@ -20,7 +20,7 @@ from training import DatasetError
 from training.data import Problem
 from training.labels.class_names import Naming
 from training.labels.images import load_scene
-from training.labels.label_builder import Gathering
+from training.labels.label_builder import LabelBuilder
 from training.labels.labelled_image import LabelledImage, LabelReading
 
 
@@ -53,7 +53,7 @@ def read_polygons(
         scenes: Rasters with a place.
         naming: What the names in the column mean; without a column it must have one class.
         kind_column: Column with a name for every polygon; None where all are of one class.
-        bands: Bands of the scenes shown as red, green, blue (three) or grey (one).
+        bands: Display bands of the scenes: red, green, blue (three) or grey (one).
 
     Returns:
         A labelled image for every readable scene. Polygons on no scene, rows without polygons and scenes
@@ -74,7 +74,7 @@ def read_polygons(
         except (SceneError, DatasetError) as error:
             problems.append(Problem(str(path), path.name, f"scene cannot be read: {error}"))
             continue
-        labels = Gathering(str(file), (scene.height, scene.width), naming)
+        labels = LabelBuilder(str(file), (scene.height, scene.width), naming)
         met |= _take(labels, table, scene)
         found.append(labels.image(path.stem, loaded))
         problems += labels.problems
@@ -124,7 +124,7 @@ def _frame(file: Path) -> gpd.GeoDataFrame:
     return frame
 
 
-def _take(labels: Gathering, table: _Table, scene: Scene) -> NDArray[np.bool_]:
+def _take(labels: LabelBuilder, table: _Table, scene: Scene) -> NDArray[np.bool_]:
     """Take the polygons that lie on a scene; which they were (n,)."""
     if not len(table.rows):
         return np.zeros(0, bool)

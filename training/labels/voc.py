@@ -8,7 +8,7 @@ from training import DatasetError
 from training.data import Problem
 from training.labels.class_names import Naming
 from training.labels.images import load_image
-from training.labels.label_builder import Gathering
+from training.labels.label_builder import LabelBuilder
 from training.labels.labelled_image import LabelledImage, LabelReading
 
 MAX_BYTES = 16_000_000
@@ -71,7 +71,7 @@ def _labelled(
     declared = root.findtext("size/width"), root.findtext("size/height")
     if all(declared) and declared != (str(width), str(height)):
         return None, [Problem(str(file), path.name, "image is not of the declared size")]
-    labels = Gathering(str(file), (height, width), naming)
+    labels = LabelBuilder(str(file), (height, width), naming)
     for number, entry in enumerate(root.iter("object"), start=1):
         corners = [entry.findtext(f"bndbox/{corner}") for corner in CORNERS]
         try:

@@ -232,8 +232,8 @@ def _storage(uri: str, done: str) -> Iterator[None]:
     except Exception as error:  # every protocol brings exceptions of its own (botocore's are not OSErrors)
         if not is_local(uri):
             raise CheckpointStorageError(f"{uri} cannot be {done}: {explained(uri, error)}") from error
-        said = " ".join(str(error).split())
+        reason = " ".join(str(error).split())
         remedy = "check the path and its permissions"
         raise CheckpointStorageError(
-            f"{uri} cannot be {done} ({type(error).__name__}: {said}): {remedy}"
+            f"{uri} cannot be {done} ({type(error).__name__}: {reason}): {remedy}"
         ) from error

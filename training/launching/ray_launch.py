@@ -1,7 +1,7 @@
 """A training loop on Ray Train: workers started, restarted from the last checkpoint, and the result fetched.
 
-Figures go to the log of process 0, not through Ray: a report to Ray waits for the controller, which looks
-every two seconds. Only checkpoints are reported to it.
+Figures go to the log of process 0, not through Ray: a report to Ray waits for the controller, which reads
+it every two seconds. Only checkpoints are reported to it.
 """
 
 import functools
@@ -73,10 +73,10 @@ def launch(loop: Loop, config: Mapping[str, object], launch: Launch) -> Training
     if done is not None:
         return done
     check_writable(launch)
-    with tempfile.TemporaryDirectory(prefix="said-") as scratch:
-        said = Path(scratch) / "said.txt"
-        with connected(launch), interruptible(), following(_told(launch, said), sys.stderr):
-            _fit(_trainer(functools.partial(_work, loop, config, launch), launch, said=said), launch)
+    with tempfile.TemporaryDirectory(prefix="messages-") as scratch:
+        messages = Path(scratch) / "messages.txt"
+        with connected(launch), interruptible(), following(_followed_files(launch, messages), sys.stderr):
+            _fit(_trainer(functools.partial(_work, loop, config, launch), launch, messages=messages), launch)
     return finish_training(config, launch)
 
 
@@ -109,9 +109,9 @@ def _lines(launch: Launch) -> Path | None:
     return Path(local_path(launch.out)) / LOG / "lines.txt" if is_local(launch.out) else None
 
 
-def _told(launch: Launch, said: Path) -> list[Path]:
+def _followed_files(launch: Launch, messages: Path) -> list[Path]:
     lines = _lines(launch)
-    return [said, lines] if lines else [said]
+    return [messages, lines] if lines else [messages]
 
 
 def _stored(found: StoredCheckpoint) -> ray.train.Checkpoint:
@@ -135,18 +135,18 @@ def _keep(launch: Launch, step: int, figures: Mapping[str, float], folder: Path)
         record_newest(address_below(launch.out, launch.name), step)
 
 
-def _trainer(work: "functools.partial[None]", launch: Launch, *, said: Path) -> Any:
+def _trainer(work: "functools.partial[None]", launch: Launch, *, messages: Path) -> Any:
     return _train.torch.TorchTrainer(
         work,
         torch_config=_train.torch.TorchConfig(backend="nccl" if launch.gpu else "gloo"),
         scaling_config=_train.ScalingConfig(
             num_workers=launch.workers, use_gpu=launch.gpu, resources_per_worker=share(launch)
         ),
-        run_config=_run_config(launch, said),
+        run_config=_run_config(launch, messages),
     )
 
 
-def _run_config(launch: Launch, said: Path) -> Any:
+def _run_config(launch: Launch, messages: Path) -> Any:
     filesystem, path = arrow_storage(launch.out)
     return _train.RunConfig(
         name=launch.name,
@@ -158,7 +158,7 @@ def _run_config(launch: Launch, said: Path) -> Any:
             max_preemption_failures=PREEMPTIONS,
         ),
         checkpoint_config=_train.CheckpointConfig(num_to_keep=launch.keep),
-        callbacks=[Watch(said)],
+        callbacks=[Watch(messages)],
         worker_runtime_env={"env_vars": {n: os.environ[n] for n in PASSED_ON if n in os.environ}},
         logging_config=_train.LoggingConfig(log_level="CRITICAL"),
     )

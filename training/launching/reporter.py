@@ -16,7 +16,7 @@ Keep = Callable[[int, Mapping[str, float], Path], None]
 LOG = "log"
 """Below `out`: the log's folder."""
 DRAW_EVERY_S = 60.0
-"""Least time between two pictures while training goes on, seconds: drawing takes time from the steps."""
+"""Minimum time between two pictures while training goes on, seconds: drawing takes time from the steps."""
 
 
 class Reporter:

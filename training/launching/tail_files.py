@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import IO
 
 PAUSE_S = 0.5
-"""Between two looks, seconds."""
+"""Between two reads, seconds."""
 
 
 @contextmanager
@@ -40,7 +40,7 @@ def _follow(tails: Sequence["_Tail"], stream: IO[str], over: threading.Event) ->
 
 
 class _Tail:
-    """What was appended to a file since the last look, whole lines only."""
+    """What was appended to a file since the last read, whole lines only."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

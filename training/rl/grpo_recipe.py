@@ -99,7 +99,7 @@ class TileRecipe:
 
 @dataclass(frozen=True, slots=True)
 class GrpoRecipe:
-    """How a reasoner is taught by reward alone."""
+    """How a reasoner is trained by reward alone."""
 
     __pydantic_config__: ClassVar[Mapping[str, str]] = _STRICT
 
@@ -234,9 +234,9 @@ def _check_profile(name: str) -> None:
         raise RecipeError(f"profile: {error}") from error
 
 
-def _at_least(name: str, value: float, least: float) -> None:
-    if not (value >= least and math.isfinite(value)):
-        raise RecipeError(f"{name} {value}: must be at least {least}")
+def _at_least(name: str, value: float, minimum: float) -> None:
+    if not (value >= minimum and math.isfinite(value)):
+        raise RecipeError(f"{name} {value}: must be at least {minimum}")
 
 
 def _above(name: str, value: float, bound: float) -> None:

@@ -17,7 +17,7 @@ from training.rl.mask_union import SegmenterMasks
 
 
 def parts_on_ray(recipe: GrpoRecipe) -> TrainerHooks:
-    """Start the segmenter's actor where the recipe's reward looks at masks.
+    """Start the segmenter's actor where the recipe's reward compares masks.
 
     Raises:
         LaunchError: the actor cannot be started.

@@ -15,7 +15,7 @@ from training.scenery import shapes, strips
 from training.scenery.drawing import PixelWindow, Ring, Sketch, placed_sketch, turned, window_of
 
 GAP_PX = 3.0
-"""Least distance between two objects of different groups."""
+"""Minimum distance between two objects of different groups."""
 PIECE_PX2 = 60.0
 """What is left of a clipped object counts from this area on."""
 STRIP_PX2 = 1500.0
@@ -157,7 +157,7 @@ def _moved(hull: shapely.Polygon, angle: float, x: float, y: float) -> shapely.P
 
 
 def _with_gap(hull: shapely.Polygon) -> Ring:
-    """Widen a hull by the least distance and by two pixels for the coarseness of the masks."""
+    """Widen a hull by the minimum distance and by two pixels for the coarseness of the masks."""
     return shapely.get_coordinates(hull.buffer(GAP_PX + 2, 4).exterior)
 
 
@@ -167,10 +167,10 @@ def _clipped(sketch: Sketch, frame: shapely.Polygon) -> PlacedSketch:
     return PlacedSketch(sketch, polygons(sketch.outline.intersection(frame), PIECE_PX2))
 
 
-def polygons(shape: BaseGeometry, least_px2: float) -> tuple[shapely.Polygon, ...]:
+def polygons(shape: BaseGeometry, minimum_px2: float) -> tuple[shapely.Polygon, ...]:
     """Give the polygons of any geometry that reach an area, the largest first."""
     parts = [part for part in shapely.get_parts(shape) if isinstance(part, shapely.Polygon)]
-    return tuple(sorted((part for part in parts if part.area >= least_px2), key=lambda part: -part.area))
+    return tuple(sorted((part for part in parts if part.area >= minimum_px2), key=lambda part: -part.area))
 
 
 def _strips(rng: np.random.Generator, site: Site, density: float) -> list[PlacedSketch]:
@@ -182,8 +182,8 @@ def _strips(rng: np.random.Generator, site: Site, density: float) -> list[Placed
     share = max(side, side**2) * density
     standing: list[PlacedSketch] = []
     for maker, mean in ((_river, 1.2), (_runway, 1.3), (_road, 2.2)):
-        least = 1 if site.size_px >= 1500 and density >= 0.5 else 0
-        for _ in range(max(least, int(rng.poisson(mean * share)))):
+        minimum = 1 if site.size_px >= 1500 and density >= 0.5 else 0
+        for _ in range(max(minimum, int(rng.poisson(mean * share)))):
             best = max((maker(rng, site, standing) for _ in range(STRIP_TRIES)), key=_merit)
             if best.pieces:
                 standing.append(best)

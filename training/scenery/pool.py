@@ -58,13 +58,13 @@ def _cache() -> Path:
 
 
 def _digest(recipe: PoolRecipe) -> str:
-    said = hashlib.sha256(json.dumps([asdict(recipe), NAMES], sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps([asdict(recipe), NAMES], sort_keys=True).encode())
     for name in PAINTERS:
-        said.update(_deeds(Path(__file__).parent / f"{name}.py").encode())
-    return said.hexdigest()[:16]
+        digest.update(_statements(Path(__file__).parent / f"{name}.py").encode())
+    return digest.hexdigest()[:16]
 
 
-def _deeds(source: Path) -> str:
+def _statements(source: Path) -> str:
     """What a source file does: its statements without imports, comments and layout."""
     kept = [node for node in ast.parse(source.read_text("utf-8")).body if not isinstance(node, IMPORTS)]
     return "\n".join(ast.unparse(node) for node in kept)

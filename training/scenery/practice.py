@@ -27,7 +27,7 @@ from training.scenery.world import PracticeScene, draw_scene
 
 PIXEL_M = 0.5
 GAP_M = 200.0
-"""Least ground between two scenes."""
+"""Minimum distance between two scenes, metres."""
 ZONE_SPAN_M = 400_000.0
 """Scenes stay in this stretch about the central meridian, inside their zone up to 55 degrees of latitude."""
 NORTH_M, SOUTH_M = 5_400_000.0, 6_300_000.0
@@ -82,7 +82,7 @@ def write_practice(
     if scenes < 1 or not 0 <= empty <= scenes:
         raise PracticeError(f"scenes={scenes}, empty={empty}: give scenes >= 1 and 0 <= empty <= scenes")
     settings = list(_settings(scenes, size_px, seed, crs))
-    _refuse_strangers(f"{out}/scenes", settings)
+    _refuse_orphans(f"{out}/scenes", settings)
     with delivered(out) as folder:
         (folder / "scenes").mkdir(parents=True, exist_ok=True)
         truth = []
@@ -107,12 +107,12 @@ def _scene_seed(seed: int, number: int) -> int:
     return int(np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)[0])
 
 
-def _refuse_strangers(scenes: str, settings: Sequence[Setting]) -> None:
+def _refuse_orphans(scenes: str, settings: Sequence[Setting]) -> None:
     """Refuse a folder that holds scenes which would not be replaced."""
     found = {name.removesuffix(".tif") for name in files_below(scenes) if name.endswith(".tif")}
-    strangers = found - {setting.scene_id for setting in settings}
-    if strangers:
-        raise PracticeError(f"{scenes} already holds {min(strangers)}.tif: empty it or choose another folder")
+    orphans = found - {setting.scene_id for setting in settings}
+    if orphans:
+        raise PracticeError(f"{scenes} already holds {min(orphans)}.tif: empty it or choose another folder")
 
 
 def _settings(scenes: int, size_px: int, seed: int, crs: Sequence[str]) -> Iterator[Setting]:

@@ -1,4 +1,4 @@
-"""One scene of the practice world: lay out, paint, and look at it through an imperfect camera."""
+"""One scene of the practice world: lay out, paint, and take it with an imperfect camera."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from training.scenery import drawing, ground
 from training.scenery.drawing import Floats
 from training.scenery.layout import PlacedSketch, lay_out
 
-LEAST_PX = 64
+MIN_PX = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +69,8 @@ def draw_scene(
 
 
 def _check(size_px: int, seed: int, density: float) -> None:
-    if size_px < LEAST_PX:
-        raise PracticeError(f"size_px is {size_px}: ask for at least {LEAST_PX} pixels a side")
+    if size_px < MIN_PX:
+        raise PracticeError(f"size_px is {size_px}: ask for at least {MIN_PX} pixels a side")
     if seed < 0:
         raise PracticeError(f"seed is {seed}: give a whole number from 0 up")
     if not 0 <= density <= 4:
@@ -99,14 +99,14 @@ def _painted(
 
 def _erect(canvas: Floats, standing: list[PlacedSketch], sun: tuple[float, float], grain: Floats) -> None:
     """Paint what surrounds the objects, then all shadows, then the objects."""
-    shown = [each for each in standing if each.pieces]
-    for each in shown:
+    visible = [each for each in standing if each.pieces]
+    for each in visible:
         for stroke in each.sketch.under:
             drawing.daub(canvas, stroke)
-    for each in shown:
+    for each in visible:
         if each.sketch.height > 0:
             drawing.shade(canvas, each.sketch, sun, depth=0.5)
-    for each in shown:
+    for each in visible:
         drawing.paint(canvas, each.sketch, each.pieces, grain)
 
 

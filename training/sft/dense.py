@@ -1,6 +1,6 @@
 """The dense auxiliary task: every vision token says which class lies over it and where that piece's box is.
 
-Letters: B images, P image tokens, K classes. A throw-away head; it teaches the tower to see places.
+Letters: B images, P image tokens, K classes. A throw-away head; it trains the tower to locate.
 """
 
 from collections.abc import Sequence
@@ -52,9 +52,9 @@ class DenseHead(nn.Module):
         y = self(tokens_bp)
         split = len(NAMES) + 1
         class_loss = F.cross_entropy(y[..., :split].flatten(0, 1), classes_bp.flatten())
-        shown = classes_bp > 0
-        count = float(shown.sum()) if foreground is None else foreground
-        away = (y[..., split:][shown] - boxes_bp[shown]).abs().sum() / 4
+        foreground_bp = classes_bp > 0
+        count = float(foreground_bp.sum()) if foreground is None else foreground
+        away = (y[..., split:][foreground_bp] - boxes_bp[foreground_bp]).abs().sum() / 4
         whole: torch.Tensor = class_loss + 6 * away / max(count, 1.0)
         return whole
 

@@ -34,7 +34,7 @@ class Batch:
     labels: torch.Tensor
     """(B, S) int64, the token to be written after each place; -100 where none is asked."""
     attention: torch.Tensor
-    """(B, 1, S, S) bool, True where a place may look."""
+    """(B, 1, S, S) bool, True where a token may attend."""
     positions: torch.Tensor
     """(3, B, S) int64, time, row and column of the rotary embedding."""
     pixels: torch.Tensor

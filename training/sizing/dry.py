@@ -145,9 +145,9 @@ def _sizing(profile: Profile, dims: Dims, max_pixels: int) -> Sizing:
     Raises:
         RecipeError: the limit is below the smallest image the profile allows.
     """
-    least = profile.sizing.min_pixels
-    if max_pixels < least:
-        raise RecipeError(f"max_pixels {max_pixels}: profile {profile.name} makes no image below {least}")
+    minimum = profile.sizing.min_pixels
+    if max_pixels < minimum:
+        raise RecipeError(f"max_pixels {max_pixels}: profile {profile.name} makes no image below {minimum}")
     most = min(profile.sizing.max_pixels, max_pixels)
     return dataclasses.replace(profile.sizing, multiple=dims.token_px, max_pixels=most)
 

@@ -27,7 +27,7 @@ class FirstPrompt:
 
 @dataclass(frozen=True, slots=True)
 class DryRunReport:
-    """Everything that can be said of a training before it starts."""
+    """Everything that is known of a training before it starts."""
 
     model: str
     """Checkpoint it starts from."""

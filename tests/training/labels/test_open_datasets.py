@@ -207,7 +207,7 @@ def test_a_folder_that_is_not_the_set_is_refused_naming_what_was_looked_for(tmp_
     real = cars(tmp_path)
     assert real.root == tmp_path / "cars"
     for change, sentence in (
-        ({"root": tmp_path / "none"}, "there is not a folder"),
+        ({"root": tmp_path / "none"}, "there is no folder"),
         ({"images": "*.jpg"}, r"no images '\*\.jpg'"),
         ({"labels": "aerial.names"}, r"no names of classes 'aerial\.names'"),
     ):

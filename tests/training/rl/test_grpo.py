@@ -33,7 +33,7 @@ from training.rl.grpo import (
     train_grpo,
 )
 from training.rl.grpo_recipe import DataRecipe, GrpoRecipe, LoraRecipe
-from training.rl.reward_function import Rewarder, Writing
+from training.rl.reward_function import CompletionReader, Rewarder
 from training.rl.rewards import RewardWeights
 
 
@@ -237,14 +237,14 @@ def test_no_vision_token_is_ever_sampled(qwen3: Path, tmp_path: Path) -> None:
 
 def test_the_reward_reads_what_inference_would_read() -> None:
     words = {1: "<think> ships float </think>", 2: "<answer> [[4,4,20,20]] </answer>", 3: "[]"}
-    writing = Writing(lambda ids: " ".join(words[i] for i in ids), frozenset({9}), longest=3)
+    reader = CompletionReader(lambda ids: " ".join(words[i] for i in ids), frozenset({9}), longest=3)
     (example,) = examples(2, 128)[1:]
     masks = SimpleNamespace(union_masks=lambda pixels, boxes: [square(b) for b in boxes])
     shown = dataclasses.replace(example, shapes=ArrayShapes(square(example.boxes)[None]))
     rewarder = Rewarder(
         [shown],
         profile=NANO,
-        writing=writing,
+        reader=reader,
         weights=RewardWeights(),
         masks=masks,  # type: ignore[arg-type]
     )
