@@ -39,7 +39,7 @@ def cars(tmp_path: Path) -> LabelledDataRecipe:
     return LabelledDataRecipe(root=str(tmp_path), sets=str(tmp_path / "sets.yaml"), share=0.5, aimed=1.0)
 
 
-def test_scenes_kept_for_checking_are_not_learned_from() -> None:
+def test_scenes_kept_for_checking_are_not_trained_on() -> None:
     tiles = load_training_data(POOL, None, tile_px=64, workers=1)
     assert isinstance(tiles.train, PracticeTiles)
     checked = tiles.check["practice"]
@@ -67,7 +67,7 @@ def test_photographs_are_split_by_place_and_incomplete_ones_left_out(cars: Label
     assert [image.name for image in checked.images] == ["frame-2", "frame-5"]
 
 
-def test_an_aimed_tile_shows_the_thing_where_its_box_says(cars: LabelledDataRecipe) -> None:
+def test_an_aimed_tile_shows_the_object_where_its_box_says(cars: LabelledDataRecipe) -> None:
     source = load_training_data(POOL, cars, tile_px=64, workers=1).check["cars"]
     for seed in range(30):
         tile = source.tile(np.random.default_rng(seed))

@@ -23,7 +23,7 @@ def test_every_shipped_recipe_reads(path: Path) -> None:
     assert read(fields)
 
 
-def test_reasoner_and_segmenter_are_taught_at_one_tile_size() -> None:
+def test_reasoner_and_segmenter_are_trained_at_one_tile_size() -> None:
     reasoner = sft_of(read_fields(RECIPES / "nano-sft.yaml"))
     segmenter = segmenter_of(read_fields(RECIPES / "nano-segmenter.yaml"))
     assert reasoner.recipe.shape.tile_px == segmenter.recipe.sam.image_size == 128

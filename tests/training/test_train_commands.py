@@ -293,7 +293,7 @@ def test_what_is_no_recipe_costs_one_sentence(what: str, content: bytes | None, 
 
 
 @pytest.mark.parametrize("what", ["sft", "segmenter", "grpo"])
-def test_a_missing_out_is_said(what: str, tmp_path: Path, policy: Path) -> None:
+def test_a_missing_out_is_reported(what: str, tmp_path: Path, policy: Path) -> None:
     fields = {"sft": SFT, "segmenter": SEGMENTER, "grpo": {**GRPO, "model": str(policy)}}[what]
     said = command("train", what, str(write_recipe(tmp_path / "recipe.yaml", fields)))
     assert said.code == 2

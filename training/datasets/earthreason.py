@@ -10,7 +10,14 @@ from training.data import Example, FileImage, Problem, Reading
 from training.datasets.errors import UnusableError
 from training.datasets.images import SUFFIXES, MaskFile, image_size, mask_boxes, sized_mask
 from training.datasets.options import STANDARD, Choices, Questions
-from training.datasets.reader import EntryResult, asked, checked_split, needed, problem_of, read_entries
+from training.datasets.reader import (
+    EntryResult,
+    checked_split,
+    locate_query,
+    needed,
+    problem_of,
+    read_entries,
+)
 
 NAME = "earthreason"
 ABOVE = 0
@@ -139,7 +146,7 @@ def _queries(
     queries, problems = [], []
     for number, text in enumerate(questions[:1] if which is Questions.FIRST else questions):
         try:
-            queries.append((number, asked(text)))
+            queries.append((number, locate_query(text)))
         except UnusableError as reason:
             problems.append(Problem(str(item.folder / "QAs"), f"{item.stem}#{number}", str(reason)))
     return queries, problems

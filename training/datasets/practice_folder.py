@@ -259,10 +259,12 @@ class _PracticeReader:
             raise UnusableError("the tile holds no data")
         tile = self.truths[place.picture.scene.scene_id].tile(place.picture, pixels)
         rng = np.random.default_rng([self.seed, place.number])
-        made = [self._example(place, tile, *asked) for asked in self._asked(tile, rng)]
+        made = [self._example(place, tile, *question) for question in self._questions_about(tile, rng)]
         return EntryResult(tuple(each for each in made if each.query.task in self.choices.tasks))
 
-    def _asked(self, tile: TrainingTile, rng: np.random.Generator) -> Iterator[tuple[Query, int, str]]:
+    def _questions_about(
+        self, tile: TrainingTile, rng: np.random.Generator
+    ) -> Iterator[tuple[Query, int, str]]:
         """Query, class number (-1 for none) and true words of everything asked of a tile."""
         present = np.unique(tile.classes)
         known = np.array([NAMES.index(name) for name in self.questions])

@@ -100,7 +100,7 @@ def problem_of(entry: DatasetEntry, what: str) -> Problem:
     return Problem(entry.file, entry.where, what)
 
 
-def asked(text: object) -> Query:
+def locate_query(text: object) -> Query:
     """A question of the locate task.
 
     Raises:

@@ -8,7 +8,14 @@ from training.data import Example, FileImage, Problem, Reading
 from training.datasets.errors import UnusableError
 from training.datasets.images import SUFFIXES, MaskFile, image_size, mask_boxes, sized_mask
 from training.datasets.options import STANDARD, Choices
-from training.datasets.reader import EntryResult, asked, checked_split, needed, problem_of, read_entries
+from training.datasets.reader import (
+    EntryResult,
+    checked_split,
+    locate_query,
+    needed,
+    problem_of,
+    read_entries,
+)
 
 ABOVE = 127
 """255 is the target; the middle keeps the noise of JPEG masks out."""
@@ -164,7 +171,7 @@ class _PhraseReader:
             id=f"{self.split}/{line.number}",
             source=self.layout.name,
             place=ground[1] if ground else image.stem,
-            query=asked(rest[0]),
+            query=locate_query(rest[0]),
             size=size,
             boxes=mask_boxes(mask, self.choices.parts),
             picture=FileImage(image),

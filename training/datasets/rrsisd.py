@@ -14,7 +14,14 @@ from training.datasets.coco_masks import CocoShapes, coco_shapes, decoded
 from training.datasets.errors import UnusableError
 from training.datasets.images import image_size, mask_boxes
 from training.datasets.options import STANDARD, Choices
-from training.datasets.reader import EntryResult, asked, checked_split, needed, problem_of, read_entries
+from training.datasets.reader import (
+    EntryResult,
+    checked_split,
+    locate_query,
+    needed,
+    problem_of,
+    read_entries,
+)
 from training.datasets.safe_pickle import load_plain
 
 NAME, TITLE = "rrsisd", "RRSIS-D"
@@ -172,7 +179,7 @@ class _RrsisdReader:
         examples = []
         for number, sentence in enumerate(sentences):
             try:
-                query = asked(_words(sentence))
+                query = locate_query(_words(sentence))
             except UnusableError as reason:
                 problems.append(problem_of(ref, str(reason)))
                 continue

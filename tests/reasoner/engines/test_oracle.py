@@ -71,14 +71,14 @@ def test_holes_survive() -> None:
     assert masks.probabilities[0, 24, 41] == 1
 
 
-def test_two_things_two_pixels_apart_stay_two_masks() -> None:
+def test_two_objects_two_pixels_apart_stay_two_masks() -> None:
     answer, masks = asked([shapely.box(5, 5, 20, 20), shapely.box(22, 5, 40, 20)])
     assert len(answer.boxes) == 2
     assert (masks.probabilities > 0).any(axis=(1, 2)).all()
     assert not ((masks.probabilities[0] > 0) & (masks.probabilities[1] > 0)).any()
 
 
-def test_two_things_in_one_box_are_told_apart_by_their_order() -> None:
+def test_two_objects_in_one_box_are_distinguished_by_their_order() -> None:
     below, above = Polygon([(10, 10), (10, 30), (29.5, 30)]), Polygon([(10.5, 10), (30, 10), (30, 30)])
     answer, masks = asked([below, above])
     assert answer.boxes.tolist() == [[10, 10, 30, 30]] * 2
@@ -86,7 +86,7 @@ def test_two_things_in_one_box_are_told_apart_by_their_order() -> None:
     assert masks.probabilities[1, 12, 28] == 1
 
 
-def test_a_thing_cut_by_the_tile_is_seen_in_its_pieces_but_not_in_slivers() -> None:
+def test_an_object_truncated_by_the_tile_is_seen_in_its_pieces_but_not_in_slivers() -> None:
     horseshoe = shapely.box(50, 10, 80, 40).difference(shapely.box(40, 20, 70, 30))
     sliver = shapely.box(63.99, 0, 80, 48)
     answer, _ = asked([horseshoe, sliver])

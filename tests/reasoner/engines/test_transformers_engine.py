@@ -82,7 +82,7 @@ def test_reaching_the_limit_is_truncation_and_the_end_token_is_not(reasoner: Tra
 
 
 @pytest.mark.parametrize("size", [(56, 56), (100, 60), (300, 200), (17, 80)])
-def test_the_frame_is_the_size_the_processor_really_makes(
+def test_the_coordinate_scale_is_the_size_the_processor_really_makes(
     reasoner: TransformersReasoner, size: tuple[int, int]
 ) -> None:
     width, height = size

@@ -31,14 +31,14 @@ def test_the_seed_decides_and_tiles_differ(tiles: PracticeTiles) -> None:
 
 
 @pytest.mark.parametrize("filled", [0.0, 1.0])
-def test_fullness_is_as_asked(filled: float, tiles: PracticeTiles) -> None:
+def test_the_share_with_a_target_is_as_requested(filled: float, tiles: PracticeTiles) -> None:
     mix = QuestionMix({"ask": 1.0, "earned": 1.0, "spare": 1.0, "union": 1.0, "union_spare": 1.0}, filled)
     asked = tile_examples(tiles, mix, count=25, seed=3, name="t")
     assert {bool(len(each.boxes)) for each in asked} == {bool(filled)}
     assert len({each.source for each in asked}) == 5
 
 
-def test_targets_are_the_things_of_the_kinds_meant(tiles: PracticeTiles) -> None:
+def test_targets_are_the_objects_of_the_classes_meant(tiles: PracticeTiles) -> None:
     meant = {
         wording: [each.name]
         for each in CATALOGUE
@@ -69,7 +69,7 @@ def drawn(tiles: PracticeTiles):
         yield tiles.tile(rng)
 
 
-def test_what_only_a_reward_teaches_is_never_shown_an_answer(tiles: PracticeTiles) -> None:
+def test_what_only_a_reward_trains_never_has_an_answer_in_training(tiles: PracticeTiles) -> None:
     rng = np.random.default_rng(0)
     shown = {turn.prompt for _ in range(150) for turn in turns_of(tiles.tile(rng), rng)}
     reward_only = {text for each in CATALOGUE for text in (*each.reward_only, *each.held_out)}
@@ -78,7 +78,7 @@ def test_what_only_a_reward_teaches_is_never_shown_an_answer(tiles: PracticeTile
     assert all(len(each.reward_only) >= 2 for each in PRACTICE_CLASSES)
 
 
-def test_no_wording_holds_a_word_that_is_not_taught() -> None:
+def test_no_wording_holds_a_word_that_is_not_trained() -> None:
     taught = {
         word
         for each in CATALOGUE

@@ -65,7 +65,7 @@ def test_tiles_hold_exactly_the_pieces_of_the_scene_that_was_drawn(folder, drawn
             assert example.query.text in CLASSES[class_name].wordings
 
 
-def test_present_and_absent_kinds_are_in_balance(folder):
+def test_present_and_absent_classes_are_in_balance(folder):
     examples = read_practice_folder(folder, split="test").examples
     for _, tile in by_tile(examples):
         there = [len(e.boxes) > 0 for e in tile if e.query.task is Task.LOCATE]

@@ -32,7 +32,7 @@ def test_parts_make_up_the_mask_and_fill_their_boxes(mask):
     assert len(masks) == ndimage.label(mask, np.ones((3, 3)))[1]
 
 
-def test_dust_is_not_told_apart():
+def test_dust_is_not_separated():
     dust = np.zeros((60, 60), bool)
     dust[::2, ::2] = True
     assert len(mask_boxes(dust, TargetSplit.WHOLE)) == 1

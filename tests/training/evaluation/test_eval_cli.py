@@ -50,7 +50,7 @@ def test_the_files_are_written_and_can_be_compared_with(practice: Path, tmp_path
     assert changes["acc@0.5"] == {"value": 0.0, "low": 0.0, "high": 0.0}
 
 
-def test_spare_wordings_and_the_protocol_reach_the_questions(practice: Path, tmp_path: Path) -> None:
+def test_held_out_wordings_and_the_protocol_reach_the_questions(practice: Path, tmp_path: Path) -> None:
     asked = {}
     for name, more in {"ask": (), "spare": ("--spare", "--protocol", "rmsin")}.items():
         assert run(practice, *NULL, "--boxes-only", "--out", tmp_path / name, *more).exit_code == 0

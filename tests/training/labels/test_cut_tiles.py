@@ -77,7 +77,7 @@ def test_a_box_holds_the_pixels_of_its_rectangle_at_every_turn_and_scale(turn: i
     side=st.floats(20, 120),
     turn=st.integers(0, 7),
 )
-def test_a_thing_stays_exactly_if_enough_of_it_is_seen(
+def test_an_object_stays_exactly_if_enough_of_it_is_seen(
     x: int, y: int, w: int, h: int, left: float, top: float, side: float, turn: int
 ) -> None:
     image = image_of((x, y, x + w, y + h))
@@ -98,7 +98,7 @@ def test_a_thing_stays_exactly_if_enough_of_it_is_seen(
         assert np.abs((box[2:] - box[:2]) - wanted).max() <= 1.001
 
 
-def test_small_things_lie_on_top_of_large_ones_and_numbers_follow_the_reading_order() -> None:
+def test_small_objects_lie_on_top_of_large_ones_and_numbers_follow_the_reading_order() -> None:
     image = image_of((20, 70, 60, 100), (10, 10, 120, 130), (100, 20, 110, 30))
     tile = cut_labelled(image, x0=0, y0=0, side=150, tile_px=150, turn=0, numbers=NUMBERS)
     keys = [reading_order(box) for box in tile.boxes.tolist()]
@@ -108,7 +108,7 @@ def test_small_things_lie_on_top_of_large_ones_and_numbers_follow_the_reading_or
         assert middle == number or x1 - x0 > 100
 
 
-def test_a_tree_is_painted_as_the_ellipse_in_its_box_and_a_thing_with_an_outline_as_that() -> None:
+def test_a_tree_is_painted_as_the_ellipse_in_its_box_and_an_object_with_an_outline_as_that() -> None:
     corner = shapely.Polygon([(100, 20), (140, 20), (140, 30), (110, 30), (110, 60), (100, 60)])
     boxes = ((20.0, 20.0, 60.0, 80.0), (100.0, 20.0, 140.0, 60.0))
     image = image_of(*boxes, classes=("tree", "building"), outlines=(None, corner))
@@ -175,7 +175,7 @@ def test_a_random_tile_lies_within_the_image_and_is_the_same_for_the_same_seed()
             assert np.median(thing) > np.median(ground) + 100
 
 
-def test_a_kind_without_a_number_and_parts_that_do_not_belong_together_are_refused() -> None:
+def test_a_class_without_a_number_and_parts_that_do_not_belong_together_are_refused() -> None:
     with pytest.raises(KeyError, match="building"):
         cut_labelled(image_of((1, 1, 30, 30)), x0=0, y0=0, side=50, tile_px=50, turn=0, numbers={})
     with pytest.raises(ValueError, match="belong together"):
@@ -201,7 +201,7 @@ def test_a_grid_covers_every_pixel_with_the_fewest_windows(scale: float, overlap
         assert len(squares) == np.ceil(HEIGHT / side - 1e-9) * np.ceil(WIDTH / side - 1e-9)
 
 
-def test_there_is_an_example_for_every_tile_and_complete_kind_whether_it_is_there_or_not() -> None:
+def test_there_is_an_example_for_every_tile_and_complete_class_whether_it_is_there_or_not() -> None:
     outline = shapely.Polygon([(10, 10), (40, 10), (40, 50)])
     image = image_of((10.0, 10.0, 40.0, 50.0), outlines=(outline,), complete=("building", "tree"))
     questions = {"building": ("where are roofs?", "what has walls?"), "tree": ("where is shade?",)}

@@ -97,7 +97,7 @@ def square(x: float, y: float, side: float = 10) -> shapely.Polygon:
     return world([(x, y), (x + side, y), (x + side, y + side), (x, y + side)], PLAIN)
 
 
-def test_what_is_no_polygon_on_the_scene_is_counted_and_names_become_kinds(tmp_path: Path) -> None:
+def test_what_is_not_a_polygon_on_the_scene_is_counted_and_names_become_classes(tmp_path: Path) -> None:
     bow = world([(60, 60), (80, 80), (80, 60), (60, 80)], PLAIN)
     shapes = [
         square(10, 10),

@@ -104,7 +104,7 @@ def test_a_broken_voc_file_is_a_problem_and_no_image(
     assert list(reading.counts) == [what]
 
 
-def test_yolo_lines_become_pixels_and_kinds_are_joined(tmp_path: Path, picture: Path) -> None:
+def test_yolo_lines_become_pixels_and_classes_are_joined(tmp_path: Path, picture: Path) -> None:
     (tmp_path / "names").write_text("car\nbus\ncyclist\n")
     picture.with_suffix(".txt").write_text(
         "0 0.5 0.5 0.1 0.2\n1 0.25 0.25 0.5 0.5\n\n2 0.5 0.5 0.1 0.1\n7 0 0 1 1\n1 a\n"

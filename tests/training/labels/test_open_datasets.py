@@ -160,7 +160,7 @@ def test_areas_cut_images_into_places_and_keep_what_is_well_visible(tmp_path: Pa
     assert reading.images[1].valid.shape == (30, 40)
 
 
-def test_an_image_that_misses_things_is_complete_in_nothing(tmp_path: Path) -> None:
+def test_an_image_that_misses_objects_is_complete_in_nothing(tmp_path: Path) -> None:
     reading = read_labelled_dataset(cars(tmp_path, partial=["a"], absent=["ship"]))
     assert [image.complete for image in reading.images] == [(), ("car",)]
     assert [image.absent for image in reading.images] == [("ship",), ("ship",)]
@@ -203,7 +203,7 @@ def test_a_file_without_sets_is_refused(tmp_path: Path, content: object) -> None
         read_dataset_list(tmp_path / "none.yaml", root=tmp_path)
 
 
-def test_a_folder_that_is_not_the_set_is_refused_naming_what_was_looked_for(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_the_dataset_is_refused_naming_the_missing_file(tmp_path: Path) -> None:
     real = cars(tmp_path)
     assert real.root == tmp_path / "cars"
     for change, sentence in (

@@ -152,12 +152,12 @@ def test_a_checkpoint_of_another_model_is_refused_in_one_sentence(tmp_path: Path
     assert "\n" not in str(caught.value)
 
 
-def test_a_training_that_leaves_nothing_is_no_success(tmp_path: Path) -> None:
+def test_a_training_that_leaves_nothing_is_not_a_success(tmp_path: Path) -> None:
     with pytest.raises(LaunchError, match="without a checkpoint"):
         run_here(lambda worker, config: None, {}, Launch(out=str(tmp_path)))
 
 
-def test_storage_that_refuses_is_said_before_anything_starts(tmp_path: Path) -> None:
+def test_storage_that_refuses_is_reported_before_anything_starts(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(LaunchError, match="cannot be"):
         run_here(LOOP, {"steps": 2}, Launch(out=str(tmp_path / "file")))

@@ -133,7 +133,7 @@ def test_a_finished_training_is_not_repeated(undisturbed: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in undisturbed.rglob("*")} == before
 
 
-def test_the_failure_that_says_most_is_told() -> None:
+def test_the_failure_that_is_most_telling_is_reported() -> None:
     failures = {0: RuntimeError("connection closed by peer"), 1: ValueError("no such kind: tree\nmore")}
     assert worst(failures)[0] == 1
     assert sentence(failures[1]) == "ValueError: no such kind: tree"

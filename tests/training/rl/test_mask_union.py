@@ -120,7 +120,7 @@ def test_an_actor_called_by_two_processes_gives_the_masks_of_this_process(work, 
         served.union_masks(pixels, boxes)
 
 
-def test_no_ray_is_said_in_words(monkeypatch):
+def test_a_missing_ray_is_reported(monkeypatch):
     monkeypatch.setattr("ray.is_initialized", lambda: False)
     from training.rl.ray_masks import MaskActorOptions, start_masks
 

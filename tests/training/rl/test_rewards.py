@@ -167,12 +167,12 @@ def test_tags_count_where_the_prompt_asks_for_them():
 
 
 @pytest.mark.parametrize("text", ["<think> none here", "[]", "<answer>[[5,5,5,5]]</answer>", ""])
-def test_what_cannot_be_read_earns_nothing_even_where_there_is_no_target(text):
+def test_what_cannot_be_read_gets_no_reward_even_where_there_is_no_target(text):
     assert read(NANO, text, LOCATE).parse is Parse.MALFORMED
     assert set(score(text, np.empty((0, 4))).figures().values()) == {0}
 
 
-def test_a_completion_cut_off_earns_nothing():
+def test_a_completion_cut_off_gets_no_reward():
     text = "<think> a </think><answer>[]</answer>"
     cut = NANO.parse(Completion(text, n_tokens=9, truncated=True), LOCATE, width=SIDE, height=SIDE)
     assert score_completion(cut, text, truth=TrueAnswer(np.empty((0, 4))), weights=ALIKE).composite == 0
@@ -206,7 +206,7 @@ def test_the_composite_is_the_weighted_mean_of_the_parts_that_apply():
     assert without.composite == pytest.approx((1 + 2 * 0.2 + 4 * 0.5 + 16) / 31)
 
 
-def test_words_are_judged_by_words_alone():
+def test_words_are_scored_by_words_alone():
     text = "<think> count </think> <answer> two tanks </answer>"
     weights = RewardWeights.of({"format": 1, "text": 3, "location": 9})
     rewards = score_completion(

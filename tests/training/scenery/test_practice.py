@@ -69,7 +69,7 @@ def test_a_window_sees_the_same_coverage_as_the_whole(cut_x: int, cut_y: int) ->
     np.testing.assert_allclose(part, whole[cut_y + 32 : cut_y + 43, cut_x + 32 : cut_x + 49], atol=1e-6)
 
 
-def test_long_things_painted_in_blocks_show_no_seams() -> None:
+def test_long_objects_painted_in_blocks_show_no_seams() -> None:
     canvas = np.zeros((600, 600, 3), dtype=np.float32)
     strip = Sketch("runway", shapely.box(-280, -20, 280, 20), (200.0, 200.0, 200.0))
     laid = placed_sketch(strip, 0.7, 300.0, 300.0)
@@ -85,7 +85,7 @@ def test_one_seed_one_scene_and_another_seed_another() -> None:
     assert first.pixels.tobytes() != other.pixels.tobytes()
 
 
-def test_every_kind_of_the_catalogue_is_drawn_and_no_other(scenes: list[PracticeScene]) -> None:
+def test_every_class_of_the_catalogue_is_drawn_and_no_other(scenes: list[PracticeScene]) -> None:
     drawn = {one.class_name for scene in scenes for one in scene.objects}
     assert drawn == {each.name for each in PRACTICE_CLASSES}
 
@@ -101,7 +101,7 @@ def test_truth_is_valid_inside_the_valid_part_and_no_sliver(scenes: list[Practic
             assert scene.valid[int(y), int(x)]
 
 
-def test_things_keep_their_distance(scenes: list[PracticeScene]) -> None:
+def test_objects_keep_their_distance(scenes: list[PracticeScene]) -> None:
     for scene in scenes:
         polygons = [one.polygon for one in scene.objects]
         near = shapely.STRtree(polygons).query(polygons, predicate="dwithin", distance=3.0)
@@ -172,7 +172,7 @@ def test_an_empty_scene_holds_nothing_and_a_collar_is_black() -> None:
     np.testing.assert_array_equal(collared.pixels.any(axis=0), collared.valid)
 
 
-def test_density_is_one_thing_per_75_px_square(scenes: list[PracticeScene]) -> None:
+def test_density_is_one_object_per_75_px_square(scenes: list[PracticeScene]) -> None:
     count = np.mean([len(scene.objects) for scene in scenes[:9]])
     assert count == pytest.approx((448 / 75) ** 2, rel=0.3)
     assert len(draw_scene(448, seed=0, density=0.3).objects) < 0.6 * count

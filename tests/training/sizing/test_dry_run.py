@@ -153,7 +153,7 @@ def test_an_image_that_cannot_be_read_or_has_another_size_is_refused(tmp_path: P
         dry_run(nano(reading=Reading((first,))))
 
 
-def test_the_profile_is_the_asked_one_or_that_of_the_checkpoint(tmp_path: Path):
+def test_the_profile_is_the_requested_one_or_that_of_the_checkpoint(tmp_path: Path):
     assert dry_run(nano()).profile == "nano"
     assert dry_run(nano(profile="qwen3-vl", max_pixels=1_310_720)).profile == "qwen3-vl"
     (tmp_path / "config.json").write_text(config_file("qwen2.5-vl-3b").read_text())
