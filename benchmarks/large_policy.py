@@ -23,7 +23,7 @@ from reasoner.engines.transformers_engine import fit_processor
 from reasoner.model_files import read_json
 from reasoner.profiles import profile_named
 from reasoner.query import Query
-from training.data.examples import ArrayPicture, Example
+from training.data.examples import ArrayImage, Example
 from training.recipe_yaml import grpo_of, read_fields
 from training.rl.grpo import Policy, build_trainer
 from training.rl.grpo_recipe import GrpoRecipe
@@ -105,7 +105,7 @@ def _examples(count: int, side_px: int) -> list[Example]:
             query=Query("Where are ships?"),
             size=(side_px, side_px),
             boxes=np.array([[0.0, 0.0, 64.0, 64.0]]),
-            picture=ArrayPicture(rng.integers(0, 255, (side_px, side_px, 3), dtype=np.uint8)),
+            picture=ArrayImage(rng.integers(0, 255, (side_px, side_px, 3), dtype=np.uint8)),
         )
         for number in range(count)
     ]

@@ -79,8 +79,8 @@ def _measure(cases: list[_Case], side: int, settings: Settings) -> list[Row]:
 def _cases(scene_px: int, side: int) -> list[_Case]:
     """Things of the practice scene, each in a tile about it."""
     cases = []
-    for thing in drawn(scene_px).things:
-        case = _case(thing.polygon, scene_px, side)
+    for each in drawn(scene_px).objects:
+        case = _case(each.polygon, scene_px, side)
         if shapely.area(case.truth) >= LEAST_PX:
             cases.append(case)
     return cases[:MOST_THINGS]

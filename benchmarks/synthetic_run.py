@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from benchmarks.synthetic import PITCH, TOUCH_PX, Pieces, World, seen_in
 from pipelines.plan.config import Engine, JobConfig, Question
-from pipelines.plan.plan import ChunkRef, ModelFacts, Plan, PlannedScene
+from pipelines.plan.plan import ChunkRef, Plan, PlannedScene
 from pipelines.tables.ledger import LEDGER_SCHEMA, Status, ledger_name
+from reasoner.model_name import ModelCard
 from reasoner.query import Query
 from tiling.geo.crs import to_world
 from tiling.geo.geobox import WorkingGrid
@@ -92,7 +93,7 @@ def planned(
         scenes=(scene.uri,), ask=(Question(text=QUERY.text),), out=str(folder),
         reasoner="null", segmenter="null", engine=Engine.RAY,
     )  # fmt: skip
-    model = ModelFacts("null", "null", TILE_PX)
+    model = ModelCard("null", "null", TILE_PX)
     plan = Plan(
         "synthetic", config, (QUERY,), model, model, None, (PlannedScene(scene, work, grid),), _chunks(grid)
     )

@@ -21,9 +21,9 @@ from training.launching.in_process import run_here
 from training.launching.metrics_log import read_log
 from training.launching.ray_launch import launch
 from training.launching.stage import Stage, stage_loop
-from training.launching.worker import Launch, Loop, Outcome
+from training.launching.worker import Launch, Loop, TrainingResult
 from training.recipe_yaml import read_fields
-from training.rl.grpo import Parts
+from training.rl.grpo import TrainerHooks
 from training.trainers import GrpoLoop, config_of, sft_stage
 
 NAME = "training"
@@ -35,7 +35,7 @@ ROUNDS = 3
 NEVER = 10**9
 """Steps between things that are not to disturb the times."""
 
-Run = Callable[[Loop, Mapping[str, object], Launch], Outcome]
+Run = Callable[[Loop, Mapping[str, object], Launch], TrainingResult]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ def _sft_config(settings: Settings) -> dict[str, object]:
 def _by_reward(settings: Settings) -> list[Row]:
     watch = Stopwatch()
     with TemporaryDirectory(prefix="grpo-") as out:
-        loop = GrpoLoop(lambda recipe: Parts(prepare=watch.watched))
+        loop = GrpoLoop(lambda recipe: TrainerHooks(prepare=watch.watched))
         run_here(loop, _grpo_config(settings), Launch(out=out))
     steps = watch.steps()
     of = f"{settings.group} × {settings.group} completions a step"

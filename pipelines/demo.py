@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 
 from pipelines.jobs import RunReport, run_job
 from pipelines.map import write_map
-from pipelines.plan import PREFIX, Engine, JobConfig, Question, question_classes, read_plan
+from pipelines.plan import Engine, JobConfig, Question, question_classes, read_plan
 from pipelines.progress import Listener, ignore
 from pipelines.tables import object_files
+from reasoner.model_name import ModelName
+from tiling.geo import greedy_pairs
 from tiling.storage import Store
 
 MATCH_IOU = 0.5
@@ -68,29 +70,18 @@ def score_objects(found: geopandas.GeoSeries, true: geopandas.GeoSeries, *, iou:
     flat = f"+proj=laea +lon_0={(west + east) / 2} +lat_0={(south + north) / 2}"
     ious, pairs = _overlaps(found.to_crs(flat).to_numpy(), lonlat.to_crs(flat).to_numpy())
     keep = ious >= iou
-    return Score(len(true), len(found), len(_greedy(pairs[:, keep], ious[keep])))
+    return Score(len(true), len(found), len(greedy_pairs(pairs[0, keep], pairs[1, keep], ious[keep])))
 
 
 def _overlaps(
     found: NDArray[np.object_], true: NDArray[np.object_]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Overlap (n,) of all touching pairs, and the pairs (2, n): found, true."""
+    """Overlap (n,) of all touching pairs, and the pairs (2, n): found, true, sorted."""
     pairs = shapely.STRtree(true).query(found, predicate="intersects")
+    pairs = pairs[:, np.lexsort((pairs[1], pairs[0]))]
     both = shapely.area(shapely.intersection(found[pairs[0]], true[pairs[1]]))
     either = shapely.area(found[pairs[0]]) + shapely.area(true[pairs[1]]) - both
     return both / either, pairs
-
-
-def _greedy(pairs: NDArray[np.int64], ious: NDArray[np.float64]) -> Sequence[tuple[int, int]]:
-    matched: list[tuple[int, int]] = []
-    used: tuple[set[int], set[int]] = (set(), set())
-    for index in np.lexsort((pairs[1], pairs[0], -ious)):
-        one, other = int(pairs[0, index]), int(pairs[1, index])
-        if one not in used[0] and other not in used[1]:
-            matched.append((one, other))
-            used[0].add(one)
-            used[1].add(other)
-    return matched
 
 
 N_QUESTIONS = 2
@@ -154,7 +145,8 @@ def run_demo(make_scenes: MakeScenes, request: DemoRequest, *, listener: Listene
 
 
 def _config(request: DemoRequest, folder: Path, questions: Sequence[str]) -> JobConfig:
-    model = f"{PREFIX}{folder / 'practice' / 'truth.parquet'}" if request.oracle else "nano"
+    truth = folder / "practice" / "truth.parquet"
+    model = ModelName.oracle(str(truth)).text if request.oracle else "nano"
     return JobConfig(
         scenes=(str(folder / "practice" / "scenes" / "*.tif"),),
         ask=tuple(Question(text=text) for text in questions),

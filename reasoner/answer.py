@@ -1,4 +1,4 @@
-"""The picture a model sees, and what was said about it for one question, read but not judged."""
+"""The image a model sees, what it wrote about it, and the answer parsed from that."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,22 +10,22 @@ from reasoner.query import Query
 
 
 @dataclass(frozen=True, slots=True)
-class View:
-    """One tile's pixels as shown to the models."""
+class TileView:
+    """One tile's pixels as the models see them."""
 
     pixels: NDArray[np.uint8]
     """(height, width, 3), red, green, blue."""
     key: str
-    """Opaque name of the tile; only the oracle engines look at it."""
+    """Opaque name of the tile; only the oracle engines read it."""
 
 
 class Parse(StrEnum):
     """How reading a completion ended."""
 
     OK = "ok"
-    """It says something: boxes, or text for caption and VQA."""
+    """It gives an answer: boxes, or text for caption and VQA."""
     EMPTY = "empty"
-    """It says well-formed that there is no target."""
+    """It is well formed and says that there is no target."""
     MALFORMED = "malformed"
     """It cannot be read; the reason is in `problem`, the text is kept."""
 

@@ -1,7 +1,4 @@
-"""In which pixels a model speaks, and how they map to the pixels of the tile.
-
-Knows resizing rules and sizes. Knows no text, no model and no question.
-"""
+"""The units in which models write coordinates, how processors resize images, and the way to tile pixels."""
 
 import math
 from dataclasses import dataclass
@@ -48,8 +45,8 @@ class Sizing:
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
-    """The model's image frame beside the tile's; both start at the upper left corner."""
+class CoordinateScale:
+    """The size of one image in the model's units and in tile pixels; both start at the upper left corner."""
 
     model_width: float
     """Width of the image in the model's units."""
@@ -64,18 +61,14 @@ class Frame:
         """Turn a point in the model's units into tile pixels."""
         return x * self.tile_width / self.model_width, y * self.tile_height / self.model_height
 
-    def to_model(self, x: float, y: float) -> tuple[float, float]:
-        """Turn a point in tile pixels into the model's units."""
-        return x * self.model_width / self.tile_width, y * self.model_height / self.tile_height
 
-
-def frame_of(coordinates: Coordinates, sizing: Sizing, *, width: int, height: int) -> Frame:
-    """Return the frame in which a model speaks about a tile of `width` × `height` pixels."""
+def coordinate_scale(coordinates: Coordinates, sizing: Sizing, *, width: int, height: int) -> CoordinateScale:
+    """Return the scale of a model's coordinates for a tile of `width` × `height` pixels."""
     if coordinates is Coordinates.THOUSAND:
-        return Frame(1000, 1000, width, height)
+        return CoordinateScale(1000, 1000, width, height)
     if coordinates is Coordinates.TILE:
-        return Frame(width, height, width, height)
-    return Frame(*sizing.resized(width, height), width, height)
+        return CoordinateScale(width, height, width, height)
+    return CoordinateScale(*sizing.resized(width, height), width, height)
 
 
 def _rounded(side: int, multiple: int) -> int:

@@ -1,6 +1,6 @@
 """The written forms of an answer: reading text into boxes and writing boxes as text.
 
-Knows tags, JSON and the order of numbers. Knows neither tiles nor what the numbers measure.
+Tags, JSON and the order of numbers stand here; what the numbers measure stands in `reasoner.coordinates`.
 """
 
 import json
@@ -30,8 +30,8 @@ class Dialect(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """One thing as the model wrote it, in the model's units, unchecked."""
+class WrittenBox:
+    """One object as the model wrote it, in the model's units, unchecked."""
 
     box: tuple[float, float, float, float]
     """x0, y0, x1, y1; may be not finite, inverted or out of the image."""
@@ -65,7 +65,7 @@ def split_sections(text: str) -> Sections:
     return Sections(thinking.strip(), _answer_part(rest), rest.strip())
 
 
-def read_boxes(text: str, dialect: Dialect) -> tuple[Sections, list[Found]]:
+def read_boxes(text: str, dialect: Dialect) -> tuple[Sections, list[WrittenBox]]:
     """Read the boxes of a completion, in the order written.
 
     Raises:
@@ -82,7 +82,7 @@ def read_text(text: str) -> tuple[Sections, str]:
     """Read a caption or an answer in words: the answer part, or all after the thinking.
 
     Raises:
-        AnswerError: a part is not closed, or nothing is said.
+        AnswerError: a part is not closed, or there is no answer.
     """
     sections = split_sections(text)
     words = sections.rest if sections.answer is None else sections.answer
@@ -91,7 +91,7 @@ def read_text(text: str) -> tuple[Sections, str]:
     return sections, words
 
 
-def write_boxes(found: Sequence[Found], dialect: Dialect, *, thinking: str = "") -> str:
+def write_boxes(found: Sequence[WrittenBox], dialect: Dialect, *, thinking: str = "") -> str:
     """Write boxes the way a model of that dialect does; reading it gives them back."""
     head = f"<think>{thinking}</think>" if thinking else ""
     if dialect is Dialect.LIST:
@@ -152,22 +152,22 @@ def _json(payload: str) -> object:
         raise AnswerError(f"the answer is not JSON: {str(error)[:120]}") from error
 
 
-def _boxes_of_list(value: object) -> list[Found]:
+def _boxes_of_list(value: object) -> list[WrittenBox]:
     if not isinstance(value, list):
         raise AnswerError(f"expected a list of boxes, found {_shown(value)}")
     if len(value) == 4 and not any(isinstance(entry, list) for entry in value):
-        return [Found(_box(value, "the box"))]
-    return [Found(_box(entry, f"box {number}")) for number, entry in enumerate(value, start=1)]
+        return [WrittenBox(_box(value, "the box"))]
+    return [WrittenBox(_box(entry, f"box {number}")) for number, entry in enumerate(value, start=1)]
 
 
-def _boxes_of_entries(value: object) -> list[Found]:
+def _boxes_of_entries(value: object) -> list[WrittenBox]:
     entries = [value] if isinstance(value, dict) else value
     if not isinstance(entries, list):
         raise AnswerError(f"expected a list of objects with bbox_2d, found {_shown(value)}")
     return [_found(entry, f"entry {number}") for number, entry in enumerate(entries, start=1)]
 
 
-def _found(entry: object, name: str) -> Found:
+def _found(entry: object, name: str) -> WrittenBox:
     if not isinstance(entry, dict) or "bbox_2d" not in entry:
         raise AnswerError(f"{name} is {_shown(entry)}, not an object with bbox_2d")
     points, label = entry.get("positive_points", []), entry.get("label", "")
@@ -175,7 +175,7 @@ def _found(entry: object, name: str) -> Found:
         raise AnswerError(f"{name} has the label {_shown(label)}, not a text")
     if not isinstance(points, list):
         raise AnswerError(f"{name} has the points {_shown(points)}, not a list")
-    return Found(_box(entry["bbox_2d"], name), tuple(_point(point, name) for point in points), label)
+    return WrittenBox(_box(entry["bbox_2d"], name), tuple(_point(point, name) for point in points), label)
 
 
 def _box(value: object, name: str) -> tuple[float, float, float, float]:
@@ -203,7 +203,7 @@ def _number(value: object, name: str) -> float:
         return float("inf") if value > 0 else float("-inf")
 
 
-def _entry(found: Found, dialect: Dialect) -> dict[str, object]:
+def _entry(found: WrittenBox, dialect: Dialect) -> dict[str, object]:
     entry: dict[str, object] = {"bbox_2d": [_plain(v) for v in found.box]}
     if dialect is Dialect.BOX_POINTS:
         entry["positive_points"] = [[_plain(x), _plain(y)] for x, y in found.points]

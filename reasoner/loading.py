@@ -1,29 +1,16 @@
-"""From the name of a model to something that answers or segments.
-
-Knows which engine runs what. Loads torch only when an engine needs it.
-"""
+"""Finds the model of a name and loads it on the engine that runs it; torch is imported only for that."""
 
 import os
 import platform
-from dataclasses import dataclass
 from pathlib import Path
 
 from reasoner.engines.null import NullReasoner, NullSegmenter
 from reasoner.engines.openai_engine import OpenAIReasoner, endpoint_of
 from reasoner.errors import ModelError
 from reasoner.model_files import Role, check_found, find_model, read_json, weights_digest
+from reasoner.model_name import ModelCard, ModelKind, ModelName
 from reasoner.profiles import PROFILES, Profile, profile_for, profile_named
 from reasoner.protocols import Reasoner, Segmenter
-
-
-@dataclass(frozen=True, slots=True)
-class ModelCard:
-    """What a plan needs of a model before it is loaded."""
-
-    digest: str
-    """Digest of the weights, and for a reasoner of the prompt version: the loaded model's own."""
-    tile_px: int
-    """Native tile size, pixels; 0 for a segmenter, which takes every size."""
 
 
 def load_reasoner(name: str, *, device: str = "auto", profile: str | None = None, seed: int = 0) -> Reasoner:
@@ -38,9 +25,10 @@ def load_reasoner(name: str, *, device: str = "auto", profile: str | None = None
     Raises:
         ModelError: there is no such model or it cannot be loaded.
     """
-    if name == "null":
+    kind = ModelName.parse(name).kind
+    if kind is ModelKind.NULL:
         return NullReasoner()
-    if is_served(name):
+    if kind is ModelKind.SERVED:
         return _served(name, profile, seed=seed)
     from reasoner.engines.transformers_engine import open_transformers_reasoner
 
@@ -54,7 +42,7 @@ def load_segmenter(name: str, *, device: str = "auto") -> Segmenter:
     Raises:
         ModelError: there is no such model or it cannot be loaded.
     """
-    if name == "null":
+    if ModelName.parse(name).kind is ModelKind.NULL:
         return NullSegmenter()
     source = find_model(name, Role.SEGMENTER)
     config = read_json(source / "config.json") if source.is_dir() else {}
@@ -73,9 +61,10 @@ def check_model(name: str, *, role: Role = Role.REASONER) -> None:
     Raises:
         ModelError: it cannot; the message says what to give instead.
     """
-    if name == "null":
+    kind = ModelName.parse(name).kind
+    if kind is ModelKind.NULL:
         return
-    if role is Role.REASONER and is_served(name):
+    if role is Role.REASONER and kind is ModelKind.SERVED:
         endpoint_of(name)
         return
     check_found(name, role)
@@ -87,12 +76,12 @@ def describe_reasoner(name: str, *, profile: str | None = None) -> ModelCard:
     Raises:
         ModelError: there is no such model.
     """
-    if name == "null" or is_served(name):
+    if ModelName.parse(name).is_weightless:
         light = load_reasoner(name, profile=profile)
-        return ModelCard(light.digest, light.tile_px)
+        return ModelCard(name, light.digest, light.tile_px)
     folder = find_model(name, Role.REASONER)
     chosen = profile_of(name, folder, profile)
-    return ModelCard(f"{weights_digest(folder)}-{chosen.digest}", chosen.tile_px)
+    return ModelCard(name, f"{weights_digest(folder)}-{chosen.digest}", chosen.tile_px)
 
 
 def describe_segmenter(name: str) -> ModelCard:
@@ -101,8 +90,9 @@ def describe_segmenter(name: str) -> ModelCard:
     Raises:
         ModelError: there is no such model.
     """
-    digest = NullSegmenter().digest if name == "null" else weights_digest(find_model(name, Role.SEGMENTER))
-    return ModelCard(digest, 0)
+    if ModelName.parse(name).kind is ModelKind.NULL:
+        return ModelCard(name, NullSegmenter().digest, 0)
+    return ModelCard(name, weights_digest(find_model(name, Role.SEGMENTER)), 0)
 
 
 def weights_bytes(name: str, *, role: Role = Role.REASONER) -> int:
@@ -135,11 +125,6 @@ def device_name(device: str) -> str:
     if pick_device(device).startswith("cuda"):
         return str(torch.cuda.get_device_name(device if ":" in device else None))
     return f"{platform.machine()} CPU, threads: {torch.get_num_threads()}"
-
-
-def is_served(name: str) -> bool:
-    """Whether a reasoner's name is the address of a server."""
-    return name.startswith(("http://", "https://"))
 
 
 def _served(name: str, profile: str | None, *, seed: int) -> OpenAIReasoner:

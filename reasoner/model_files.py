@@ -3,15 +3,15 @@
 import hashlib
 import json
 import re
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 
-from huggingface_hub import constants, get_token, snapshot_download
+from huggingface_hub import HfApi, constants, snapshot_download
+from huggingface_hub.errors import HfHubHTTPError
 
 from reasoner.errors import ModelError
+from reasoner.model_name import ModelKind, ModelName
 
 _DECISIVE = (
     "*.safetensors",
@@ -30,12 +30,12 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 def weights_digest(source: Path | str) -> str:
     """Return a digest of a checkpoint folder, or of one weight file, 16 hex digits.
 
-    Names and contents count; the place, the times and files that change no output do not.
+    Names and contents count; the folder, the times and files that change no output do not.
     """
     path = Path(source)
     files = [path] if path.is_file() else sorted({file for glob in _DECISIVE for file in path.glob(glob)})
-    told = "".join(f"{file.name} {_content_digest(file)}\n" for file in files if file.is_file())
-    return hashlib.sha256(told.encode()).hexdigest()[:16]
+    described = "".join(f"{file.name} {_content_digest(file)}\n" for file in files if file.is_file())
+    return hashlib.sha256(described.encode()).hexdigest()[:16]
 
 
 def _content_digest(file: Path) -> str:
@@ -51,6 +51,8 @@ def _content_digest(file: Path) -> str:
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _HUB_FILES = ["*.safetensors", "*.json", "*.txt", "*.jinja"]
 _HUB_TIMEOUT_S = 10
+_UNREACHED: tuple[type[BaseException], ...] = (*HfHubHTTPError.__bases__, OSError)
+"""What is raised where the hub does not answer: errors of the HTTP client in use, which differs."""
 
 
 class Role(StrEnum):
@@ -79,7 +81,7 @@ def check_hub(name: str) -> None:
     """Check cheaply that the hub, or its cache here, has a model.
 
     Raises:
-        ModelError: the name is no hub id, the hub does not know it or cannot be reached.
+        ModelError: the name is not a hub id, the hub does not know it or cannot be reached.
     """
     if not _HUB_ID.fullmatch(name):
         raise ModelError(_no_such(name))
@@ -87,15 +89,12 @@ def check_hub(name: str) -> None:
         return
     if constants.HF_HUB_OFFLINE:
         raise ModelError(f"{_no_such(name)} (not in the cache, and HF_HUB_OFFLINE is set)")
-    token = get_token()
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    url = f"{constants.ENDPOINT}/api/models/{name}"
-    request = urllib.request.Request(url, headers=headers, method="HEAD")
     try:
-        urllib.request.urlopen(request, timeout=_HUB_TIMEOUT_S).close()
-    except urllib.error.HTTPError as error:
-        raise ModelError(f"{_no_such(name)} (the hub answered {error.code} {error.reason})") from error
-    except OSError as error:
+        HfApi(endpoint=constants.ENDPOINT).model_info(name, timeout=_HUB_TIMEOUT_S)
+    except HfHubHTTPError as error:
+        answer = f"{error.response.status_code} {error.response.reason_phrase}"
+        raise ModelError(f"{_no_such(name)} (the hub answered {answer})") from error
+    except _UNREACHED as error:
         raise ModelError(f"{_no_such(name)} (the hub cannot be reached: {error})") from error
 
 
@@ -148,14 +147,13 @@ _WANTED = "give a hub id, a local folder with config.json and *.safetensors, or 
 
 
 def _local(name: str, role: Role) -> Path | None:
-    if name == "nano":
+    parsed = ModelName.parse(name)
+    if parsed.kind is ModelKind.NANO:
         return Path(__file__).parent / "nano" / role.value
-    if not name:
-        return None
-    path = Path(name).expanduser()
-    if role is Role.SEGMENTER and path.suffix == ".pth" and path.is_file():
+    path = parsed.path
+    if path is None or path.is_dir():
         return path
-    return path if path.is_dir() else None
+    return path if role is Role.SEGMENTER and path.suffix == ".pth" else None
 
 
 def _cached(name: str) -> Path | None:

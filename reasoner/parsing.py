@@ -1,6 +1,6 @@
 """From a completion to an Answer in tile pixels; never raises on bad text and never guesses.
 
-Knows dialects and frames. Knows no model.
+Called by every reasoner's `parse`; reads the dialect and scales coordinates to the tile.
 """
 
 import math
@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from reasoner.answer import Answer, Completion, Parse
-from reasoner.coordinates import Frame
-from reasoner.dialects import Dialect, Found, read_boxes, read_text, split_sections
+from reasoner.coordinates import CoordinateScale
+from reasoner.dialects import Dialect, WrittenBox, read_boxes, read_text, split_sections
 from reasoner.errors import AnswerError
 from reasoner.query import Query, Task
 
@@ -33,11 +33,11 @@ class Rules:
 
 @dataclass(slots=True)
 class _Placed:
-    found: list[Found] = field(default_factory=list)
+    found: list[WrittenBox] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
 
-def parse_answer(completion: Completion, query: Query, *, rules: Rules, frame: Frame) -> Answer:
+def parse_answer(completion: Completion, query: Query, *, rules: Rules, scale: CoordinateScale) -> Answer:
     """Read a completion about a tile.
 
     Boxes that are not finite, inverted, duplicate or outside the tile are dropped, boxes that reach past
@@ -48,15 +48,15 @@ def parse_answer(completion: Completion, query: Query, *, rules: Rules, frame: F
         return _malformed(completion, query, f"cut off at the limit of {completion.n_tokens} tokens")
     try:
         if query.task is Task.LOCATE:
-            return _located(completion, query, rules=rules, frame=frame)
+            return _located(completion, query, rules=rules, scale=scale)
         return _worded(completion, query)
     except AnswerError as error:
         return _malformed(completion, query, str(error))
 
 
-def _located(completion: Completion, query: Query, *, rules: Rules, frame: Frame) -> Answer:
+def _located(completion: Completion, query: Query, *, rules: Rules, scale: CoordinateScale) -> Answer:
     sections, found = read_boxes(completion.text, rules.dialect)
-    placed = _place(found, frame=frame, keep_duplicates=rules.keep_duplicates)
+    placed = _place(found, scale=scale, keep_duplicates=rules.keep_duplicates)
     if found and not placed.found:
         raise AnswerError("no usable box: " + "; ".join(placed.problems))
     kept = [_with_centre(one) for one in placed.found] if rules.centre_points else placed.found
@@ -109,50 +109,54 @@ def _boxless(query: Query, parse: Parse, *, text: str, thinking: str, problem: s
     )
 
 
-def _place(found: Sequence[Found], *, frame: Frame, keep_duplicates: bool) -> _Placed:
+def _place(found: Sequence[WrittenBox], *, scale: CoordinateScale, keep_duplicates: bool) -> _Placed:
     placed, seen = _Placed(), set()
     for number, one in enumerate(found, start=1):
         name = f"box {number} [{', '.join(f'{v:g}' for v in one.box)}]"
-        problem = _fault(one.box, frame)
+        problem = _fault(one.box, scale)
         if not problem and one.box in seen and not keep_duplicates:
             problem = "is written twice"
         if problem:
             placed.problems.append(f"{name} {problem}: dropped")
             continue
         seen.add(one.box)
-        placed.found.append(_on_tile(one, name, frame=frame, problems=placed.problems))
+        placed.found.append(_on_tile(one, name, scale=scale, problems=placed.problems))
     return placed
 
 
-def _fault(box: tuple[float, float, float, float], frame: Frame) -> str:
+def _fault(box: tuple[float, float, float, float], scale: CoordinateScale) -> str:
     if not all(math.isfinite(value) for value in box):
         return "is not finite"
     x0, y0, x1, y1 = box
     if x1 <= x0 or y1 <= y0:
         return "is inverted or has no area"
-    if not _has_area(_clipped(_scaled(box, frame), frame)):
+    if not _has_area(_clipped(_scaled(box, scale), scale)):
         return "lies outside the tile"
     return ""
 
 
-def _on_tile(one: Found, name: str, *, frame: Frame, problems: list[str]) -> Found:
-    box = _scaled(one.box, frame)
-    clipped = _clipped(box, frame)
+def _on_tile(one: WrittenBox, name: str, *, scale: CoordinateScale, problems: list[str]) -> WrittenBox:
+    box = _scaled(one.box, scale)
+    clipped = _clipped(box, scale)
     if max(abs(a - b) for a, b in zip(box, clipped, strict=True)) > SLACK_PX:
         problems.append(f"{name} reaches past the tile: clipped")
-    points = [frame.to_tile(*point) for point in one.points]
-    inside = tuple(point for point in points if _inside(point, frame))
+    points = [scale.to_tile(*point) for point in one.points]
+    inside = tuple(point for point in points if _inside(point, scale))
     if len(inside) < len(points):
         problems.append(f"{len(points) - len(inside)} points of {name} lie outside the tile: dropped")
-    return Found(clipped, inside, one.label)
+    return WrittenBox(clipped, inside, one.label)
 
 
-def _scaled(box: tuple[float, float, float, float], frame: Frame) -> tuple[float, float, float, float]:
-    return *frame.to_tile(box[0], box[1]), *frame.to_tile(box[2], box[3])
+def _scaled(
+    box: tuple[float, float, float, float], scale: CoordinateScale
+) -> tuple[float, float, float, float]:
+    return *scale.to_tile(box[0], box[1]), *scale.to_tile(box[2], box[3])
 
 
-def _clipped(box: tuple[float, float, float, float], frame: Frame) -> tuple[float, float, float, float]:
-    width, height = float(frame.tile_width), float(frame.tile_height)
+def _clipped(
+    box: tuple[float, float, float, float], scale: CoordinateScale
+) -> tuple[float, float, float, float]:
+    width, height = float(scale.tile_width), float(scale.tile_height)
     x0, y0, x1, y1 = box
     return (
         min(max(x0, 0.0), width),
@@ -166,11 +170,11 @@ def _has_area(box: tuple[float, float, float, float]) -> bool:
     return box[2] > box[0] and box[3] > box[1]
 
 
-def _inside(point: tuple[float, float], frame: Frame) -> bool:
+def _inside(point: tuple[float, float], scale: CoordinateScale) -> bool:
     # Comparisons with NaN are false, so a point that is not finite is outside.
-    return 0 <= point[0] <= frame.tile_width and 0 <= point[1] <= frame.tile_height
+    return 0 <= point[0] <= scale.tile_width and 0 <= point[1] <= scale.tile_height
 
 
-def _with_centre(one: Found) -> Found:
+def _with_centre(one: WrittenBox) -> WrittenBox:
     x0, y0, x1, y1 = one.box
-    return one if one.points else Found(one.box, (((x0 + x1) / 2, (y0 + y1) / 2),), one.label)
+    return one if one.points else WrittenBox(one.box, (((x0 + x1) / 2, (y0 + y1) / 2),), one.label)

@@ -1,6 +1,6 @@
-"""How each family of models is asked and read: prompts, tile size, coordinates, dialect.
+"""How each family of models is prompted and its answers are read: prompts, tile size, coordinates, dialect.
 
-Knows words and conventions. Knows no weights, no tensors and no engine.
+A profile's digest is part of every plan, so that a changed wording counts as another model.
 """
 
 import dataclasses
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from reasoner.answer import Answer, Completion
-from reasoner.coordinates import Coordinates, Frame, Sizing, frame_of
+from reasoner.coordinates import Coordinates, CoordinateScale, Sizing, coordinate_scale
 from reasoner.dialects import Dialect
 from reasoner.errors import ModelError
 from reasoner.parsing import Rules, parse_answer
@@ -70,14 +70,14 @@ class Profile:
         user: dict[str, object] = {"role": "user", "content": content}
         return [{"role": "system", "content": [_words(self.system)]}, user] if self.system else [user]
 
-    def frame(self, *, width: int, height: int) -> Frame:
-        """Return the frame in which the model speaks about a tile of that size in pixels."""
-        return frame_of(self.coordinates, self.sizing, width=width, height=height)
+    def scale(self, *, width: int, height: int) -> CoordinateScale:
+        """Return the scale of the model's coordinates for a tile of that size in pixels."""
+        return coordinate_scale(self.coordinates, self.sizing, width=width, height=height)
 
     def parse(self, completion: Completion, query: Query, *, width: int, height: int) -> Answer:
         """Read a completion about a tile of that size in pixels; never raises on bad text."""
         rules = Rules(self.dialect, centre_points=self.centre_points)
-        return parse_answer(completion, query, rules=rules, frame=self.frame(width=width, height=height))
+        return parse_answer(completion, query, rules=rules, scale=self.scale(width=width, height=height))
 
 
 _CAPTION = Prompt("Describe this overhead image in a few sentences.")
@@ -205,7 +205,7 @@ def profile_for(
     if family is None:
         known = ", ".join(_BY_MODEL_TYPE)
         raise ModelError(
-            f"{name} is a {model_type!r}, none of {known}: choose its conventions with --profile"
+            f"{name} is a {model_type!r}, not one of {known}: choose its conventions with --profile"
         )
     return _relative(name, family, args or {})
 

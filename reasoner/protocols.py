@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from reasoner.answer import Answer, Completion, Masks, View
+from reasoner.answer import Answer, Completion, Masks, TileView
 from reasoner.query import Query
 
 
@@ -20,7 +20,7 @@ class Reasoner(Protocol):
         """Native tile size, pixels."""
         ...
 
-    def generate(self, views: Sequence[View], queries: Sequence[Query]) -> list[list[Completion]]:
+    def generate(self, views: Sequence[TileView], queries: Sequence[Query]) -> list[list[Completion]]:
         """Answer every query about every view: one list per view, one completion per query in it."""
         ...
 
@@ -37,6 +37,6 @@ class Segmenter(Protocol):
         """Digest of the weights."""
         ...
 
-    def segment(self, view: View, answers: Sequence[Answer]) -> list[Masks]:
+    def segment(self, view: TileView, answers: Sequence[Answer]) -> list[Masks]:
         """Masks for each answer, in order; the image is encoded once, and only if some answer has a box."""
         ...

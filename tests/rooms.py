@@ -80,10 +80,11 @@ def name_of(path: Path) -> str:
 
 @cache
 def all_imports() -> tuple[Import, ...]:
-    """All imports of the packages."""
-    return tuple(
-        each for path in sources(PACKAGES) for each in imports_in(path.read_text("utf-8"), name_of(path))
+    """All imports of the packages; the door of an open package names what it gives and uses none of it."""
+    files = (
+        path for path in sources(PACKAGES) if name_of(path) not in {f"{top}/__init__.py" for top in OPEN}
     )
+    return tuple(each for path in files for each in imports_in(path.read_text("utf-8"), name_of(path)))
 
 
 def room_of(file: str) -> str:
@@ -226,13 +227,18 @@ def defined(tree: ast.Module) -> set[str]:
 def write_doors() -> None:
     """List in every room's stub what other rooms import, beside what it lists already."""
     for room, names in sorted(wanted_names().items()):
-        known = {name: Path(file).stem for name, file in door(room).items() if _gives(file, name)}
+        known = {name: _module(room, file) for name, file in door(room).items() if _gives(file, name)}
         lines = [f"from .{module} import {name} as {name}" for name, module in {**known, **names}.items()]
         (ROOT / room / "__init__.pyi").write_text("\n".join(sorted(lines)) + "\n", "utf-8")
         init = ROOT / room / "__init__.py"
         text = init.read_text("utf-8")
         if "attach_stub" not in text:
             init.write_text(f"{text.rstrip()}\n{_LAZY}", "utf-8")
+
+
+def _module(room: str, file: str) -> str:
+    """The module that defines a name, as the stub of a room says it."""
+    return file.removeprefix(f"{room}/").removesuffix(".py").replace("/", ".")
 
 
 _LAZY = """

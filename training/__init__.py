@@ -1,4 +1,4 @@
-"""Examples, practice scenes and training of the models. Knows nothing of how a run lies on storage."""
+"""Examples, practice scenes and training of the models."""
 
 from lazy_loader import attach_stub
 

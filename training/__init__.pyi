@@ -1,9 +1,13 @@
 from .cli import app as app
-from .data_mix import RealRecipe as RealRecipe
-from .data_mix import held_out as held_out
+from .data.examples import Example as Example
+from .data_mix import LabelledDataRecipe as LabelledDataRecipe
+from .data_mix import held_out_tiles as held_out_tiles
 from .errors import DatasetError as DatasetError
 from .errors import LaunchError as LaunchError
 from .errors import PracticeError as PracticeError
 from .errors import RecipeError as RecipeError
+from .evaluation.evaluate import evaluate as evaluate
 from .recipe_yaml import read_fields as read_fields
 from .recipe_yaml import tiles_of as tiles_of
+from .rl.rewards import RewardWeights as RewardWeights
+from .rl.rewards import score_completion as score_completion

@@ -11,19 +11,19 @@ import typer
 from training.errors import RecipeError
 
 if TYPE_CHECKING:
-    from training.launching import Launch, Loop, Outcome
-    from training.rl import GrpoRecipe, Parts
+    from training.launching import Launch, Loop, TrainingResult
+    from training.rl import GrpoRecipe, TrainerHooks
 
 app = typer.Typer(help="Train reasoners and segmenters from recipes, on Ray.", no_args_is_help=True)
 
-Recipe = Annotated[Path, typer.Argument(help="YAML recipe, such as training/recipes/nano-sft.yaml")]
-Out = Annotated[str, typer.Option(help="folder for log, curve, checkpoints and model: local or s3://")]
+RecipeFile = Annotated[Path, typer.Argument(help="YAML recipe, such as training/recipes/nano-sft.yaml")]
+OutFolder = Annotated[str, typer.Option(help="folder for log, curve, checkpoints and model: local or s3://")]
 MaxSteps = Annotated[int | None, typer.Option(help="stop after so many steps")]
 Workers = Annotated[int | None, typer.Option(help="processes that train together (default: the recipe's)")]
 Address = Annotated[str | None, typer.Option(help="address of a Ray cluster (default: this machine)")]
 Gpu = Annotated[bool | None, typer.Option("--gpu/--cpu", help="a GPU for each worker (default: if there)")]
 InProcess = Annotated[bool, typer.Option("--in-process", help="one worker in this process, no Ray")]
-AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object on stdout")]
+PrintJson = Annotated[bool, typer.Option("--json", help="print one JSON object on stdout")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Where:
     """Print one JSON object."""
 
     def launch(self, *, keep: int = 2) -> "Launch":
-        """Say it to the launcher."""
+        """Return it as the launcher takes it."""
         from training.launching import Launch
 
         return Launch(
@@ -58,16 +58,16 @@ class Where:
 
 @app.command()
 def sft(
-    recipe: Recipe,
-    out: Out,
+    recipe: RecipeFile,
+    out: OutFolder,
     max_steps: MaxSteps = None,
     workers: Workers = None,
     address: Address = None,
     gpu: Gpu = None,
     in_process: InProcess = False,
-    as_json: AsJson = False,
+    as_json: PrintJson = False,
 ) -> None:
-    """Teach a nano reasoner by examples; the same command again goes on from its last checkpoint.
+    """Train a nano reasoner on examples; the same command again goes on from its last checkpoint.
 
     Example: remotereasoner train sft training/recipes/nano-sft.yaml --out my-reasoner
     """
@@ -78,24 +78,24 @@ def sft(
     from training.trainers import config_of, sft_stage, sft_training
 
     config = config_of(read_fields(recipe), max_steps=max_steps)
-    taught = sft_training(config)
-    where = Where(out, _counted(workers, taught.workers), address, gpu, in_process, as_json)
-    check_sft(taught, workers=where.workers)
-    _finish(_run(stage_loop(sft_stage, save_every=taught.recipe.save_every), config, where), where)
+    training = sft_training(config)
+    where = Where(out, _counted(workers, training.workers), address, gpu, in_process, as_json)
+    check_sft(training, workers=where.workers)
+    _finish(_run(stage_loop(sft_stage, save_every=training.recipe.save_every), config, where), where)
 
 
 @app.command()
 def segmenter(
-    recipe: Recipe,
-    out: Out,
+    recipe: RecipeFile,
+    out: OutFolder,
     max_steps: MaxSteps = None,
     workers: Workers = None,
     address: Address = None,
     gpu: Gpu = None,
     in_process: InProcess = False,
-    as_json: AsJson = False,
+    as_json: PrintJson = False,
 ) -> None:
-    """Teach a nano segmenter; the same command again goes on from its last checkpoint.
+    """Train a nano segmenter; the same command again goes on from its last checkpoint.
 
     Example: remotereasoner train segmenter training/recipes/nano-segmenter.yaml --out my-segmenter
     """
@@ -105,15 +105,15 @@ def segmenter(
     from training.trainers import config_of, segmenter_stage, segmenter_training
 
     config = config_of(read_fields(recipe), max_steps=max_steps)
-    taught = segmenter_training(config)
-    where = Where(out, _counted(workers, taught.workers), address, gpu, in_process, as_json)
-    check_segmenter(taught, workers=where.workers)
-    _finish(_run(stage_loop(segmenter_stage, save_every=taught.recipe.save_every), config, where), where)
+    training = segmenter_training(config)
+    where = Where(out, _counted(workers, training.workers), address, gpu, in_process, as_json)
+    check_segmenter(training, workers=where.workers)
+    _finish(_run(stage_loop(segmenter_stage, save_every=training.recipe.save_every), config, where), where)
 
 
 @app.command()
 def grpo(
-    recipe: Recipe,
+    recipe: RecipeFile,
     out: Annotated[str | None, typer.Option(help="folder for log, curve, checkpoints and model")] = None,
     max_steps: MaxSteps = None,
     workers: Workers = None,
@@ -121,9 +121,9 @@ def grpo(
     gpu: Gpu = None,
     in_process: InProcess = False,
     dry: Annotated[bool, typer.Option("--dry-run", help="check everything, start nothing")] = False,
-    as_json: AsJson = False,
+    as_json: PrintJson = False,
 ) -> None:
-    """Teach a reasoner by reward; the same command again goes on from its last checkpoint.
+    """Train a reasoner by reward; the same command again goes on from its last checkpoint.
 
     Example: remotereasoner train grpo training/recipes/nano-grpo.yaml --out better-reasoner
     """
@@ -135,20 +135,20 @@ def grpo(
     if workers is not None:
         fields["workers"] = workers
     config = config_of(fields, max_steps=max_steps)
-    taught = grpo_training(config)
+    training = grpo_training(config)
     if dry:
-        _say_dry_run(taught, as_json=as_json)
+        _say_dry_run(training, as_json=as_json)
         return
     if out is None:
         raise RecipeError("--out is missing: name a folder, or ask for a --dry-run")
-    check_grpo(taught)
-    where = Where(out, taught.workers, address, gpu, in_process, as_json)
+    check_grpo(training)
+    where = Where(out, training.workers, address, gpu, in_process, as_json)
     loop = GrpoLoop(_parts_here if in_process else _parts_on_ray)
-    _finish(_run(loop, config, where, keep=taught.keep), where)
+    _finish(_run(loop, config, where, keep=training.keep), where)
 
 
-@app.command()
-def ship(
+@app.command("ship")
+def ship_command(
     checkpoint: Annotated[Path, typer.Argument(help="model folder that a training left")],
     out: Annotated[Path, typer.Option(help="folder for the copy")],
 ) -> None:
@@ -156,13 +156,13 @@ def ship(
 
     Example: remotereasoner train ship my-reasoner/checkpoint --out shipped
     """
-    from training.sft import ship as copy
+    from training.sft import save_half_precision
 
-    copy(checkpoint, out)
+    save_half_precision(checkpoint, out)
     typer.echo(f"model in {out}", err=True)
 
 
-def _run(loop: "Loop", config: Mapping[str, object], where: Where, *, keep: int = 2) -> "Outcome":
+def _run(loop: "Loop", config: Mapping[str, object], where: Where, *, keep: int = 2) -> "TrainingResult":
     if where.in_process:
         from training.launching import run_here
 
@@ -172,10 +172,10 @@ def _run(loop: "Loop", config: Mapping[str, object], where: Where, *, keep: int 
     return launch(loop, config, where.launch(keep=keep))
 
 
-def _finish(outcome: "Outcome", where: Where) -> None:
+def _finish(outcome: "TrainingResult", where: Where) -> None:
     if where.as_json:
-        said = {"checkpoint": outcome.checkpoint, "steps": outcome.steps, "metrics": dict(outcome.metrics)}
-        typer.echo(json.dumps(said))
+        result = {"checkpoint": outcome.checkpoint, "steps": outcome.steps, "metrics": dict(outcome.metrics)}
+        typer.echo(json.dumps(result))
     else:
         typer.echo(f"{outcome.steps} steps; model in {outcome.checkpoint}", err=True)
 
@@ -185,17 +185,17 @@ def _counted(asked: int | None, stated: int) -> int:
     return stated if asked is None else asked
 
 
-def _parts_here(recipe: "GrpoRecipe") -> "Parts":
-    from training.rl import Parts, SegmenterMasks
+def _parts_here(recipe: "GrpoRecipe") -> "TrainerHooks":
+    from training.rl import SegmenterMasks, TrainerHooks
 
     if not recipe.weights.get("mask"):
-        return Parts()
+        return TrainerHooks()
     from reasoner.loading import load_segmenter
 
-    return Parts(masks=SegmenterMasks(load_segmenter(recipe.segmenter)))
+    return TrainerHooks(masks=SegmenterMasks(load_segmenter(recipe.segmenter)))
 
 
-def _parts_on_ray(recipe: "GrpoRecipe") -> "Parts":
+def _parts_on_ray(recipe: "GrpoRecipe") -> "TrainerHooks":
     from training.rl import parts_on_ray
 
     return parts_on_ray(recipe)

@@ -1,14 +1,14 @@
 """Refuses, before anything is started or written, what a training would only meet on its way.
 
-Reads recipes, labels and starting models. Draws no scene and teaches nothing.
+Reads recipes, labels and starting models.
 """
 
 from reasoner.engines.nano_sam import SamConfig, read_config
 from reasoner.loading import check_model
 from reasoner.model_files import Role, find_model
-from training.data_mix import RealRecipe, check_pool, chosen_sets
+from training.data_mix import LabelledDataRecipe, check_pool, chosen_datasets
 from training.errors import RecipeError
-from training.labels import read_set
+from training.labels import read_labelled_dataset
 from training.recipe_yaml import TileTraining
 from training.rl import GrpoRecipe
 from training.scenery import PoolRecipe
@@ -21,7 +21,7 @@ def check_sft(training: TileTraining[SftRecipe], *, workers: int) -> None:
     """Check what a supervised training needs.
 
     Raises:
-        DatasetError: a set of labelled images is not where or what the recipe says.
+        DatasetError: a labelled dataset is not where or what the recipe says.
         ModelError: there is no model to start from.
         RecipeError: the workers cannot share a batch, or the start is of another architecture.
     """
@@ -35,7 +35,7 @@ def check_segmenter(training: TileTraining[SegmenterRecipe], *, workers: int) ->
     """Check what a segmenter's training needs.
 
     Raises:
-        DatasetError: a set of labelled images is not where or what the recipe says.
+        DatasetError: a labelled dataset is not where or what the recipe says.
         ModelError: there is no segmenter to start from.
         RecipeError: the workers cannot share a batch, or the start has other sizes.
     """
@@ -69,10 +69,10 @@ def _check_shares(batch: int, workers: int) -> None:
         raise RecipeError(f"a batch of {batch} cannot be shared evenly by {workers} workers: change one")
 
 
-def _check_tiles(pool: PoolRecipe, real: RealRecipe | None) -> None:
+def _check_tiles(pool: PoolRecipe, real: LabelledDataRecipe | None) -> None:
     check_pool(pool)
-    for each in chosen_sets(real) if real is not None else ():
-        read_set(each)
+    for each in chosen_datasets(real) if real is not None else ():
+        read_labelled_dataset(each)
 
 
 def _check_start(name: str, wanted: SamConfig) -> None:

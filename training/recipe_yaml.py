@@ -1,4 +1,4 @@
-"""Reads training recipes from YAML into their frozen types. Knows no training."""
+"""Reads training recipes from YAML into their frozen types."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from typing import Generic, TypeVar, get_args, get_type_hints
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from training.data_mix import RealRecipe
+from training.data_mix import LabelledDataRecipe
 from training.errors import RecipeError
 from training.rl import GrpoRecipe, TileRecipe
 from training.scenery import PoolRecipe
@@ -21,13 +21,13 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class TileTraining(Generic[R]):
-    """A recipe that learns from tiles."""
+    """A recipe that trains on tiles."""
 
     recipe: R
-    """How the model is taught."""
+    """How the model is trained."""
     pool: PoolRecipe
     """The practice scenes."""
-    real: RealRecipe | None
+    real: LabelledDataRecipe | None
     """Labelled photographs beside them."""
     threads: int
     """Threads of each worker."""
@@ -43,13 +43,13 @@ def read_fields(path: Path) -> dict[str, object]:
     """Fields of a recipe file, unchecked.
 
     Raises:
-        RecipeError: the file is missing or is no YAML mapping.
+        RecipeError: the file is missing or is not a YAML mapping.
     """
     try:
         fields = yaml.safe_load(path.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        said = " ".join(str(error).split())
-        raise RecipeError(f"recipe {path}: cannot be read as YAML: {said}") from error
+        reason = " ".join(str(error).split())
+        raise RecipeError(f"recipe {path}: cannot be read as YAML: {reason}") from error
     if not isinstance(fields, dict):
         raise RecipeError(f"recipe {path}: a mapping of fields is needed")
     return fields
@@ -79,7 +79,7 @@ def grpo_of(fields: Fields) -> GrpoRecipe:
     Raises:
         RecipeError: a field is unknown or wrong.
     """
-    with _said():
+    with _as_recipe_error():
         return _checked(GrpoRecipe, dict(fields), "")
 
 
@@ -89,16 +89,16 @@ def tiles_of(fields: Fields) -> TileRecipe:
     Raises:
         RecipeError: a field is unknown or wrong.
     """
-    with _said():
+    with _as_recipe_error():
         return _checked(TileRecipe, dict(fields), "")
 
 
 def _with_tiles(fields: Fields, kind: type[R]) -> TileTraining[R]:
     rest = dict(fields)
-    with _said():
+    with _as_recipe_error():
         pool = _checked(PoolRecipe, rest.pop("pool", {}), "pool.")
         stated = rest.pop("real", None)
-        real = None if stated is None else _checked(RealRecipe, stated, "real.")
+        real = None if stated is None else _checked(LabelledDataRecipe, stated, "real.")
         threads, workers = (_valid(int, rest.pop(name, 1), name) for name in ("threads", "workers"))
         recipe = _checked(kind, rest, "")
     for name, count in (("threads", threads), ("workers", workers), *_counts(recipe)):
@@ -108,7 +108,7 @@ def _with_tiles(fields: Fields, kind: type[R]) -> TileTraining[R]:
 
 
 COUNTS = ("batch", "steps", "boxes", "check_every", "save_every")
-"""Fields of a tile recipe that nothing can be taught with below 1."""
+"""Fields of a tile recipe that must be at least 1."""
 
 
 def _counts(recipe: object) -> list[tuple[str, int]]:
@@ -116,7 +116,7 @@ def _counts(recipe: object) -> list[tuple[str, int]]:
 
 
 @contextmanager
-def _said() -> Iterator[None]:
+def _as_recipe_error() -> Iterator[None]:
     """Turn what a wrong recipe raises into one sentence."""
     try:
         yield
@@ -136,8 +136,8 @@ def _valid(kind: type[R], value: object, where: str) -> R:
     except ValidationError as error:
         first = error.errors()[0]
         field = where + ".".join(str(part) for part in first["loc"])
-        said = first["msg"].removeprefix("Value error, ")
-        raise ValueError(f"{field}: {said}" if field else said) from error
+        reason = first["msg"].removeprefix("Value error, ")
+        raise ValueError(f"{field}: {reason}" if field else reason) from error
 
 
 def _refuse_unknown(kind: object, fields: object, where: str) -> None:

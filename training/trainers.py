@@ -1,4 +1,4 @@
-"""What each training worker runs: recipe fields in, a model folder out. Knows no Ray.
+"""What each training worker runs: recipe fields in, a model folder out.
 
 A configuration is plain values: `fields` of the recipe, and `max_steps` where a shorter run is wanted.
 """
@@ -10,12 +10,12 @@ from pathlib import Path
 import torch
 
 from training.data import Example, Reading, tile_examples
-from training.data_mix import Lessons, gather
+from training.data_mix import DataMix, load_training_data
 from training.errors import RecipeError
-from training.evaluation import DataChoice, Format, Protocol, read_data
+from training.evaluation import DataChoice, DataFormat, Protocol, read_data
 from training.launching import Stage, Worker, World
 from training.recipe_yaml import Fields, TileTraining, grpo_of, segmenter_of, sft_of
-from training.rl import GrpoRecipe, Parts, teach
+from training.rl import GrpoRecipe, TrainerHooks, train_grpo
 from training.sft import NanoStage, SegmenterRecipe, SegmenterStage, SftRecipe
 from training.sizing import conventions
 
@@ -63,28 +63,28 @@ def grpo_training(config: Config) -> GrpoRecipe:
 def sft_stage(config: Config, world: World) -> Stage:
     """Build the reasoner's training for one worker."""
     training = sft_training(config)
-    lessons = _lessons(training, training.recipe.shape.tile_px)
-    return NanoStage(training.recipe, lessons.learn, checks=lessons.check, world=world)
+    mix = _data_mix(training, training.recipe.shape.tile_px)
+    return NanoStage(training.recipe, mix.train, checks=mix.check, world=world)
 
 
 def segmenter_stage(config: Config, world: World) -> Stage:
     """Build the segmenter's training for one worker."""
     training = segmenter_training(config)
-    lessons = _lessons(training, training.recipe.sam.image_size)
-    return SegmenterStage(training.recipe, lessons.learn, checks=lessons.check, world=world)
+    mix = _data_mix(training, training.recipe.sam.image_size)
+    return SegmenterStage(training.recipe, mix.train, checks=mix.check, world=world)
 
 
 @dataclass(frozen=True, slots=True)
 class GrpoLoop:
     """Policy optimisation of one worker."""
 
-    parts: Callable[[GrpoRecipe], Parts]
+    parts: Callable[[GrpoRecipe], TrainerHooks]
     """Gives what the surroundings lend the training; called in the worker."""
 
     def __call__(self, worker: Worker, config: Config) -> None:
         """Take the steps that are not done yet."""
         recipe = grpo_training(config)
-        teach(recipe, examples_for(recipe), worker=worker, parts=self.parts(recipe))
+        train_grpo(recipe, examples_for(recipe), worker=worker, parts=self.parts(recipe))
 
 
 def examples_for(recipe: GrpoRecipe) -> Sequence[Example]:
@@ -96,10 +96,8 @@ def examples_for(recipe: GrpoRecipe) -> Sequence[Example]:
     """
     if recipe.tiles is not None:
         tiles = recipe.tiles
-        lessons = gather(tiles.pool, tiles.real, tile_px=_tile_px(recipe), workers=1)
-        return tile_examples(
-            lessons.learn, tiles.questions, count=tiles.count, seed=recipe.seed, name="tiles"
-        )
+        mix = load_training_data(tiles.pool, tiles.real, tile_px=_tile_px(recipe), workers=1)
+        return tile_examples(mix.train, tiles.questions, count=tiles.count, seed=recipe.seed, name="tiles")
     return reading_for(recipe).examples
 
 
@@ -109,19 +107,19 @@ def reading_for(recipe: GrpoRecipe) -> Reading:
     assert data is not None
     choice = DataChoice(
         Path(data.root),
-        Format(data.format),
+        DataFormat(data.format),
         split=data.split,
         limit=data.limit,
         seed=recipe.seed,
-        spare=data.phrasing == "spare",
+        held_out=data.phrasing == "spare",
         tiles=data.tiles,
     )
     return read_data(choice, protocol=Protocol.SEGEARTH, tile_px=_tile_px(recipe))
 
 
-def _lessons(training: TileTraining[SftRecipe] | TileTraining[SegmenterRecipe], tile_px: int) -> Lessons:
+def _data_mix(training: TileTraining[SftRecipe] | TileTraining[SegmenterRecipe], tile_px: int) -> DataMix:
     torch.set_num_threads(training.threads)
-    return gather(training.pool, training.real, tile_px=tile_px, workers=1)
+    return load_training_data(training.pool, training.real, tile_px=tile_px, workers=1)
 
 
 def _tile_px(recipe: GrpoRecipe) -> int:

@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 import yaml
 
 from pipelines import RequestError
-from pipelines.plan import PREFIX, Engine, JobConfig, package_version
+from pipelines.plan import Engine, JobConfig, package_version
+from reasoner.model_name import ModelName
 from tiling.storage import is_local, local_path
 
 PACKAGES = ("pipelines", "reasoner", "remotereasoner", "tiling", "training")
@@ -20,9 +21,6 @@ PACKAGES = ("pipelines", "reasoner", "remotereasoner", "tiling", "training")
 JOB_FILE = "job.yaml"
 COMMAND = ("python", "-m", "pipelines", "run", "--job", JOB_FILE, "--json")
 """What runs in the folder. The request stands in the file: all who see the cluster see its command lines."""
-
-BUILT_IN = ("nano", "null")
-"""Models that every copy of the code has."""
 
 _LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc", ".*", "*.egg-info")
 
@@ -50,7 +48,7 @@ def local_parts(config: JobConfig) -> list[str]:
     scenes = [path for scene in config.scenes for path in _files(scene) if is_local(path)]
     models = [("reasoner", config.reasoner), ("segmenter", config.segmenter)]
     paths = [("scenes", path) for path in scenes] + ([("out", config.out)] if is_local(config.out) else [])
-    paths += [(field, name) for field, name in models if _local_model(name)]
+    paths += [(field, name) for field, name in models if _is_local_model(name)]
     return [f"{field}: {path}" for field, path in paths]
 
 
@@ -126,13 +124,13 @@ def _moved_scene(scene: str | dict[str, str]) -> str | dict[str, str]:
 
 
 def _moved_model(name: str) -> str:
-    if name.startswith(PREFIX):
-        return PREFIX + _moved(name.removeprefix(PREFIX))
-    return local_path(name) if _local_model(name) else name
+    model = ModelName.parse(name)
+    if model.truth is not None:
+        return ModelName.oracle(_moved(model.truth)).text
+    return os.path.abspath(model.path) if model.path is not None else name
 
 
-def _local_model(name: str) -> bool:
-    """Whether a model is a file or folder of this machine, rather than a hub id or a server."""
-    if name.startswith(PREFIX):
-        return is_local(name.removeprefix(PREFIX))
-    return name not in BUILT_IN and "://" not in name and os.path.exists(name)
+def _is_local_model(name: str) -> bool:
+    """Whether a model, or an oracle's table, is a file or folder of this machine."""
+    model = ModelName.parse(name)
+    return is_local(model.truth) if model.truth is not None else model.path is not None

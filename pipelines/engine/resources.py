@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from pipelines.plan import PREFIX, JobConfig
-from reasoner.loading import is_served, weights_bytes
+from pipelines.plan import JobConfig
+from reasoner.loading import weights_bytes
+from reasoner.model_name import ModelName
 
 GPU_FROM_BYTES = 2e9
 """A reasoner with more weights than this (a billion of two bytes) takes minutes for a tile on cores: where no
@@ -53,12 +54,8 @@ def device_requirement(config: JobConfig) -> DeviceRequirement:
         return DeviceRequirement.CORES
     if config.device != "auto":
         return DeviceRequirement.GPU
-    if all(_weightless(name) for name in (config.reasoner, config.segmenter)):
+    weightless = ModelName.parse(config.reasoner).is_weightless
+    if weightless and ModelName.parse(config.segmenter).is_weightless:
         return DeviceRequirement.CORES
-    heavy = not _weightless(config.reasoner) and weights_bytes(config.reasoner) > GPU_FROM_BYTES
+    heavy = not weightless and weights_bytes(config.reasoner) > GPU_FROM_BYTES
     return DeviceRequirement.GPU if heavy else DeviceRequirement.EITHER
-
-
-def _weightless(name: str) -> bool:
-    """Whether a model has no weights here: it answers nothing, from a table, or on a server."""
-    return name == "null" or name.startswith(PREFIX) or is_served(name)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pipelines.inference.tasks import ChunkAnswers, ChunkTask
 from pipelines.plan import PlannedScene, view_key
 from pipelines.tables import AnswerRow, Status
-from reasoner.answer import Answer, Completion, Masks, Parse, View
+from reasoner.answer import Answer, Completion, Masks, Parse, TileView
 from reasoner.protocols import Reasoner, Segmenter
 from reasoner.query import Query, Task
 from tiling import Tile
@@ -60,7 +60,7 @@ class _Shown:
     """A tile that the models see."""
 
     tile: Tile
-    view: View
+    view: TileView
     valid_fraction: float
     work: WorkingGrid
 
@@ -111,7 +111,7 @@ def _shown(tile: Tile, chunk: ChunkPixels, planned: PlannedScene) -> "_Shown | _
     pixels, valid = chunk.tile(tile)
     if not valid.any():
         return _Result(Status.NODATA)
-    view = View(pixels, view_key(planned.scene.scene_id, tile.window))
+    view = TileView(pixels, view_key(planned.scene.scene_id, tile.window))
     return _Shown(tile, view, float(valid.mean()), planned.work)
 
 
@@ -144,7 +144,7 @@ def _completions(
     return [_alone(view, queries, reasoner) for view in views]
 
 
-def _alone(view: View, queries: Sequence[Query], reasoner: Reasoner) -> list[Completion] | Failure:
+def _alone(view: TileView, queries: Sequence[Query], reasoner: Reasoner) -> list[Completion] | Failure:
     message = capture_errors(lambda: reasoner.generate([view], queries))
     return message if isinstance(message, Failure) else message[0]
 

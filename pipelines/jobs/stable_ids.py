@@ -13,7 +13,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from tiling.geo import ious
+from tiling.geo import greedy_pairs, ious
 
 SAME_IOU = 0.5
 """Overlap (area of the intersection over that of the union) from which two outlines are one object."""
@@ -35,13 +35,8 @@ Pairs = dict[int, int]
 
 def match_objects(before: Outlines, now: Outlines) -> Pairs:
     """Pair objects before with objects now; the result does not depend on their order."""
-    pairs: Pairs = {}
-    taken: set[int] = set()
-    for old, new in _by_overlap(before, now):
-        if old not in taken and new not in pairs:
-            pairs[new] = old
-            taken.add(old)
-    return pairs | _by_id(before, now, taken, pairs)
+    pairs = _by_overlap(before, now)
+    return pairs | _by_id(before, now, set(pairs.values()), pairs)
 
 
 def kept_ids(before: Outlines, now: Outlines, pairs: Pairs, *, others: Collection[str] = ()) -> list[str]:
@@ -63,15 +58,16 @@ def kept_ids(before: Outlines, now: Outlines, pairs: Pairs, *, others: Collectio
     return ids
 
 
-def _by_overlap(before: Outlines, now: Outlines) -> list[tuple[int, int]]:
-    """(before, now) of all pairs that overlap enough, most overlap first, then by ids."""
+def _by_overlap(before: Outlines, now: Outlines) -> Pairs:
+    """Pairs that overlap enough, one to one, most overlap first; of equal ones those of lesser ids."""
     if not len(before.shapes) or not len(now.shapes):
-        return []
+        return {}
     new, old = shapely.STRtree(before.shapes).query(now.shapes, predicate="intersects")
     overlap = ious(before.shapes[old], now.shapes[new])
     keep = np.flatnonzero(overlap >= SAME_IOU)
-    found = [(-overlap[at], before.ids[old[at]], now.ids[new[at]], int(old[at]), int(new[at])) for at in keep]
-    return [(one, other) for *_, one, other in sorted(found)]
+    order = sorted(keep, key=lambda at: (before.ids[old[at]], now.ids[new[at]], old[at], new[at]))
+    old, new, overlap = old[order], new[order], overlap[order]
+    return {int(new[at]): int(old[at]) for at in greedy_pairs(old, new, overlap)}
 
 
 def _by_id(before: Outlines, now: Outlines, taken: Collection[int], pairs: Pairs) -> Pairs:

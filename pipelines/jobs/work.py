@@ -6,7 +6,8 @@ from dataclasses import replace
 from pipelines import ChunkDone, Listener, RunStarted, ignore
 from pipelines.engine import Executor
 from pipelines.inference import ChunkStep, ChunkTask, CommitStep, InferStep, ReadStep
-from pipelines.plan import PREFIX, ModelRecipe, Placement, Plan, open_options
+from pipelines.plan import ModelRecipe, Placement, Plan, open_options
+from reasoner.model_name import ModelName
 from tiling.storage import Store
 
 
@@ -49,7 +50,7 @@ def model_recipe(plan: Plan) -> ModelRecipe:
     """What a worker needs to build the plan's models."""
     config = plan.config
     recipe = ModelRecipe(config.reasoner, config.segmenter, config.profile, config.device, config.seed, ())
-    if not any(name.startswith(PREFIX) for name in (config.reasoner, config.segmenter)):
+    if not any(ModelName.parse(name).truth for name in (config.reasoner, config.segmenter)):
         return recipe
     places = (Placement(item.scene.scene_id, item.work) for item in plan.scenes)
     return replace(recipe, placements=tuple(places))

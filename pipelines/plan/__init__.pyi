@@ -11,7 +11,6 @@ from .figures import PlanFigures as PlanFigures
 from .figures import plan_figures as plan_figures
 from .load_request import load_config as load_config
 from .models import ModelRecipe as ModelRecipe
-from .oracle_truth import PREFIX as PREFIX
 from .oracle_truth import Placement as Placement
 from .oracle_truth import question_classes as question_classes
 from .oracle_truth import view_key as view_key

@@ -1,13 +1,13 @@
 """Model names made into models, oracles included. Knows no file layout of a run and no prompt."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipelines import RequestError
-from pipelines.plan.oracle_truth import Placement, Truth, question_classes, truth_digest, truth_uri
-from pipelines.plan.plan import ModelFacts
+from pipelines.plan.oracle_truth import Placement, Truth, question_classes, truth_digest
 from reasoner import loading
 from reasoner.engines.oracle import OracleReasoner, OracleSegmenter
+from reasoner.model_name import ModelCard, ModelKind, ModelName
 from reasoner.protocols import Reasoner, Segmenter
 from reasoner.query import Query, Task
 from tiling.storage import kept_copy
@@ -42,7 +42,7 @@ class ModelRecipe:
         # Sums of floats differ in their last bits with the number of threads, and a run must not depend on
         # what drives it: one thread, as in Ray's workers, unless the user says otherwise.
         os.environ.setdefault("OMP_NUM_THREADS", "1")
-        uri = truth_uri(self.reasoner)
+        uri = ModelName.parse(self.reasoner).truth
         if uri is not None:
             lookup = Truth(uri, self.placements).load()
             return OracleReasoner(lookup, digest=_oracle_digest(uri), tile_px=ORACLE_TILE_PX)
@@ -56,39 +56,38 @@ class ModelRecipe:
             ModelError: it cannot be loaded.
             RequestError: an oracle's truth table cannot be read.
         """
-        uri = truth_uri(self.segmenter)
+        uri = ModelName.parse(self.segmenter).truth
         if uri is not None:
             return OracleSegmenter(Truth(uri, self.placements).load(), digest=_oracle_digest(uri))
         return loading.load_segmenter(local_model(self.segmenter), device=self.device)
 
 
-def reasoner_facts(name: str, *, profile: str | None, queries: tuple[Query, ...]) -> ModelFacts:
+def reasoner_card(name: str, *, profile: str | None, queries: tuple[Query, ...]) -> ModelCard:
     """Digest and tile size of a reasoner, without loading it.
 
     Raises:
         ModelError: there is no such model.
         RequestError: an oracle's truth table cannot be read, or does not know a question.
     """
-    uri = truth_uri(name)
+    uri = ModelName.parse(name).truth
     if uri is None:
-        facts = loading.describe_reasoner(local_model(name), profile=profile)
-        return ModelFacts(name, facts.digest, facts.tile_px)
+        return replace(loading.describe_reasoner(local_model(name), profile=profile), name=name)
     digest = _oracle_digest(uri)
     _check_known(uri, queries)
-    return ModelFacts(name, digest, ORACLE_TILE_PX)
+    return ModelCard(name, digest, ORACLE_TILE_PX)
 
 
-def segmenter_facts(name: str) -> ModelFacts:
+def segmenter_card(name: str) -> ModelCard:
     """Digest of a segmenter, without loading it.
 
     Raises:
         ModelError: there is no such model.
         RequestError: an oracle's truth table cannot be read.
     """
-    uri = truth_uri(name)
+    uri = ModelName.parse(name).truth
     if uri is None:
-        return ModelFacts(name, loading.describe_segmenter(local_model(name)).digest, 0)
-    return ModelFacts(name, _oracle_digest(uri), 0)
+        return replace(loading.describe_segmenter(local_model(name)), name=name)
+    return ModelCard(name, _oracle_digest(uri), 0)
 
 
 def local_model(name: str) -> str:
@@ -97,7 +96,7 @@ def local_model(name: str) -> str:
     Raises:
         StorageError: there is nothing, or the storage refuses or is away.
     """
-    return kept_copy(name) if name.startswith("s3://") else name
+    return kept_copy(name) if ModelName.parse(name).kind is ModelKind.BUCKET else name
 
 
 def _oracle_digest(uri: str) -> str:

@@ -12,13 +12,12 @@ import geopandas
 import shapely
 
 from pipelines import RequestError
-from reasoner.answer import View
+from reasoner.answer import TileView
 from reasoner.query import Query
 from tiling import StorageError, Window
 from tiling.geo import LONLAT, SNAP_PX, GeoBox, lonlat_to_pixels, usable
 from tiling.storage import Store
 
-PREFIX = "oracle:"
 _KEY = re.compile(r"(?P<scene>.+)@(?P<window>\d+,\d+,\d+,\d+)$")
 
 
@@ -60,7 +59,7 @@ class TruthLookup:
         for place in truth.placements:
             self._add_scene(table[table["scene_id"] == place.scene_id], place)
 
-    def __call__(self, view: View, query: Query) -> Sequence[shapely.Polygon]:
+    def __call__(self, view: TileView, query: Query) -> Sequence[shapely.Polygon]:
         """Polygons that answer the query and touch the tile, tile pixels, unclipped, in the table's order."""
         scene_id, window = read_view_key(view.key)
         tree = self._polygons.get((scene_id, self._kinds.get(query.text, "")))
@@ -93,11 +92,6 @@ def read_view_key(key: str) -> tuple[str, Window]:
         raise ValueError(f"view key {key!r} names no scene and window")
     x0, y0, x1, y1 = (int(part) for part in match["window"].split(","))
     return match["scene"], Window(x0, y0, x1, y1)
-
-
-def truth_uri(model: str) -> str | None:
-    """Address in an oracle model's name, None for any other model."""
-    return model.removeprefix(PREFIX) if model.startswith(PREFIX) else None
 
 
 def truth_digest(uri: str) -> str:

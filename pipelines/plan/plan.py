@@ -12,6 +12,7 @@ import shapely
 from numpy.typing import NDArray
 
 from pipelines.plan.config import JobConfig
+from reasoner.model_name import ModelCard
 from reasoner.query import Query
 from tiling import ALL, Chunk, Grid, Scene, Window, packed, unpacked
 from tiling.geo import WorkingGrid, footprint, to_lonlat
@@ -19,18 +20,6 @@ from tiling.raster import Scaling
 
 RULES_VERSION = "2"
 """Raised when grid, outline, merge or ledger rules change so that old answers no longer fit."""
-
-
-@dataclass(frozen=True, slots=True)
-class ModelFacts:
-    """What the plan knows of a model without loading it."""
-
-    name: str
-    """The name the user gave."""
-    digest: str
-    """Digest of weights and, for a reasoner, of the prompt version."""
-    tile_px: int
-    """Native tile size, pixels; 0 for a segmenter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +70,9 @@ class Plan:
     """The request."""
     queries: tuple[Query, ...]
     """The questions."""
-    reasoner: ModelFacts
+    reasoner: ModelCard
     """The reasoner."""
-    segmenter: ModelFacts
+    segmenter: ModelCard
     """The segmenter."""
     scaling: Scaling | None
     """Fixed scaling to 8 bits, None where the scenes are 8-bit."""

@@ -19,11 +19,11 @@ from pipelines.plan.plan import (
     RULES_VERSION,
     ChunkRef,
     FrozenScaling,
-    ModelFacts,
     Plan,
     PlannedScene,
     aoi_digest,
 )
+from reasoner.model_name import ModelCard
 from tiling import Grid, Scene, StorageError
 from tiling.geo import WorkingGrid
 from tiling.raster import Scaling
@@ -220,8 +220,8 @@ def _plan_of(store: Store, job: Mapping[str, object]) -> Plan:
         run_id=str(job["run_id"]),
         config=config,
         queries=config.queries(),
-        reasoner=ModelFacts(**reasoner),
-        segmenter=ModelFacts(**segmenter),
+        reasoner=ModelCard(**reasoner),
+        segmenter=ModelCard(**segmenter),
         scaling=_scaling_of(job["scaling"]),
         scenes=tuple(_planned_scene(record, sizes) for record in _records(store, SCENES)),
         chunks=tuple(_chunk_ref(record) for record in _records(store, CHUNKS)),

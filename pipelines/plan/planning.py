@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 from pipelines import RequestError
 from pipelines.plan.aoi import read_aoi
 from pipelines.plan.config import JobConfig, digested
-from pipelines.plan.models import reasoner_facts, segmenter_facts
+from pipelines.plan.models import reasoner_card, segmenter_card
 from pipelines.plan.plan import (
     RULES_VERSION,
     ChunkRef,
     FrozenScaling,
-    ModelFacts,
     Plan,
     PlannedScene,
     chunk_refs,
@@ -24,6 +23,7 @@ from pipelines.plan.plan import (
 )
 from pipelines.plan.sources import find_sources
 from pipelines.plan.tile_selection import ownership_of, planned_tiles, scenes_within, with_valid_areas
+from reasoner.model_name import ModelCard
 from tiling import Grid, Scene
 from tiling.geo import working_grid
 from tiling.raster import DEFAULT_OPTIONS, OpenOptions, Scaling, Source, describe_scene, estimate_scaling
@@ -54,8 +54,8 @@ def make_plan(config: JobConfig, *, frozen: FrozenScaling | None = None, known: 
             cannot be read or meets no scene.
     """
     queries = config.queries()
-    reasoner = reasoner_facts(config.reasoner, profile=config.profile, queries=queries)
-    segmenter = segmenter_facts(config.segmenter)
+    reasoner = reasoner_card(config.reasoner, profile=config.profile, queries=queries)
+    segmenter = segmenter_card(config.segmenter)
     sizes = _sizes(config, reasoner)
     options = open_options(config)
     aoi = read_aoi(config.aoi) if config.aoi else None
@@ -141,7 +141,7 @@ def _check_ids(scenes: Sequence[Scene]) -> None:
         )
 
 
-def _sizes(config: JobConfig, reasoner: ModelFacts) -> _Sizes:
+def _sizes(config: JobConfig, reasoner: ModelCard) -> _Sizes:
     tile = config.tile or reasoner.tile_px
     return _Sizes(tile, tile // 4 if config.overlap is None else config.overlap, config.chunk)
 
@@ -174,9 +174,7 @@ def _given_scaling(ranges: Sequence[tuple[float, float]], scenes: Sequence[Scene
     return Scaling(low=tuple(low for low, _ in full), high=tuple(high for _, high in full))
 
 
-def _basis(
-    models: tuple[ModelFacts, ModelFacts], sizes: _Sizes, scaling: Scaling | None
-) -> dict[str, object]:
+def _basis(models: tuple[ModelCard, ModelCard], sizes: _Sizes, scaling: Scaling | None) -> dict[str, object]:
     return {
         "rules": RULES_VERSION,
         "reasoner": models[0].digest,

@@ -1,6 +1,6 @@
 """The boxes and points of several answers as one padded batch for a segmenter, and its masks dealt back.
 
-Knows answers and shapes. Knows no model.
+Both segmenters of this room decode through it.
 """
 
 from collections.abc import Callable, Sequence
@@ -35,7 +35,7 @@ class BoxPrompts:
         ]
 
 
-def gather(answers: Sequence[Answer], *, padding_label: int) -> BoxPrompts:
+def batch_prompts(answers: Sequence[Answer], *, padding_label: int) -> BoxPrompts:
     """Put the boxes of all answers, in order, into one batch."""
     points = [one for answer in answers for one in answer.points]
     boxes = np.concatenate([answer.boxes.reshape(-1, 4) for answer in answers])
@@ -48,7 +48,7 @@ def gather(answers: Sequence[Answer], *, padding_label: int) -> BoxPrompts:
     return BoxPrompts(boxes, padded, labels)
 
 
-def deal(decoded: Sequence[Decoded], answers: Sequence[Answer]) -> list[Masks]:
+def masks_by_answer(decoded: Sequence[Decoded], answers: Sequence[Answer]) -> list[Masks]:
     """Give every answer the masks of its own boxes."""
     probabilities = np.concatenate([part for part, _ in decoded])
     scores = np.concatenate([part for _, part in decoded])
@@ -76,7 +76,7 @@ def segment_all(
     """
     if not any(len(answer.boxes) for answer in answers):
         return [_empty(size) for _ in answers]
-    return deal(decode(gather(answers, padding_label=padding_label).chunks(chunk)), answers)
+    return masks_by_answer(decode(batch_prompts(answers, padding_label=padding_label).chunks(chunk)), answers)
 
 
 def _empty(size: tuple[int, int]) -> Masks:

@@ -1,7 +1,6 @@
 """How a small Segment Anything model is described, built, saved and loaded.
 
-Knows the shapes of `segment_anything.modeling` and the folder layout (config.json, model.safetensors).
-Knows nothing of tiles, answers or training.
+The shapes are those of `segment_anything.modeling`; a folder holds config.json and model.safetensors.
 """
 
 import dataclasses

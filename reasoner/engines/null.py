@@ -1,14 +1,11 @@
-"""Engines that see nothing, to time everything around a model.
-
-Know the form of an answer. Know no model.
-"""
+"""Engines that see nothing, to time everything around a model."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from reasoner.answer import Answer, Completion, Masks, View
-from reasoner.coordinates import Frame
+from reasoner.answer import Answer, Completion, Masks, TileView
+from reasoner.coordinates import CoordinateScale
 from reasoner.dialects import Dialect
 from reasoner.parsing import Rules, parse_answer
 from reasoner.query import Query, Task
@@ -30,14 +27,14 @@ class NullReasoner:
         """Native tile size, pixels."""
         return self._tile_px
 
-    def generate(self, views: Sequence[View], queries: Sequence[Query]) -> list[list[Completion]]:
+    def generate(self, views: Sequence[TileView], queries: Sequence[Query]) -> list[list[Completion]]:
         """Answer every query about every view: one list per view, one completion per query in it."""
         return [[_nothing(query) for query in queries] for _ in views]
 
     def parse(self, completion: Completion, query: Query, *, width: int, height: int) -> Answer:
         """Read a completion about a tile of that size in pixels; never raises on bad text."""
-        frame = Frame(width, height, width, height)
-        return parse_answer(completion, query, rules=Rules(Dialect.LIST), frame=frame)
+        scale = CoordinateScale(width, height, width, height)
+        return parse_answer(completion, query, rules=Rules(Dialect.LIST), scale=scale)
 
 
 class NullSegmenter:
@@ -48,15 +45,15 @@ class NullSegmenter:
         """The word null."""
         return "null"
 
-    def segment(self, view: View, answers: Sequence[Answer]) -> list[Masks]:
+    def segment(self, view: TileView, answers: Sequence[Answer]) -> list[Masks]:
         """Masks for each answer, in order: 1 on every pixel whose centre lies in the box."""
         height, width = view.pixels.shape[:2]
         return [_filled(answer, width=width, height=height) for answer in answers]
 
 
 def _nothing(query: Query) -> Completion:
-    said = "[]" if query.task is Task.LOCATE else "nothing"
-    return Completion(f"<answer>{said}</answer>", n_tokens=0)
+    text = "[]" if query.task is Task.LOCATE else "nothing"
+    return Completion(f"<answer>{text}</answer>", n_tokens=0)
 
 
 def _filled(answer: Answer, *, width: int, height: int) -> Masks:

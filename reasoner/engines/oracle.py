@@ -1,6 +1,6 @@
 """Engines that know the truth: exact boxes and exact masks of given polygons.
 
-Knows polygons in tile pixels through a lookup it is given. Knows neither files nor the ground.
+A lookup gives the true polygons of a tile; runs make it from a truth table.
 """
 
 import math
@@ -12,17 +12,17 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry import Polygon
 
-from reasoner.answer import Answer, Completion, Masks, View
-from reasoner.coordinates import Frame
-from reasoner.dialects import Dialect, Found, write_boxes
+from reasoner.answer import Answer, Completion, Masks, TileView
+from reasoner.coordinates import CoordinateScale
+from reasoner.dialects import Dialect, WrittenBox, write_boxes
 from reasoner.parsing import Rules, parse_answer
 from reasoner.query import Query, Task
 
-Lookup = Callable[[View, Query], Sequence[Polygon]]
-"""The true things a query means on a view: polygons in tile pixels, clipped to the tile or not."""
+Lookup = Callable[[TileView, Query], Sequence[Polygon]]
+"""The true objects a query means on a view: polygons in tile pixels, clipped to the tile or not."""
 
 MIN_AREA_PX = 2.0
-"""Smaller pieces, tile pixels squared, are not seen: a thing that a tile's edge cuts down to a sliver."""
+"""Smaller pieces, tile pixels squared, are not seen: an object that a tile's edge cuts down to a sliver."""
 
 ROUNDING_PX = 1e-6
 """What clipping and moving between coordinates may add to an edge, tile pixels."""
@@ -49,27 +49,29 @@ class OracleReasoner:
         """Native tile size, pixels."""
         return self._tile_px
 
-    def generate(self, views: Sequence[View], queries: Sequence[Query]) -> list[list[Completion]]:
+    def generate(self, views: Sequence[TileView], queries: Sequence[Query]) -> list[list[Completion]]:
         """Answer every query about every view: one list per view, one completion per query in it."""
         return [[self._answer(view, query) for query in queries] for view in views]
 
     def parse(self, completion: Completion, query: Query, *, width: int, height: int) -> Answer:
-        """Read a completion; equal boxes stay, because two things may share a box."""
+        """Read a completion; equal boxes stay, because two objects may share a box."""
         rules = Rules(Dialect.LIST, keep_duplicates=True)
-        return parse_answer(completion, query, rules=rules, frame=Frame(width, height, width, height))
+        return parse_answer(
+            completion, query, rules=rules, scale=CoordinateScale(width, height, width, height)
+        )
 
-    def _answer(self, view: View, query: Query) -> Completion:
+    def _answer(self, view: TileView, query: Query) -> Completion:
         seen = pieces(self._lookup(view, query), view)
         if query.task is not Task.LOCATE:
             return Completion(f"<answer>{len(seen)}</answer>", n_tokens=1)
-        text = write_boxes([Found(hull_box(piece)) for piece in seen], Dialect.LIST)
+        text = write_boxes([WrittenBox(hull_box(piece)) for piece in seen], Dialect.LIST)
         return Completion(text, n_tokens=4 * len(seen))
 
 
 class OracleSegmenter:
     """Gives the exact coverage of every pixel by the piece of truth a box belongs to, with score 1.
 
-    A box that is no piece's hull box gets an empty mask with score 0.
+    A box that is not the hull box of a piece gets an empty mask with score 0.
     """
 
     def __init__(self, lookup: Lookup, *, digest: str) -> None:
@@ -81,23 +83,23 @@ class OracleSegmenter:
         """Digest of the truth, as given."""
         return self._digest
 
-    def segment(self, view: View, answers: Sequence[Answer]) -> list[Masks]:
+    def segment(self, view: TileView, answers: Sequence[Answer]) -> list[Masks]:
         """Masks for each answer, in order."""
         return [self._masks(view, answer) for answer in answers]
 
-    def _masks(self, view: View, answer: Answer) -> Masks:
+    def _masks(self, view: TileView, answer: Answer) -> Masks:
         height, width = view.pixels.shape[:2]
         probabilities = np.zeros((len(answer.boxes), height, width), dtype=np.float32)
         scores = np.zeros(len(answer.boxes), dtype=np.float32)
         if len(answer.boxes):
             matched = _matched(answer.boxes, pieces(self._lookup(view, answer.query), view))
             for index, piece in matched.items():
-                probabilities[index] = coverage(piece, width=width, height=height)
+                probabilities[index] = pixel_coverage(piece, width=width, height=height)
                 scores[index] = 1.0
         return Masks(probabilities, scores)
 
 
-def pieces(polygons: Sequence[Polygon], view: View, *, min_area_px: float = MIN_AREA_PX) -> list[Polygon]:
+def pieces(polygons: Sequence[Polygon], view: TileView, *, min_area_px: float = MIN_AREA_PX) -> list[Polygon]:
     """Return the connected pieces of the polygons on the tile, each at least `min_area_px` large.
 
     Pieces of one polygon are ordered by their bounds, polygons stay in the order given.
@@ -122,7 +124,7 @@ def hull_box(piece: Polygon) -> tuple[float, float, float, float]:
     return left, top, right, bottom
 
 
-def coverage(piece: Polygon, *, width: int, height: int) -> NDArray[np.float32]:
+def pixel_coverage(piece: Polygon, *, width: int, height: int) -> NDArray[np.float32]:
     """Return the share of every pixel that a polygon covers: (height, width), 0 to 1, exact to float32.
 
     Blocks that the polygon's boundary crosses are quartered down to single pixels, so the cost follows the

@@ -1,7 +1,4 @@
-"""A segmenter that runs a `segment_anything` model: the embedded nano one or the released checkpoints.
-
-Knows that library's shapes. Knows no question and no ground.
-"""
+"""A segmenter that runs a `segment_anything` model: the embedded nano one or the released checkpoints."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +9,7 @@ from segment_anything import sam_model_registry
 from segment_anything.modeling import Sam
 from segment_anything.utils.transforms import ResizeLongestSide
 
-from reasoner.answer import Answer, Masks, View
+from reasoner.answer import Answer, Masks, TileView
 from reasoner.engines.box_prompts import BoxPrompts, Decoded, segment_all
 from reasoner.engines.nano_sam import load_sam
 from reasoner.errors import ModelError
@@ -34,7 +31,7 @@ class OriginalSam:
         """Digest of the weights."""
         return self._digest
 
-    def segment(self, view: View, answers: Sequence[Answer]) -> list[Masks]:
+    def segment(self, view: TileView, answers: Sequence[Answer]) -> list[Masks]:
         """Masks for each answer, in order; the image is encoded once, and only if some answer has a box."""
         height, width = view.pixels.shape[:2]
         return segment_all(
@@ -45,15 +42,15 @@ class OriginalSam:
         )
 
     @torch.inference_mode()
-    def _decode_all(self, view: View, parts: list[BoxPrompts]) -> list[Decoded]:
+    def _decode_all(self, view: TileView, parts: list[BoxPrompts]) -> list[Decoded]:
         resized = torch.from_numpy(self._resize.apply_image(view.pixels)).permute(2, 0, 1)
         image = self._sam.preprocess(resized.to(self._sam.device).float()[None])
         embedding = self._sam.image_encoder(image)
-        shown, tile = (resized.shape[1], resized.shape[2]), view.pixels.shape[:2]
-        return [self._decode(embedding, part, shown=shown, tile=(tile[0], tile[1])) for part in parts]
+        shape, tile = (resized.shape[1], resized.shape[2]), view.pixels.shape[:2]
+        return [self._decode(embedding, part, resized=shape, tile=(tile[0], tile[1])) for part in parts]
 
     def _decode(
-        self, embedding: torch.Tensor, part: BoxPrompts, *, shown: tuple[int, int], tile: tuple[int, int]
+        self, embedding: torch.Tensor, part: BoxPrompts, *, resized: tuple[int, int], tile: tuple[int, int]
     ) -> Decoded:
         sparse, dense = self._sam.prompt_encoder(
             points=self._points(part, tile), boxes=self._moved(part.boxes, tile, width=4), masks=None
@@ -65,7 +62,7 @@ class OriginalSam:
             dense_prompt_embeddings=dense,
             multimask_output=False,
         )
-        full = self._sam.postprocess_masks(logits, input_size=shown, original_size=tile)
+        full = self._sam.postprocess_masks(logits, input_size=resized, original_size=tile)
         return full[:, 0].sigmoid().float().cpu().numpy(), quality[:, 0].clamp(0, 1).float().cpu().numpy()
 
     def _points(self, part: BoxPrompts, tile: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor] | None:

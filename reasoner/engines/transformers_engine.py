@@ -1,6 +1,6 @@
 """A reasoner that runs a Hugging Face vision-language checkpoint in this process.
 
-Knows torch, transformers and the chat of a profile. Knows no tile, no boxes and no question by itself.
+The chat and the reading of answers come from the profile.
 """
 
 import dataclasses
@@ -19,7 +19,7 @@ from transformers import (
 )
 from transformers.utils.logging import disable_progress_bar
 
-from reasoner.answer import Answer, Completion, View
+from reasoner.answer import Answer, Completion, TileView
 from reasoner.coordinates import Sizing
 from reasoner.errors import ModelError
 from reasoner.model_files import weights_digest
@@ -48,8 +48,7 @@ class TransformersReasoner:
         self._profile = profile
         self._digest = digest
         self._batch_size = batch_size
-        self._silent = vision_token_ids(model)
-        self._model.generation_config = _greedy(model, processor, profile=profile, suppressed=self._silent)
+        self._model.generation_config = _greedy(model, processor, profile=profile)
 
     @property
     def digest(self) -> str:
@@ -66,19 +65,19 @@ class TransformersReasoner:
         """The conventions it is asked and read by, with the sizing of its own processor."""
         return self._profile
 
-    def generate(self, views: Sequence[View], queries: Sequence[Query]) -> list[list[Completion]]:
+    def generate(self, views: Sequence[TileView], queries: Sequence[Query]) -> list[list[Completion]]:
         """Answer every query about every view: one list per view, one completion per query in it."""
         pairs = [(view, query) for view in views for query in queries]
-        said = [one for batch in _batches(pairs, self._batch_size) for one in self._complete(batch)]
+        completions = [one for batch in _batches(pairs, self._batch_size) for one in self._complete(batch)]
         count = len(queries)
-        return [said[place * count : (place + 1) * count] for place in range(len(views))]
+        return [completions[number * count : (number + 1) * count] for number in range(len(views))]
 
     def parse(self, completion: Completion, query: Query, *, width: int, height: int) -> Answer:
         """Read a completion about a tile of that size in pixels; never raises on bad text."""
         return self._profile.parse(completion, query, width=width, height=height)
 
     @torch.inference_mode()
-    def _complete(self, pairs: Sequence[tuple[View, Query]]) -> list[Completion]:
+    def _complete(self, pairs: Sequence[tuple[TileView, Query]]) -> list[Completion]:
         inputs = self._processor(
             text=[self._prompt(query) for _, query in pairs],
             images=[Image.fromarray(view.pixels) for view, _ in pairs],
@@ -97,7 +96,7 @@ class TransformersReasoner:
 
     def _completion(self, tokens: list[int]) -> Completion:
         ends = _ends(self._model.generation_config)
-        stop = next((place for place, token in enumerate(tokens) if token in ends), None)
+        stop = next((number for number, token in enumerate(tokens) if token in ends), None)
         kept = tokens if stop is None else tokens[:stop]
         text = self._processor.tokenizer.decode(kept, skip_special_tokens=False)
         return Completion(
@@ -173,9 +172,7 @@ def vision_token_ids(model: PreTrainedModel) -> list[int]:
     return sorted(token for token in ids if isinstance(token, int) and token >= 0)
 
 
-def _greedy(
-    model: PreTrainedModel, processor: ProcessorMixin, *, profile: Profile, suppressed: list[int]
-) -> GenerationConfig:
+def _greedy(model: PreTrainedModel, processor: ProcessorMixin, *, profile: Profile) -> GenerationConfig:
     # Built anew: released checkpoints carry a repetition penalty, which bends the digits of boxes.
     config: Any = GenerationConfig
     ends = model.generation_config.eos_token_id
@@ -185,7 +182,7 @@ def _greedy(
         max_new_tokens=profile.max_new_tokens,
         eos_token_id=processor.tokenizer.eos_token_id if ends is None else ends,
         pad_token_id=processor.tokenizer.eos_token_id if pad is None else pad,
-        suppress_tokens=suppressed or None,
+        suppress_tokens=vision_token_ids(model) or None,
     )
     return greedy
 
@@ -195,6 +192,8 @@ def _ends(config: GenerationConfig) -> set[int]:
     return set(ends) if isinstance(ends, list) else {ends}
 
 
-def _batches(pairs: Sequence[tuple[View, Query]], size: int) -> Iterator[Sequence[tuple[View, Query]]]:
+def _batches(
+    pairs: Sequence[tuple[TileView, Query]], size: int
+) -> Iterator[Sequence[tuple[TileView, Query]]]:
     for start in range(0, len(pairs), size):
         yield pairs[start : start + size]

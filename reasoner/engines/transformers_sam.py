@@ -1,7 +1,4 @@
-"""A segmenter that runs a SAM, SAM 2 or SAM 3 checkpoint of transformers, prompted by boxes.
-
-Knows transformers' processors. Knows no question and no ground.
-"""
+"""A segmenter that runs a SAM, SAM 2 or SAM 3 checkpoint of transformers, prompted by boxes."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +9,7 @@ import transformers
 from PIL import Image
 from transformers import PreTrainedModel, ProcessorMixin
 
-from reasoner.answer import Answer, Masks, View
+from reasoner.answer import Answer, Masks, TileView
 from reasoner.engines.box_prompts import BoxPrompts, Decoded, segment_all
 from reasoner.errors import ModelError
 from reasoner.model_files import weights_digest
@@ -44,7 +41,7 @@ class TransformersSam:
         """Digest of the weights."""
         return self._digest
 
-    def segment(self, view: View, answers: Sequence[Answer]) -> list[Masks]:
+    def segment(self, view: TileView, answers: Sequence[Answer]) -> list[Masks]:
         """Masks for each answer, in order; the image is encoded once, and only if some answer has a box."""
         height, width = view.pixels.shape[:2]
         return segment_all(
@@ -55,7 +52,7 @@ class TransformersSam:
         )
 
     @torch.inference_mode()
-    def _decode_all(self, view: View, parts: list[BoxPrompts]) -> list[Decoded]:
+    def _decode_all(self, view: TileView, parts: list[BoxPrompts]) -> list[Decoded]:
         image = Image.fromarray(view.pixels)
         embeddings = None
         decoded = []
@@ -84,7 +81,7 @@ def open_transformers_sam(folder: Path, model_type: str, *, device: str) -> Tran
         ModelError: transformers has no such model or the folder is not complete.
     """
     if model_type not in CLASSES or not hasattr(transformers, CLASSES[model_type][0]):
-        raise ModelError(f"{folder} is a {model_type!r}, no segmenter: use one of {', '.join(CLASSES)}")
+        raise ModelError(f"{folder} is a {model_type!r}, not a segmenter: use one of {', '.join(CLASSES)}")
     model_class, processor_class = (getattr(transformers, name) for name in CLASSES[model_type])
     try:
         processor = processor_class.from_pretrained(folder, local_files_only=True)

@@ -22,7 +22,7 @@ from tiling.merge import resolve
 from tiling.merge.resolve import Evidence
 from tiling.raster.cog import write_cog
 from tiling.scene import Transform
-from training.data.classes import KINDS
+from training.data.classes import PRACTICE_CLASSES
 from training.scenery.practice import write_practice
 
 LONG_KINDS = ("runway", "river", "road", "ring_road", "greenhouse")
@@ -258,7 +258,7 @@ def test_every_kind_is_exact_on_a_scene_of_6000_pixels(
     if not folder.exists():
         write_practice(str(folder), scenes=1, size_px=6000, seed=5)
     world = World(folder)
-    kinds = [kind.name for kind in KINDS if len(world.truth([kind.name]))]
+    kinds = [kind.name for kind in PRACTICE_CLASSES if len(world.truth([kind.name]))]
     _, found = found_in(world, tmp_path / "out", grid, kinds)
     assert_exact(world, found, kinds)
     assert found.crs == LONLAT

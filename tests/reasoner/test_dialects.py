@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reasoner.dialects import MAX_CHARS, Dialect, Found, read_boxes, read_text, split_sections, write_boxes
+from reasoner.dialects import (
+    MAX_CHARS,
+    Dialect,
+    WrittenBox,
+    read_boxes,
+    read_text,
+    split_sections,
+    write_boxes,
+)
 from reasoner.errors import AnswerError
 
 numbers = st.integers(-10_000, 10_000).map(float) | st.floats(-1e6, 1e6, allow_nan=False)
@@ -20,21 +28,21 @@ labels = st.text(max_size=12).filter(lambda text: not set(text) & set("<`"))
 @given(st.lists(boxes, max_size=6))
 @settings(max_examples=40, deadline=None)
 def test_list_reads_back_what_it_writes(written: list[tuple[float, float, float, float]]) -> None:
-    found = [Found(box) for box in written]
+    found = [WrittenBox(box) for box in written]
     sections, read = read_boxes(write_boxes(found, Dialect.LIST, thinking="ships carry"), Dialect.LIST)
     assert read == found
     assert sections.thinking == "ships carry"
 
 
-@given(st.lists(st.builds(Found, boxes, st.just(()), labels), max_size=6))
+@given(st.lists(st.builds(WrittenBox, boxes, st.just(()), labels), max_size=6))
 @settings(max_examples=40, deadline=None)
-def test_qwen_reads_back_what_it_writes(found: list[Found]) -> None:
+def test_qwen_reads_back_what_it_writes(found: list[WrittenBox]) -> None:
     assert read_boxes(write_boxes(found, Dialect.QWEN), Dialect.QWEN)[1] == found
 
 
-@given(st.lists(st.builds(Found, boxes, points, labels), max_size=6))
+@given(st.lists(st.builds(WrittenBox, boxes, points, labels), max_size=6))
 @settings(max_examples=40, deadline=None)
-def test_box_points_reads_back_what_it_writes(found: list[Found]) -> None:
+def test_box_points_reads_back_what_it_writes(found: list[WrittenBox]) -> None:
     assert read_boxes(write_boxes(found, Dialect.BOX_POINTS), Dialect.BOX_POINTS)[1] == found
 
 
@@ -57,7 +65,7 @@ def test_the_spaced_text_of_a_small_tokenizer_reads() -> None:
 
 
 def test_one_bare_box_is_a_list_of_one() -> None:
-    assert read_boxes("<answer>[1, 2, 3, 4]</answer>", Dialect.LIST)[1] == [Found((1, 2, 3, 4))]
+    assert read_boxes("<answer>[1, 2, 3, 4]</answer>", Dialect.LIST)[1] == [WrittenBox((1, 2, 3, 4))]
 
 
 @pytest.mark.parametrize("dialect", list(Dialect))
@@ -76,7 +84,7 @@ def test_an_empty_list_is_no_box(dialect: Dialect) -> None:
     ],
 )
 def test_qwen_reads_fences_tags_and_single_objects(text: str) -> None:
-    assert read_boxes(text, Dialect.QWEN)[1] == [Found((1, 2, 3, 4), label="ship")]
+    assert read_boxes(text, Dialect.QWEN)[1] == [WrittenBox((1, 2, 3, 4), label="ship")]
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,13 @@
 
 import pickle
 import shutil
-import urllib.request
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from huggingface_hub import constants
+from huggingface_hub import HfApi, constants
 
 from reasoner.engines.null import NullReasoner, NullSegmenter
 from reasoner.engines.openai_engine import OpenAIReasoner
@@ -46,9 +48,44 @@ def test_a_hub_that_cannot_be_reached_is_named_as_the_reason() -> None:
         check_model("no-such/model")
 
 
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """A hub that knows the model `known/model` alone; the paths it was asked for."""
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            known = self.path.startswith("/api/models/known/model")
+            content = b'{"id": "known/model"}' if known else b"{}"
+            self.send_response(200 if known else 404)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+    yield asked
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_the_hub_is_asked_once_and_its_refusal_is_named(hub: list[str]) -> None:
+    check_model("known/model")
+    with pytest.raises(ModelError, match=r"the hub answered 404 Not Found"):
+        check_model("no-such/model")
+    assert len(hub) == 2
+
+
 def test_offline_without_a_cached_copy_is_named_as_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    monkeypatch.setattr(urllib.request, "urlopen", lambda *_, **__: pytest.fail("asked the network"))
+    monkeypatch.setattr(HfApi, "model_info", lambda *_, **__: pytest.fail("asked the network"))
     with pytest.raises(ModelError, match="HF_HUB_OFFLINE"):
         check_model("no-such/model")
 
@@ -71,7 +108,7 @@ def test_a_model_of_another_kind_is_refused(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"")
     with pytest.raises(ModelError, match=r"'bert'.*--profile"):
         load_reasoner(str(tmp_path))
-    with pytest.raises(ModelError, match="'bert', no segmenter"):
+    with pytest.raises(ModelError, match="'bert', not a segmenter"):
         load_segmenter(str(tmp_path), device="cpu")
 
 

@@ -8,14 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reasoner.answer import Answer, Completion, Parse
-from reasoner.coordinates import Frame
-from reasoner.dialects import Dialect, Found, write_boxes
+from reasoner.coordinates import CoordinateScale
+from reasoner.dialects import Dialect, WrittenBox, write_boxes
 from reasoner.parsing import Rules, parse_answer
 from reasoner.query import Query, Task
+from tests.reasoner.scales import in_model_units
 
 QUERY = Query("Where could a ship moor?")
-FRAME = Frame(100, 50, 200, 100)
-SAME = Frame(100, 50, 100, 50)
+SCALE = CoordinateScale(100, 50, 200, 100)
+SAME = CoordinateScale(100, 50, 100, 50)
 
 TOKENS = [
     "<think>", "</think>", "<answer>", "</answer>", "[", "]", ",", "{", "}", "```", '"bbox_2d":', "1", "-3",
@@ -24,9 +25,9 @@ TOKENS = [
 
 
 def answer_to(
-    text: str, frame: Frame = SAME, *, dialect: Dialect = Dialect.LIST, query: Query = QUERY
+    text: str, scale: CoordinateScale = SAME, *, dialect: Dialect = Dialect.LIST, query: Query = QUERY
 ) -> Answer:
-    return parse_answer(Completion(text, 7), query, rules=Rules(dialect), frame=frame)
+    return parse_answer(Completion(text, 7), query, rules=Rules(dialect), scale=scale)
 
 
 def listed(*boxes: object) -> str:
@@ -66,15 +67,15 @@ sides = st.tuples(st.integers(1, 300), st.integers(1, 300))
 def test_boxes_inside_the_tile_come_back_through_text(
     model: tuple[int, int], tile: tuple[int, int], drawn: list[tuple[float, ...]], dialect: Dialect
 ) -> None:
-    frame = Frame(*model, *tile)
+    scale = CoordinateScale(*model, *tile)
     shares = sorted({(min(a, c), min(b, d), max(a, c), max(b, d)) for a, b, c, d in drawn})
     true = [
         (a * tile[0], b * tile[1], c * tile[0], d * tile[1])
         for a, b, c, d in shares
         if c - a > 0.01 and d - b > 0.01
     ]
-    written = [Found((*frame.to_model(*box[:2]), *frame.to_model(*box[2:]))) for box in true]
-    answer = answer_to(write_boxes(written, dialect), frame, dialect=dialect)
+    written = [WrittenBox(in_model_units(scale, box)) for box in true]
+    answer = answer_to(write_boxes(written, dialect), scale, dialect=dialect)
     assert answer.parse is (Parse.OK if true else Parse.EMPTY)
     assert np.allclose(answer.boxes, np.array(true).reshape(-1, 4), atol=1e-6)
     assert not answer.problem
@@ -82,7 +83,7 @@ def test_boxes_inside_the_tile_come_back_through_text(
 
 def test_boxes_and_points_are_scaled_to_the_tile() -> None:
     text = '[{"bbox_2d": [10, 10, 20, 20], "positive_points": [[15, 15], [11, 12]], "label": "quay"}]'
-    answer = answer_to(text, FRAME, dialect=Dialect.BOX_POINTS)
+    answer = answer_to(text, SCALE, dialect=Dialect.BOX_POINTS)
     assert answer.boxes.tolist() == [[20, 20, 40, 40]]
     assert answer.points[0].tolist() == [[30, 30], [22, 24]]
     assert answer.labels == ("quay",)
@@ -144,21 +145,21 @@ def test_a_malformed_answer_keeps_text_thinking_and_reason() -> None:
 
 def test_a_truncated_completion_is_malformed_even_if_it_reads() -> None:
     whole = Completion(listed([1, 1, 9, 9]), 160, truncated=True)
-    answer = parse_answer(whole, QUERY, rules=Rules(Dialect.LIST), frame=SAME)
+    answer = parse_answer(whole, QUERY, rules=Rules(Dialect.LIST), scale=SAME)
     assert answer.parse is Parse.MALFORMED
     assert "160 tokens" in answer.problem
 
 
 def test_equal_boxes_stay_where_the_rules_say_so() -> None:
     rules = Rules(Dialect.LIST, keep_duplicates=True)
-    answer = parse_answer(Completion(listed([1, 1, 9, 9], [1, 1, 9, 9]), 7), QUERY, rules=rules, frame=SAME)
+    answer = parse_answer(Completion(listed([1, 1, 9, 9], [1, 1, 9, 9]), 7), QUERY, rules=rules, scale=SAME)
     assert len(answer.boxes) == 2
 
 
 def test_centres_are_added_only_where_points_are_missing() -> None:
     rules = dataclasses.replace(Rules(Dialect.BOX_POINTS), centre_points=True)
     text = '[{"bbox_2d": [0, 0, 10, 20]}, {"bbox_2d": [0, 0, 10, 30], "positive_points": [[1, 2]]}]'
-    answer = parse_answer(Completion(text, 7), QUERY, rules=rules, frame=SAME)
+    answer = parse_answer(Completion(text, 7), QUERY, rules=rules, scale=SAME)
     assert [one.tolist() for one in answer.points] == [[[5, 10]], [[1, 2]]]
 
 

@@ -7,11 +7,12 @@ from hypothesis import strategies as st
 from transformers.models.qwen2_vl.image_processing_qwen2_vl import smart_resize
 
 from reasoner.answer import Completion, Parse
-from reasoner.coordinates import Frame, Sizing
-from reasoner.dialects import Found, write_boxes
+from reasoner.coordinates import CoordinateScale, Sizing
+from reasoner.dialects import WrittenBox, write_boxes
 from reasoner.errors import ModelError
 from reasoner.profiles import NANO, PROFILES, Profile, profile_for, profile_named
 from reasoner.query import Query, Task
+from tests.reasoner.scales import in_model_units
 
 QUERY = Query("Where could {a} Ship moor?")
 
@@ -29,22 +30,22 @@ def test_resizing_is_that_of_the_processor(width: int, height: int, multiple: in
 def test_a_known_box_comes_back_at_the_same_pixel(profile: Profile, size: tuple[int, int]) -> None:
     width, height = size
     box = (0.25 * width, 0.125 * height, 0.75 * width, 0.5 * height)
-    frame = profile.frame(width=width, height=height)
+    scale = profile.scale(width=width, height=height)
     # Models write whole numbers, so half a unit of theirs is the best that can come back.
-    spoken = [float(round(v)) for v in (*frame.to_model(*box[:2]), *frame.to_model(*box[2:]))]
-    text = write_boxes([Found((spoken[0], spoken[1], spoken[2], spoken[3]))], profile.dialect)
+    spoken = [float(round(v)) for v in in_model_units(scale, box)]
+    text = write_boxes([WrittenBox((spoken[0], spoken[1], spoken[2], spoken[3]))], profile.dialect)
     answer = profile.parse(Completion(text, 9), QUERY, width=width, height=height)
-    half_unit = 0.5 * max(width / frame.model_width, height / frame.model_height)
+    half_unit = 0.5 * max(width / scale.model_width, height / scale.model_height)
     assert answer.parse is Parse.OK
     assert np.abs(answer.boxes - np.array([box])).max() <= half_unit + 1e-9
 
 
-def test_frames_are_those_of_the_families() -> None:
-    assert PROFILES["remotereasoner"].frame(width=840, height=840) == Frame(840, 840, 840, 840)
-    assert PROFILES["remotereasoner"].frame(width=1000, height=700) == Frame(1008, 700, 1000, 700)
-    assert PROFILES["remotereasoner"].frame(width=2048, height=2048) == Frame(896, 896, 2048, 2048)
-    assert PROFILES["qwen3-vl"].frame(width=640, height=480) == Frame(1000, 1000, 640, 480)
-    assert NANO.frame(width=128, height=128) == Frame(128, 128, 128, 128)
+def test_coordinate_scales_are_those_of_the_families() -> None:
+    assert PROFILES["remotereasoner"].scale(width=840, height=840) == CoordinateScale(840, 840, 840, 840)
+    assert PROFILES["remotereasoner"].scale(width=1000, height=700) == CoordinateScale(1008, 700, 1000, 700)
+    assert PROFILES["remotereasoner"].scale(width=2048, height=2048) == CoordinateScale(896, 896, 2048, 2048)
+    assert PROFILES["qwen3-vl"].scale(width=640, height=480) == CoordinateScale(1000, 1000, 640, 480)
+    assert NANO.scale(width=128, height=128) == CoordinateScale(128, 128, 128, 128)
 
 
 @pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)
@@ -63,7 +64,7 @@ def test_the_question_stands_last_and_every_task_shows_one_image(profile: Profil
             assert QUERY.text.lower() in content[-1]["text"].lower()
 
 
-def test_nano_prompts_are_the_ones_it_was_taught() -> None:
+def test_nano_prompts_are_the_ones_it_was_trained_on() -> None:
     said = {task: NANO.messages(Query("Where could a Ship moor?", task)) for task in Task}
     texts = {task: messages[0]["content"][-1]["text"] for task, messages in said.items()}  # type: ignore[index]
     assert texts == {

@@ -4,9 +4,10 @@ import numpy as np
 from hypothesis import strategies as st
 
 from reasoner.answer import Answer, Completion
-from reasoner.dialects import Found, write_boxes
+from reasoner.dialects import WrittenBox, write_boxes
 from reasoner.profiles import Profile
 from reasoner.query import Query
+from tests.reasoner.scales import in_model_units
 
 SIDE = 128
 """Width and height of the tile in question, pixels."""
@@ -29,9 +30,9 @@ BOXES = st.lists(CORNERS, max_size=4, unique=True).map(
 
 
 def spoken(profile: Profile, boxes: np.ndarray, *, thinking: str = "") -> str:
-    """Boxes in tile pixels as a model of that profile writes them, in its own frame."""
-    frame = profile.frame(width=SIDE, height=SIDE)
-    found = [Found((*frame.to_model(*box[:2]), *frame.to_model(*box[2:]))) for box in boxes]
+    """Boxes in tile pixels as a model of that profile writes them, in its own units."""
+    scale = profile.scale(width=SIDE, height=SIDE)
+    found = [WrittenBox(in_model_units(scale, box)) for box in boxes]
     return write_boxes(found, profile.dialect, thinking=thinking)
 
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from reasoner.answer import Answer, Completion, Masks, View
+from reasoner.answer import Answer, Completion, Masks, TileView
 from reasoner.engines.null import NullReasoner, NullSegmenter
 from reasoner.query import Query, Task
-from training.data.examples import ArrayPicture, ArrayShapes, Example
+from training.data.examples import ArrayImage, ArrayShapes, Example
 
 Script = Mapping[tuple[int, str], str]
 """What is said about an image, known by its first red value, and a question."""
@@ -25,14 +25,14 @@ class ScriptedReasoner:
     digest: str = "script"
     tile_px: int = 32
 
-    def generate(self, views: Sequence[View], queries: Sequence[Query]) -> list[list[Completion]]:
+    def generate(self, views: Sequence[TileView], queries: Sequence[Query]) -> list[list[Completion]]:
         self.calls.append((len(views), len(queries)))
         return [[Completion(self._said(view, query), 5) for query in queries] for view in views]
 
     def parse(self, completion: Completion, query: Query, *, width: int, height: int) -> Answer:
         return NullReasoner().parse(completion, query, width=width, height=height)
 
-    def _said(self, view: View, query: Query) -> str:
+    def _said(self, view: TileView, query: Query) -> str:
         return self.script[int(view.pixels[0, 0, 0]), query.text]
 
 
@@ -43,23 +43,23 @@ class CountingSegmenter:
     images: list[int] = field(default_factory=list)
     digest: str = "boxes"
 
-    def segment(self, view: View, answers: Sequence[Answer]) -> list[Masks]:
+    def segment(self, view: TileView, answers: Sequence[Answer]) -> list[Masks]:
         self.images.append(len(answers))
         return NullSegmenter().segment(view, answers)
 
 
-def picture(number: int, *, height: int = 30, width: int = 40) -> ArrayPicture:
-    return ArrayPicture(np.full((height, width, 3), number, dtype=np.uint8))
+def picture(number: int, *, height: int = 30, width: int = 40) -> ArrayImage:
+    return ArrayImage(np.full((height, width, 3), number, dtype=np.uint8))
 
 
 def example(
-    shown: ArrayPicture,
+    shown: ArrayImage,
     question: str,
     boxes: Sequence[Sequence[float]] = (),
     *,
     task: Task = Task.LOCATE,
     text: str = "",
-    kind: str = "",
+    class_name: str = "",
 ) -> Example:
     """One example; its masks are its boxes filled."""
     true = np.array(boxes, dtype=np.float64).reshape(-1, 4)
@@ -74,7 +74,7 @@ def example(
         picture=shown,
         shapes=ArrayShapes(filled(true, size)) if task is Task.LOCATE else None,
         text=text,
-        kind=kind,
+        class_name=class_name,
     )
 
 

@@ -19,11 +19,11 @@ def test_every_shipped_recipe_reads(path: Path) -> None:
         return
     if path.stem == "real-sets":
         return
-    kind = grpo_of if "grpo" in path.stem else segmenter_of if "segmenter" in path.stem else sft_of
-    assert kind(fields)
+    read = grpo_of if "grpo" in path.stem else segmenter_of if "segmenter" in path.stem else sft_of
+    assert read(fields)
 
 
-def test_reasoner_and_segmenter_are_taught_at_one_tile_size() -> None:
+def test_reasoner_and_segmenter_are_trained_at_one_tile_size() -> None:
     reasoner = sft_of(read_fields(RECIPES / "nano-sft.yaml"))
     segmenter = segmenter_of(read_fields(RECIPES / "nano-segmenter.yaml"))
     assert reasoner.recipe.shape.tile_px == segmenter.recipe.sam.image_size == 128

@@ -13,7 +13,7 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from reasoner.answer import View
+from reasoner.answer import TileView
 from reasoner.loading import load_reasoner, load_segmenter
 from reasoner.query import Query
 from tests.commands import command, tree
@@ -23,7 +23,7 @@ from tests.training.tiny import GRPO, POOL, SEGMENTER, SFT, write_recipe
 from tests.worlds.practice import write_tiled
 
 HERE = ("--in-process", "--json")
-VIEW = View(np.zeros((64, 64, 3), np.uint8), key="")
+VIEW = TileView(np.zeros((64, 64, 3), np.uint8), key="")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -293,7 +293,7 @@ def test_what_is_no_recipe_costs_one_sentence(what: str, content: bytes | None, 
 
 
 @pytest.mark.parametrize("what", ["sft", "segmenter", "grpo"])
-def test_a_missing_out_is_said(what: str, tmp_path: Path, policy: Path) -> None:
+def test_a_missing_out_is_reported(what: str, tmp_path: Path, policy: Path) -> None:
     fields = {"sft": SFT, "segmenter": SEGMENTER, "grpo": {**GRPO, "model": str(policy)}}[what]
     said = command("train", what, str(write_recipe(tmp_path / "recipe.yaml", fields)))
     assert said.code == 2

@@ -1,6 +1,6 @@
-"""Found against true things: one-to-one matches by descending overlap, duplicates and the bias of areas.
+"""Found objects against true ones: what the product's score counts, and duplicates and the bias of areas.
 
-Written apart from the product's own scoring, so that one error cannot hide in both.
+The matching is the product's own.
 """
 
 from dataclasses import dataclass
@@ -9,6 +9,8 @@ import geopandas as gpd
 import numpy as np
 import shapely
 from numpy.typing import NDArray
+
+from tiling.geo import greedy_pairs
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +59,13 @@ def _matched(
     truths: NDArray[np.object_],
     pairs: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]],
 ) -> Score:
-    taken: dict[int, int] = {}
-    used: set[int] = set()
-    seen: set[int] = set()
-    worst = 1.0 if len(pairs[0]) else 0.0
-    for index in np.argsort(-pairs[2], kind="stable"):
-        one, other = int(pairs[0][index]), int(pairs[1][index])
-        seen.add(one)
-        if one not in used and other not in taken:
-            used.add(one)
-            taken[other] = one
-            worst = float(pairs[2][index])
-    areas = shapely.area(shapes[list(taken.values())]).sum(), shapely.area(truths[list(taken)]).sum()
-    bias = float(areas[0] / areas[1] - 1) if taken else 0.0
-    return Score(len(shapes), len(truths), len(taken), len(seen - used), bias, worst)
+    chosen = greedy_pairs(*pairs)
+    first, second, overlap = (each[chosen] for each in pairs)
+    worst = float(overlap[-1]) if len(chosen) else 0.0
+    bias = (
+        float(shapely.area(shapes[first]).sum() / shapely.area(truths[second]).sum() - 1)
+        if len(chosen)
+        else 0.0
+    )
+    duplicates = len(np.setdiff1d(pairs[0], first))
+    return Score(len(shapes), len(truths), len(chosen), duplicates, bias, worst)

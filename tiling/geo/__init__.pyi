@@ -24,6 +24,7 @@ from .groups import concat_offsets as concat_offsets
 from .groups import concat_ragged as concat_ragged
 from .groups import group_by as group_by
 from .groups import take_offsets as take_offsets
+from .pairing import greedy_pairs as greedy_pairs
 from .polygon_array import PolygonArray as PolygonArray
 from .polygon_array import bounds_of as bounds_of
 from .polygon_array import centroids as centroids

@@ -1,3 +1,4 @@
+from .files import address_below as address_below
 from .files import confirm as confirm
 from .files import full_address as full_address
 from .files import identity as identity
@@ -8,9 +9,11 @@ from .files import read_bytes as read_bytes
 from .files import read_part as read_part
 from .files import sidecars_of as sidecars_of
 from .folders import at_hand as at_hand
+from .folders import copy_folder as copy_folder
 from .folders import delivered as delivered
 from .folders import files_below as files_below
 from .folders import kept_copy as kept_copy
+from .folders import remove_folder as remove_folder
 from .retry import LONG as LONG
 from .retry import explained as explained
 from .retry import with_retry as with_retry

@@ -36,6 +36,11 @@ def full_address(uri: str) -> str:
     return local_path(uri) if is_local(uri) else uri
 
 
+def address_below(base: str, *parts: str) -> str:
+    """The address of something below a folder."""
+    return "/".join([base.rstrip("/"), *parts])
+
+
 def joined(base: str, href: str) -> str:
     """An address that stands in a file at `base`: absolute ones stay, relative ones start at its folder."""
     if "://" in href or os.path.isabs(href):

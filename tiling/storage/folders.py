@@ -6,11 +6,11 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tiling import Fault, StorageError
-from tiling.storage.files import local_path
+from tiling.storage.files import address_below, local_path
 from tiling.storage.retry import with_retry
 from tiling.storage.s3 import filesystem, is_local
 
@@ -43,7 +43,7 @@ def fetch_folder(uri: str, target: Path) -> None:
     names = list(files_below(uri))
     for name in names:
         (target / name).parent.mkdir(parents=True, exist_ok=True)
-        with_retry(uri, lambda name=name: _fetch(f"{uri.rstrip('/')}/{name}", target / name))  # type: ignore[misc]
+        with_retry(uri, lambda name=name: _fetch(address_below(uri, name), target / name))  # type: ignore[misc]
     if not names:
         try:
             with_retry(uri, lambda: _fetch(uri, target))
@@ -60,6 +60,46 @@ def put_folder(source: Path, uri: str) -> None:
     for path in sorted(path for path in source.rglob("*") if path.is_file()):
         address = f"{uri.rstrip('/')}/{path.relative_to(source).as_posix()}"
         with_retry(address, lambda path=path, address=address: _put(path, address))  # type: ignore[misc]
+
+
+def copy_folder(source: str, target: str) -> None:
+    """Make one folder hold the files of another and no others; a local target appears whole or not at all.
+
+    Args:
+        source: Address of a folder that holds files.
+        target: Address of the copy.
+
+    Raises:
+        FileNotFoundError: There are no files at `source`.
+        StorageError: The storage refuses or is away.
+        OSError: The local disk refuses.
+    """
+    names = files_below(source)
+    if not names:
+        raise FileNotFoundError(source)
+    if is_local(target):
+        _fetch_in_place(source, Path(local_path(target)))
+        return
+    with at_hand(source) as folder:
+        put_folder(folder, target)
+    for name in files_below(target).keys() - names.keys():
+        _remove_file(address_below(target, name))
+
+
+def remove_folder(uri: str) -> None:
+    """Remove a folder with all that is in it; a folder that is not there is not an error.
+
+    Raises:
+        StorageError: The storage refuses or is away.
+        OSError: The local disk refuses.
+    """
+
+    def removed() -> None:
+        fs, path = filesystem(uri)
+        if fs.exists(path):
+            fs.rm(path, recursive=True)
+
+    with_retry(uri, removed)
 
 
 @contextmanager
@@ -113,6 +153,27 @@ def kept_copy(uri: str) -> str:
         except OSError:  # another process was faster
             shutil.rmtree(part, ignore_errors=True)
     return str(place)
+
+
+def _fetch_in_place(source: str, final: Path) -> None:
+    """Fetch into a folder beside the target, then put it in the target's place."""
+    part, old = (final.with_name(f".{final.name}.{ending}") for ending in ("part", "old"))
+    shutil.rmtree(part, ignore_errors=True)
+    fetch_folder(source, part)
+    shutil.rmtree(old, ignore_errors=True)
+    if final.exists():
+        final.rename(old)
+    part.rename(final)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _remove_file(uri: str) -> None:
+    def removed() -> None:
+        fs, path = filesystem(uri)
+        with suppress(FileNotFoundError):
+            fs.rm_file(path)
+
+    with_retry(uri, removed)
 
 
 def _fetch(uri: str, target: Path) -> None:

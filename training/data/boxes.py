@@ -1,6 +1,6 @@
 """Overlap of boxes and the pairing of found boxes with true ones.
 
-Knows boxes x0, y0, x1, y1 in one shared unit. Knows neither tiles nor rewards nor figures.
+Boxes are x0, y0, x1, y1, all in one shared unit.
 """
 
 import numpy as np
@@ -54,7 +54,7 @@ def count_hits(a: NDArray[np.float64], b: NDArray[np.float64], *, threshold: flo
     Args:
         a: (n, 4) x0, y0, x1, y1.
         b: (m, 4) in the same unit.
-        threshold: least IoU of a hit, 0 to 1.
+        threshold: minimum IoU of a hit, 0 to 1.
     """
     reached = (box_iou(a, b) >= threshold).astype(np.float64)
     rows, cols = linear_sum_assignment(reached, maximize=True)

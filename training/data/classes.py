@@ -1,7 +1,4 @@
-"""The catalogue of kinds: their names and the questions that mean them.
-
-Knows words only; neither how a kind looks nor where it stands.
-"""
+"""The catalogue of classes: their names and the questions that mean them."""
 
 from __future__ import annotations
 
@@ -9,26 +6,26 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
-    """One kind of thing and how people ask for it."""
+class ObjectClass:
+    """One class of objects and how people ask for it."""
 
     name: str
     """Slug, as in the truth table."""
     noun_plural: str
     """Plain words for several of them."""
-    ask: tuple[str, ...]
-    """Questions for training and everyday use; most describe the use and do not name the thing."""
-    spare: tuple[str, ...]
+    wordings: tuple[str, ...]
+    """Questions for training and everyday use; most describe the use and do not name the object."""
+    held_out: tuple[str, ...]
     """Questions kept apart for evaluation, made of words that the others use."""
     reason: str
-    """A clause that links use and thing, in three to six words."""
-    earned: tuple[str, ...] = ()
-    """Questions whose answers are never shown: only a reward teaches them."""
+    """A clause that links the use and the object, in three to six words."""
+    reward_only: tuple[str, ...] = ()
+    """Questions whose answers are never shown: only a reward trains them."""
 
 
 # fmt: off
-KINDS: tuple[Kind, ...] = (  # the practice world's, in a fixed order
-    Kind("building", "buildings", (
+PRACTICE_CLASSES: tuple[ObjectClass, ...] = (  # the practice world's, in a fixed order
+    ObjectClass("building", "buildings", (
         "find all the buildings?", "locate the houses and buildings?", "where do people live under a roof?",
         "which places keep families dry at night?", "where could a family sleep indoors?",
         "what has walls and a sloping roof?", "where would people shelter from the rain?",
@@ -40,7 +37,7 @@ KINDS: tuple[Kind, ...] = (  # the practice world's, in a fixed order
         "where would guests sleep after a long flight?", "which places have rooms and walls?",
         "which roofs do people live under?",
     )),
-    Kind("tank", "storage tanks", (
+    ObjectClass("tank", "storage tanks", (
         "find all storage tanks?", "locate all the tanks?", "where is liquid fuel stored?",
         "which round drums hold oil?", "where could a large oil leak begin?",
         "what holds petrol before it is sold?", "where would a fuel lorry be filled?",
@@ -53,7 +50,7 @@ KINDS: tuple[Kind, ...] = (  # the practice world's, in a fixed order
         "which drums are filled with petrol?", "where would liquid be sold from?",
         "which round drums are white?", "what do lorries fill up from?",
     )),
-    Kind("aircraft", "aircraft", (
+    ObjectClass("aircraft", "aircraft", (
         "find all the aircraft?", "locate the parked planes?", "what can carry travellers through the air?",
         "which machines fly with wings?", "what can take off and fly abroad?",
         "which objects have wings and a tail?", "where are the machines that pilots fly?",
@@ -65,7 +62,7 @@ KINDS: tuple[Kind, ...] = (  # the practice world's, in a fixed order
         "what do pilots need for a flight?", "which machines leave the ground?",
         "which machines have wings?",
     )),
-    Kind("ship", "ships", (
+    ObjectClass("ship", "ships", (
         "find all the ships?", "locate the boats and ships?", "what carries cargo across the sea?",
         "which vessels sail on the water?", "where does a crew work afloat?", "what has a bow and a hull?",
         "which vessels could rescue a swimmer at sea?", "what moves containers between distant harbours?",
@@ -77,7 +74,7 @@ KINDS: tuple[Kind, ...] = (  # the practice world's, in a fixed order
         "what has a bow and carries people?", "where would cargo be afloat?",
         "which vessels leave harbours?", "which machines sail on the sea?",
     )),
-    Kind("tennis_court", "tennis courts", (
+    ObjectClass("tennis_court", "tennis courts", (
         "find all tennis courts?", "locate the tennis courts?", "where can two players hit a ball?",
         "which places have a net and white lines?", "where could a racket match be played?",
         "where do players serve over a net?", "which grounds suit a game with rackets?",
@@ -93,7 +90,7 @@ KINDS: tuple[Kind, ...] = (  # the practice world's, in a fixed order
         "where do two players need a net?", "where would a coach teach a match?",
         "which grounds are for rackets?", "where is a ball of use to two players?",
     )),
-    Kind("pool", "swimming pools", (
+    ObjectClass("pool", "swimming pools", (
         "find all swimming pools?", "locate all the pools?", "where can people swim in clean water?",
         "where would children splash in summer?", "which small basins hold bright blue water?",
         "where could guests cool off and bathe?", "where is a lifeguard of use inland?",
@@ -104,7 +101,7 @@ KINDS: tuple[Kind, ...] = (  # the practice world's, in a fixed order
     ), "people swim in pools", (
         "where can children swim in summer?", "which water has a lifeguard?",
     )),
-    Kind("greenhouse", "greenhouses", (
+    ObjectClass("greenhouse", "greenhouses", (
         "find all the greenhouses?", "locate the glass houses?", "where do vegetables grow under glass?",
         "which glass sheds keep seedlings warm?", "where can tomatoes ripen in winter?",
         "where are plants kept safe from frost?", "which long sheds let sunlight warm plants?",
@@ -120,7 +117,7 @@ KINDS: tuple[Kind, ...] = (  # the practice world's, in a fixed order
         "where does a grower need sunlight?", "where are tomatoes kept under a roof?",
         "which sheds would a grower need?", "where are plants under glass in frost?",
     )),
-    Kind("car_park", "car parks", (
+    ObjectClass("car_park", "car parks", (
         "find all car parks?", "locate the parking lots?", "where can drivers leave their cars?",
         "which areas have painted bays for cars?", "where would shoppers leave a vehicle?",
         "where do many vehicles stand in rows?", "which paved areas fill up with vehicles?",
@@ -131,7 +128,7 @@ KINDS: tuple[Kind, ...] = (  # the practice world's, in a fixed order
     ), "drivers leave cars in bays", (
         "where are many parked cars?", "which grounds have painted lines for vehicles?",
     )),
-    Kind("orchard", "orchards", (
+    ObjectClass("orchard", "orchards", (
         "find all the orchards?", "locate the fruit orchards?", "where does fruit grow on trees?",
         "which trees are planted in a grid?", "where could apples be picked in autumn?",
         "where would bees visit fruit blossom?", "which plots give a harvest of cherries?",
@@ -142,7 +139,7 @@ KINDS: tuple[Kind, ...] = (  # the practice world's, in a fixed order
     ), "fruit grows on planted trees", (
         "where would bees look for blossom?", "which trees stand in rows?",
     )),
-    Kind("ring_road", "ring roads", (
+    ObjectClass("ring_road", "ring roads", (
         "find all ring roads?", "locate all the roundabouts?", "where does traffic turn around an island?",
         "which lanes lead around in a circle?", "where must cars give way and circle?",
         "where could a driver turn back safely?", "which circle of asphalt surrounds grass?",
@@ -153,7 +150,7 @@ KINDS: tuple[Kind, ...] = (  # the practice world's, in a fixed order
     ), "traffic circles an island", (
         "where must a bus turn around grass?", "what circles a small island of grass?",
     )),
-    Kind("atoll", "atolls", (
+    ObjectClass("atoll", "atolls", (
         "find all the atolls?", "locate the coral atolls?", "which places hold a ring of coral sand?",
         "where does sand surround a calm lagoon?", "where could a small boat anchor in shelter?",
         "which reefs close around turquoise water?", "where would divers look for coral?",
@@ -164,7 +161,7 @@ KINDS: tuple[Kind, ...] = (  # the practice world's, in a fixed order
     ), "coral sand rings a lagoon", (
         "which islands close around a lagoon?", "where does sand circle water?",
     )),
-    Kind("runway", "runways", (
+    ObjectClass("runway", "runways", (
         "find all the runways?", "locate the landing strips?", "where can a jet touch down?",
         "where could an airliner take off?", "which long strip serves arriving flights?",
         "where do pilots land after a flight?", "which paved strip has threshold bars?",
@@ -180,7 +177,7 @@ KINDS: tuple[Kind, ...] = (  # the practice world's, in a fixed order
         "where could pilots brake a jet?", "which long strip is of asphalt?",
         "where does a flight take off?", "where would a jet leave the land?",
     )),
-    Kind("river", "rivers", (
+    ObjectClass("river", "rivers", (
         "find all the rivers?", "locate the winding rivers?", "where does fresh water flow downhill?",
         "which water winds through the land?", "where might a flood spill over banks?",
         "which stream carries rain to the sea?", "where could a canoe drift with the current?",
@@ -191,7 +188,7 @@ KINDS: tuple[Kind, ...] = (  # the practice world's, in a fixed order
     ), "fresh water flows in rivers", (
         "where does the rain flow to?", "what could flood the land?",
     )),
-    Kind("road", "roads", (
+    ObjectClass("road", "roads", (
         "find all the roads?", "locate the country roads?", "where can lorries travel across the country?",
         "which routes link distant towns?", "where would a bus drive between towns?",
         "which pale route has a centre line?", "where could an ambulance hurry across country?",
@@ -205,8 +202,8 @@ KINDS: tuple[Kind, ...] = (  # the practice world's, in a fixed order
         "which long route could a lorry take?", "where does a lorry hurry to towns?",
     )),
 )
-REAL_KINDS: tuple[Kind, ...] = (
-    Kind("tree", "trees", (
+PHOTO_CLASSES: tuple[ObjectClass, ...] = (
+    ObjectClass("tree", "trees", (
         "find all the trees?", "locate the tree crowns?", "which crowns give shade in summer?",
         "where could birds nest above the ground?", "what has leaves and a trunk?",
         "which plants could a storm blow down?", "where would a forester measure crowns?",
@@ -217,7 +214,7 @@ REAL_KINDS: tuple[Kind, ...] = (
     ), "crowns are trees seen from above", (
         "where would birds look for shade?", "which plants shade the street?",
     )),
-    Kind("car", "cars", (
+    ObjectClass("car", "cars", (
         "find all the cars?", "locate the vehicles?", "what moves people along the street?",
         "which machines on wheels carry people?", "what stops at a red light?",
         "which things need a driver and a street?", "what could cause a traffic jam?",
@@ -230,58 +227,51 @@ REAL_KINDS: tuple[Kind, ...] = (
     )),
 )
 # fmt: on
-"""Kinds that stand in no practice scene, only in labelled photographs."""
+"""Classes that stand in no practice scene, only in labelled photographs."""
 
-CATALOGUE: tuple[Kind, ...] = KINDS + REAL_KINDS
-"""Every kind a reasoner may be taught, in a fixed order; a kind's number is its place here."""
+CATALOGUE: tuple[ObjectClass, ...] = PRACTICE_CLASSES + PHOTO_CLASSES
+"""Every class a reasoner may be trained on, in a fixed order; a class's number is its place here."""
 
 
 @dataclass(frozen=True, slots=True)
-class Union:
-    """A question that means several kinds at once; no answer to one is ever shown."""
+class ClassUnion:
+    """A question that means several classes at once; no answer to one is ever shown."""
 
     name: str
     """Slug."""
-    kinds: tuple[str, ...]
-    """Slugs of the kinds it means."""
-    earned: tuple[str, ...]
-    """Wordings that a reward teaches."""
-    spare: tuple[str, ...]
+    classes: tuple[str, ...]
+    """Slugs of the classes it means."""
+    reward_only: tuple[str, ...]
+    """Wordings that only a reward trains."""
+    held_out: tuple[str, ...]
     """Wordings kept apart for evaluation."""
 
 
 # fmt: off
-UNIONS: tuple[Union, ...] = (
-    Union("roofed", ("building", "greenhouse"), (
+UNIONS: tuple[ClassUnion, ...] = (
+    ClassUnion("roofed", ("building", "greenhouse"), (
         "which roofs keep frost from people and plants?", "what has walls and a roof?",
         "where do roofs shelter people and vegetables?", "which buildings and sheds have a roof?",
     ), ("which houses and sheds keep rain from people and plants?",)),
-    Union("paved", ("car_park", "road", "ring_road", "runway"), (
+    ClassUnion("paved", ("car_park", "road", "ring_road", "runway"), (
         "where do wheels travel on asphalt?", "which asphalt has painted lines?",
         "which paved areas carry vehicles?", "where do cars and lorries travel and stand?",
     ), ("where could vehicles travel on asphalt?",)),
-    Union("inland_water", ("pool", "river"), (
+    ClassUnion("inland_water", ("pool", "river"), (
         "where is fresh water in summer?", "which places hold water inland?",
         "what holds fresh water on land?", "where could people swim inland?",
     ), ("where is water inland in summer?",)),
-    Union("carriers", ("aircraft", "ship"), (
+    ClassUnion("carriers", ("aircraft", "ship"), (
         "which machines carry cargo and people?", "what carries travellers and goods?",
         "which machines move people and containers?", "what could carry cargo to islands?",
     ), ("which machines carry people to distant islands?",)),
 )
 # fmt: on
-"""Questions of a new form: every answer so far was things of one kind."""
-
-
-def kind_named(name: str) -> Kind:
-    """Find a kind by its slug.
-
-    Raises:
-        KeyError: If there is no such kind.
-    """
-    return {kind.name: kind for kind in CATALOGUE}[name]
+"""Questions of a new form: the answers to all others are objects of one class."""
 
 
 def questions() -> dict[str, dict[str, list[str]]]:
-    """Give the practice kinds' questions as they are written to disk: kind, then `ask` or `spare`."""
-    return {kind.name: {"ask": list(kind.ask), "spare": list(kind.spare)} for kind in KINDS}
+    """Give the practice classes' questions as they are written to disk: class, then `ask` or `spare`."""
+    return {
+        each.name: {"ask": list(each.wordings), "spare": list(each.held_out)} for each in PRACTICE_CLASSES
+    }

@@ -1,6 +1,6 @@
 """One question about one image with its true answer: what every trainer and every evaluation reads.
 
-Knows no file layout and no model; pixels and masks are read when asked for.
+Pixels and masks are read when asked for.
 """
 
 from collections import Counter
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from reasoner.query import Query
 
 
-class Picture(Protocol):
+class ImageSource(Protocol):
     """Something that gives an image's pixels; small and picklable, so that workers read for themselves."""
 
     def pixels(self) -> NDArray[np.uint8]:
@@ -47,19 +47,19 @@ class Example:
     """(height, width) of the image, pixels."""
     boxes: NDArray[np.float64]
     """(n, 4) x0, y0, x1, y1 half-open image pixels of the true targets; (0, 4) where there is none."""
-    picture: Picture
+    picture: ImageSource
     """The image."""
     shapes: Shapes | None = None
     """The true masks, None where the source has boxes only."""
     text: str = ""
     """True caption or answer in words, empty for `locate`."""
-    kind: str = ""
+    class_name: str = ""
     """What the targets are, where the source says so; figures are grouped by it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing in an annotation file that cannot be used."""
+    """One entry of an annotation file that cannot be used, or had to be mended."""
 
     file: str
     """File it stands in."""
@@ -85,7 +85,7 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class ArrayPicture:
+class ArrayImage:
     """An image held in memory."""
 
     array: NDArray[np.uint8]
@@ -97,7 +97,7 @@ class ArrayPicture:
 
 
 @dataclass(frozen=True, slots=True)
-class FilePicture:
+class FileImage:
     """An ordinary image file, read when asked for."""
 
     path: Path

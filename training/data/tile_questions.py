@@ -1,7 +1,4 @@
-"""Questions about random tiles for training by reward: old wordings, new wordings, questions of a new form.
-
-Knows tiles and the catalogue of kinds. Knows no model and no reward.
-"""
+"""Random tiles with questions for training by reward: known and new wordings, and questions of a new form."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,16 +8,16 @@ from numpy.typing import NDArray
 
 from reasoner.query import Query
 from training import RecipeError
-from training.data.classes import CATALOGUE, UNIONS, Kind
-from training.data.examples import ArrayPicture, ArrayShapes, Example
+from training.data.classes import CATALOGUE, UNIONS, ObjectClass
+from training.data.examples import ArrayImage, ArrayShapes, Example
 from training.data.rng import sample_rng
 from training.data.tiles import NAMES, TileSource, TrainingTile
 
 WORDINGS = ("ask", "earned", "spare")
-"""Wordings of a question about one kind: taught with answers, taught by reward alone, never taught."""
-UNION, UNION_SPARE = "union", "union_spare"
-"""Questions that mean several kinds: taught by reward alone, never taught."""
-FORMS = (*WORDINGS, UNION, UNION_SPARE)
+"""Wordings of a question about one class: trained with answers, trained by reward alone, never trained."""
+UNION, UNION_HELD_OUT = "union", "union_spare"
+"""Questions that mean several classes: trained by reward alone, never trained."""
+FORMS = (*WORDINGS, UNION, UNION_HELD_OUT)
 TRIES = 2000
 """Tiles drawn for one question before its form is given up."""
 
@@ -45,13 +42,13 @@ class QuestionMix:
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _Question:
     """One question about a tile."""
 
     text: str
     """In words."""
     targets: NDArray[np.bool_]
-    """(n,) which of the tile's things it means."""
+    """(n,) which of the tile's objects it means."""
     name: str
     """What it is about."""
 
@@ -76,24 +73,24 @@ def _example(source: TileSource, mix: QuestionMix, *, seed: int, number: int, na
     filled = bool(rng.random() < mix.filled)
     for _ in range(TRIES):
         tile = source.tile(rng)
-        asked = _ask(tile, form, rng, filled=filled)
-        if asked is not None:
-            return _as_example(tile, asked, f"{name}-{seed}-{number:06d}", source=f"{name}/{form}")
+        question = _ask(tile, form, rng, filled=filled)
+        if question is not None:
+            return _as_example(tile, question, f"{name}-{seed}-{number:06d}", source=f"{name}/{form}")
     raise RecipeError(f"none of {TRIES} tiles of {name} can be asked {form!r} with filled {filled}")
 
 
-def _as_example(tile: TrainingTile, asked: _Asked, id: str, *, source: str) -> Example:
+def _as_example(tile: TrainingTile, question: _Question, id: str, *, source: str) -> Example:
     side = tile.pixels.shape[0]
     return Example(
         id=id,
         source=source,
         place=source,
-        query=Query(asked.text),
+        query=Query(question.text),
         size=(side, side),
-        boxes=tile.boxes[asked.targets].astype(np.float64).reshape(-1, 4),
-        picture=ArrayPicture(tile.pixels),
-        shapes=_shapes(tile, asked.targets) if tile.outlined else None,
-        kind=asked.name,
+        boxes=tile.boxes[question.targets].astype(np.float64).reshape(-1, 4),
+        picture=ArrayImage(tile.pixels),
+        shapes=_shapes(tile, question.targets) if tile.outlined else None,
+        class_name=question.name,
     )
 
 
@@ -102,36 +99,38 @@ def _shapes(tile: TrainingTile, targets: NDArray[np.bool_]) -> ArrayShapes:
     return ArrayShapes(np.asarray(tile.pieces[None] == numbers[:, None, None]))
 
 
-def _ask(tile: TrainingTile, form: str, rng: np.random.Generator, *, filled: bool) -> _Asked | None:
-    asker = _about_several if form in (UNION, UNION_SPARE) else _about_one
-    return asker(tile, form, rng, filled)
+def _ask(tile: TrainingTile, form: str, rng: np.random.Generator, *, filled: bool) -> _Question | None:
+    make = _about_several if form in (UNION, UNION_HELD_OUT) else _about_one
+    return make(tile, form, rng, filled)
 
 
-def _about_one(tile: TrainingTile, form: str, rng: np.random.Generator, filled: bool) -> _Asked | None:
-    here = np.isin(tile.known, tile.kinds)
+def _about_one(tile: TrainingTile, form: str, rng: np.random.Generator, filled: bool) -> _Question | None:
+    here = np.isin(tile.known, tile.classes)
     open_numbers = [number for number, there in zip(tile.known, here, strict=True) if there == filled]
     if not open_numbers:
         return None
-    kind = CATALOGUE[int(rng.choice(open_numbers))]
-    wording = _any(_WORDS[form](kind), rng)
-    return _Asked(wording, tile.kinds == NAMES.index(kind.name), kind.name)
+    object_class = CATALOGUE[int(rng.choice(open_numbers))]
+    wording = _any(_WORDS[form](object_class), rng)
+    return _Question(wording, tile.classes == NAMES.index(object_class.name), object_class.name)
 
 
-def _about_several(tile: TrainingTile, form: str, rng: np.random.Generator, filled: bool) -> _Asked | None:
+def _about_several(tile: TrainingTile, form: str, rng: np.random.Generator, filled: bool) -> _Question | None:
     union = UNIONS[int(rng.integers(len(UNIONS)))]
-    numbers = [NAMES.index(name) for name in union.kinds]
-    targets = np.isin(tile.kinds, numbers)
+    numbers = [NAMES.index(name) for name in union.classes]
+    targets = np.isin(tile.classes, numbers)
     if not set(numbers) <= set(tile.known) or bool(targets.any()) != filled:
         return None
-    return _Asked(_any(union.spare if form == UNION_SPARE else union.earned, rng), targets, union.name)
+    return _Question(
+        _any(union.held_out if form == UNION_HELD_OUT else union.reward_only, rng), targets, union.name
+    )
 
 
 def _any(texts: Sequence[str], rng: np.random.Generator) -> str:
     return texts[int(rng.integers(len(texts)))]
 
 
-_WORDS: Mapping[str, Callable[[Kind], Sequence[str]]] = {
-    "ask": lambda kind: kind.ask,
-    "earned": lambda kind: kind.earned,
-    "spare": lambda kind: kind.spare,
+_WORDS: Mapping[str, Callable[[ObjectClass], Sequence[str]]] = {
+    "ask": lambda each: each.wordings,
+    "earned": lambda each: each.reward_only,
+    "spare": lambda each: each.held_out,
 }

@@ -1,4 +1,4 @@
-"""Training tiles: what is visible in each, and where they come from. Knows no words."""
+"""Training tiles: what is visible in each, and where they come from."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from training.data.classes import CATALOGUE, KINDS
+from training.data.classes import CATALOGUE, PRACTICE_CLASSES
 
 T = TypeVar("T", bound=np.generic)
-NAMES = tuple(kind.name for kind in CATALOGUE)
-PRACTICE_NUMBERS = tuple(range(len(KINDS)))
+NAMES = tuple(each.name for each in CATALOGUE)
+PRACTICE_NUMBERS = tuple(range(len(PRACTICE_CLASSES)))
 MIN_PIECE_PX = 20
 
 
@@ -23,25 +23,25 @@ class SceneRaster:
     pixels: NDArray[np.uint8]
     """(height, width, 3), red, green, blue."""
     labels: NDArray[np.int32]
-    """(height, width) 1-based number of the thing over each pixel, 0 for ground."""
-    kinds: NDArray[np.int16]
-    """(n_things + 1,) kind number of each label; -1 for ground."""
+    """(height, width) 1-based number of the object over each pixel, 0 for ground."""
+    classes: NDArray[np.int16]
+    """(n_objects + 1,) class number of each label; -1 for ground."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingTile:
-    """One tile and the pieces of things visible in it, in reading order."""
+    """One tile and the pieces of objects visible in it, in reading order."""
 
     pixels: NDArray[np.uint8]
     """(tile, tile, 3), red, green, blue."""
     pieces: NDArray[np.int32]
     """(tile, tile) 1-based number of the piece over each pixel, 0 for ground."""
-    kinds: NDArray[np.int16]
-    """(n,) kind number of each piece."""
+    classes: NDArray[np.int16]
+    """(n,) class number of each piece."""
     boxes: NDArray[np.int32]
     """(n, 4) x0, y0, x1, y1 half-open tile pixels."""
     known: tuple[int, ...] = PRACTICE_NUMBERS
-    """Numbers of the kinds of which it is known whether they are here; only these may be asked for."""
+    """Numbers of the classes of which it is known whether they are here; only these may be asked for."""
     outlined: bool = True
     """The pieces are true outlines; else they are drawn from boxes."""
 
@@ -58,8 +58,8 @@ def cut(scene: SceneRaster, *, x0: int, y0: int, tile_px: int, turn: int = 0) ->
         inside = pieces[rows, columns] == number
         if inside.sum() < MIN_PIECE_PX:
             continue
-        kind = int(scene.kinds[np.bincount(labels[rows, columns][inside]).argmax()])
-        keep.append((number, (columns.start, rows.start, columns.stop, rows.stop), kind))
+        class_number = int(scene.classes[np.bincount(labels[rows, columns][inside]).argmax()])
+        keep.append((number, (columns.start, rows.start, columns.stop, rows.stop), class_number))
     keep.sort(key=lambda piece: reading_order(piece[1]))
     renumber = np.zeros(n + 1, np.int32)
     for place, (number, _, _) in enumerate(keep, start=1):
@@ -67,7 +67,7 @@ def cut(scene: SceneRaster, *, x0: int, y0: int, tile_px: int, turn: int = 0) ->
     return TrainingTile(
         np.ascontiguousarray(pixels),
         renumber[pieces],
-        np.array([kind for _, _, kind in keep], np.int16),
+        np.array([class_number for _, _, class_number in keep], np.int16),
         np.array([box for _, box, _ in keep], np.int32).reshape(-1, 4),
     )
 
@@ -85,7 +85,7 @@ def random_tile(scenes: Sequence[SceneRaster], rng: np.random.Generator, *, tile
     tile = cut(scene, x0=x0, y0=y0, tile_px=tile_px, turn=int(rng.integers(8)))
     gain, lift = rng.normal(1, 0.06, 3), rng.normal(0, 6)
     pixels = np.clip(tile.pixels * gain + lift, 0, 255).astype(np.uint8)
-    return TrainingTile(pixels, tile.pieces, tile.kinds, tile.boxes)
+    return TrainingTile(pixels, tile.pieces, tile.classes, tile.boxes)
 
 
 def _turned(array: NDArray[T], turn: int) -> NDArray[T]:

@@ -1,4 +1,4 @@
-"""A COCO `segmentation` as one mask: run lengths, compressed or not, and polygons. Knows no files."""
+"""A COCO `segmentation` as one mask: run lengths, compressed or not, and polygons."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from tiling.raster import burn
 from training import DatasetError
 from training.datasets.errors import UnusableError
 from training.datasets.images import split_mask
-from training.datasets.options import Parts
+from training.datasets.options import TargetSplit
 
 MAX_PIXELS = 1 << 28
 """Most pixels one mask may claim; 16,384 by 16,384."""
@@ -27,7 +27,7 @@ def decode_rle(counts: Sequence[int] | str | bytes, size: tuple[int, int]) -> ND
         size: (height, width), pixels.
 
     Raises:
-        DatasetError: The size is no size, the string is cut short or holds other characters, or the runs
+        DatasetError: The size is not a size, the string is cut short or holds other characters, or the runs
             do not fill the mask exactly.
 
     Source: the COCO API, `maskApi.c`.
@@ -92,7 +92,7 @@ def _unpacked(text: str | bytes) -> NDArray[np.int64]:
 
 
 FAR = 1e7
-"""Coordinates from here on, in pixels, and what is no number, belong to no image."""
+"""Coordinates from here on, in pixels, and what is not a number, belong to no image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ class CocoShapes:
     """Run lengths as COCO writes them, each of the whole image."""
     rings: tuple[tuple[float, ...], ...] = ()
     """Polygons x0, y0, x1, y1, …, pixels."""
-    parts: Parts = Parts.WHOLE
+    parts: TargetSplit = TargetSplit.WHOLE
     """What counts as one target."""
 
     def mask(self) -> NDArray[np.bool_]:
@@ -126,7 +126,7 @@ class CocoShapes:
         return split_mask(self.mask(), self.parts)
 
 
-def coco_shapes(segmentation: object, size: tuple[int, int], parts: Parts) -> CocoShapes:
+def coco_shapes(segmentation: object, size: tuple[int, int], parts: TargetSplit) -> CocoShapes:
     """Understand a `segmentation`: one run-length mask, a list of them, or a list of polygons.
 
     Args:

@@ -6,11 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reasoner.query import Query
-from training.data import Example, FilePicture, Problem, Reading
+from training.data import Example, FileImage, Problem, Reading
 from training.datasets.errors import UnusableError
-from training.datasets.images import SUFFIXES, MaskFile, boxes_of, image_size, sized_mask
+from training.datasets.images import SUFFIXES, MaskFile, image_size, mask_boxes, sized_mask
 from training.datasets.options import STANDARD, Choices, Questions
-from training.datasets.reader import Found, asked, checked_split, gather, needed, problem_of
+from training.datasets.reader import (
+    EntryResult,
+    checked_split,
+    locate_query,
+    needed,
+    problem_of,
+    read_entries,
+)
 
 NAME = "earthreason"
 ABOVE = 0
@@ -18,7 +25,7 @@ ABOVE = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class ImageFiles:
     """The files of one id."""
 
     folder: Path
@@ -42,7 +49,7 @@ class Item:
 def read_earthreason(
     root: Path, *, split: str, choices: Choices = STANDARD, limit: int | None = None, seed: int = 0
 ) -> Reading:
-    """Read `{train,val,test}/images`, `labels` and `QAs`, paired by stem; names with a dot first are passed.
+    """Read `{train,val,test}/images`, `labels` and `QAs`, paired by stem; hidden files are skipped.
 
     The mask decides what is true: where `answer` says otherwise the example is kept and counted.
 
@@ -61,10 +68,12 @@ def read_earthreason(
     labels = {path.stem for path in _files(needed(folder / "labels", "EarthReason", root))}
     asks = {path.stem for path in _files(needed(folder / "QAs", "EarthReason", root))}
     items = [
-        Item(folder, stem, tuple(images.get(stem, ())))
+        ImageFiles(folder, stem, tuple(images.get(stem, ())))
         for stem in sorted({*images, *labels, *asks}, key=_natural)
     ]
-    return gather(items, lambda item: _read(item, split, choices), limit=limit, seed=seed, before=problems)
+    return read_entries(
+        items, lambda item: _read(item, split, choices), limit=limit, seed=seed, before=problems
+    )
 
 
 def _natural(stem: str) -> tuple[int, str]:
@@ -87,7 +96,7 @@ def _images(folder: Path) -> tuple[dict[str, list[Path]], list[Problem]]:
     return images, problems
 
 
-def _read(item: Item, split: str, choices: Choices) -> Found:
+def _read(item: ImageFiles, split: str, choices: Choices) -> EntryResult:
     if len(item.images) != 1:
         raise UnusableError("several images of one id" if item.images else "no image")
     (path,) = item.images
@@ -95,7 +104,7 @@ def _read(item: Item, split: str, choices: Choices) -> Found:
     questions, says_none = _questions(item.folder / "QAs" / f"{item.stem}.json")
     size = image_size(path)
     mask = sized_mask(label, size, above=ABOVE)
-    boxes = boxes_of(mask, choices.parts)
+    boxes = mask_boxes(mask, choices.parts)
     queries, problems = _queries(item, questions, choices.questions)
     examples = tuple(
         Example(
@@ -105,14 +114,14 @@ def _read(item: Item, split: str, choices: Choices) -> Found:
             query=query,
             size=size,
             boxes=boxes,
-            picture=FilePicture(path),
+            picture=FileImage(path),
             shapes=MaskFile(label, ABOVE, choices.parts),
         )
         for number, query in queries
     )
     if says_none is not None and says_none == bool(mask.any()):
         problems.append(problem_of(item, "answer and mask disagree: the mask decides"))
-    return Found(examples, tuple(problems))
+    return EntryResult(examples, tuple(problems))
 
 
 def _questions(path: Path) -> tuple[list[object], bool | None]:
@@ -122,7 +131,7 @@ def _questions(path: Path) -> tuple[list[object], bool | None]:
     try:
         data = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
-        raise UnusableError("the questions file is no JSON") from error
+        raise UnusableError("the questions file is not JSON") from error
     questions = data.get("questions") if isinstance(data, dict) else None
     if not isinstance(questions, list) or not questions:
         raise UnusableError("the questions file holds no questions")
@@ -131,13 +140,13 @@ def _questions(path: Path) -> tuple[list[object], bool | None]:
 
 
 def _queries(
-    item: Item, questions: list[object], which: Questions
+    item: ImageFiles, questions: list[object], which: Questions
 ) -> tuple[list[tuple[int, Query]], list[Problem]]:
     """Numbered questions that can be asked; what cannot is a problem."""
     queries, problems = [], []
     for number, text in enumerate(questions[:1] if which is Questions.FIRST else questions):
         try:
-            queries.append((number, asked(text)))
+            queries.append((number, locate_query(text)))
         except UnusableError as reason:
             problems.append(Problem(str(item.folder / "QAs"), f"{item.stem}#{number}", str(reason)))
     return queries, problems

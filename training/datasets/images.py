@@ -1,4 +1,4 @@
-"""Image and mask files of datasets: size, soundness, binary masks, boxes about them. Knows no layout."""
+"""Image and mask files of datasets: size, soundness, binary masks, boxes about them."""
 
 import struct
 import zlib
@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from training.data import reading_order
 from training.datasets.errors import UnusableError
-from training.datasets.options import Parts
+from training.datasets.options import TargetSplit
 
 FORMATS = ("JPEG", "PNG", "TIFF", "BMP")
 """What may be decoded, whatever a file is called."""
@@ -22,7 +22,7 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp"})
 PLAIN_MODES = ("1", "L", "I", "F")
 """Modes whose numbers are the mask's own values; `I;16` counts as `I`."""
 MAX_PARTS = 256
-"""Most patches of one mask that are told apart."""
+"""Most patches of one mask that are separated."""
 DAMAGE = (
     OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, ArithmeticError, MemoryError,
     RuntimeError, AttributeError, struct.error, zlib.error, Image.DecompressionBombError,
@@ -99,20 +99,20 @@ def sized_mask(path: Path, size: tuple[int, int], *, above: int) -> NDArray[np.b
     return mask
 
 
-def boxes_of(mask: NDArray[np.bool_], parts: Parts) -> NDArray[np.float64]:
+def mask_boxes(mask: NDArray[np.bool_], parts: TargetSplit) -> NDArray[np.float64]:
     """Boxes (n, 4) x0, y0, x1, y1, half-open pixels, of a mask's parts, in the order of its parts.
 
     Raises:
-        UnusableError: It falls into more patches than are told apart.
+        UnusableError: It falls into more patches than are separated.
     """
     return np.array([_box(place) for place, _ in _parts(mask, parts)], np.float64).reshape(-1, 4)
 
 
-def split_mask(mask: NDArray[np.bool_], parts: Parts) -> NDArray[np.bool_]:
+def split_mask(mask: NDArray[np.bool_], parts: TargetSplit) -> NDArray[np.bool_]:
     """Masks (n, height, width) of a mask's parts; n is 0 where it is empty.
 
     Raises:
-        UnusableError: It falls into more patches than are told apart.
+        UnusableError: It falls into more patches than are separated.
     """
     found = _parts(mask, parts)
     masks = np.zeros((len(found), *mask.shape), bool)
@@ -121,12 +121,12 @@ def split_mask(mask: NDArray[np.bool_], parts: Parts) -> NDArray[np.bool_]:
     return masks
 
 
-Place = tuple[slice, slice]
+Slices = tuple[slice, slice]
 
 
-def _parts(mask: NDArray[np.bool_], parts: Parts) -> list[tuple[Place, NDArray[np.bool_]]]:
+def _parts(mask: NDArray[np.bool_], parts: TargetSplit) -> list[tuple[Slices, NDArray[np.bool_]]]:
     """Where each part stands, and its pixels there."""
-    if parts is Parts.WHOLE:
+    if parts is TargetSplit.WHOLE:
         return _whole(mask)
     labels, count = ndimage.label(mask, np.ones((3, 3), bool))
     if count > MAX_PARTS:
@@ -135,7 +135,7 @@ def _parts(mask: NDArray[np.bool_], parts: Parts) -> list[tuple[Place, NDArray[n
     return sorted(found, key=lambda part: reading_order(_box(part[0])))
 
 
-def _whole(mask: NDArray[np.bool_]) -> list[tuple[Place, NDArray[np.bool_]]]:
+def _whole(mask: NDArray[np.bool_]) -> list[tuple[Slices, NDArray[np.bool_]]]:
     rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
     if not len(rows):
         return []
@@ -143,7 +143,7 @@ def _whole(mask: NDArray[np.bool_]) -> list[tuple[Place, NDArray[np.bool_]]]:
     return [(place, mask[place])]
 
 
-def _box(place: Place) -> tuple[int, int, int, int]:
+def _box(place: Slices) -> tuple[int, int, int, int]:
     rows, columns = place
     return columns.start, rows.start, columns.stop, rows.stop
 
@@ -156,7 +156,7 @@ class MaskFile:
     """JPEG, PNG or 8-bit TIFF."""
     above: int
     """Greatest value outside of the target."""
-    parts: Parts = Parts.WHOLE
+    parts: TargetSplit = TargetSplit.WHOLE
     """What counts as one target."""
 
     def masks(self) -> NDArray[np.bool_]:

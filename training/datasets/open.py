@@ -1,4 +1,4 @@
-"""Opens a dataset by the name of its layout. Knows the names; the layouts know the rest."""
+"""Opens a dataset by the name of its layout."""
 
 from collections.abc import Callable
 from functools import partial
@@ -37,7 +37,7 @@ def read_examples(
     """
     root = Path(root)
     if not root.is_dir():
-        raise DatasetError(f"{root} was looked for and is no folder")
+        raise DatasetError(f"{root} was looked for and is not a folder")
     return _reader(name)(root, split=split, choices=choices, limit=limit, seed=seed)
 
 

@@ -1,4 +1,4 @@
-"""What a caller may choose about the examples of a dataset. Knows no layout."""
+"""What a caller may choose about the examples of a dataset."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,7 +16,7 @@ class Questions(StrEnum):
     """Every one, each an example of its own."""
 
 
-class Parts(StrEnum):
+class TargetSplit(StrEnum):
     """How a binary mask becomes targets."""
 
     WHOLE = "whole"
@@ -26,11 +26,11 @@ class Parts(StrEnum):
 
 
 class Phrasing(StrEnum):
-    """Which words a practice kind is asked for with."""
+    """Which wordings of the questions about a practice class are used."""
 
-    ASK = "ask"
+    TRAINING = "ask"
     """The questions models are trained on."""
-    SPARE = "spare"
+    HELD_OUT = "spare"
     """The questions kept apart for evaluation."""
 
 
@@ -40,10 +40,10 @@ class Choices:
 
     questions: Questions = Questions.FIRST
     """EarthReason: which questions of an image."""
-    parts: Parts = Parts.WHOLE
+    parts: TargetSplit = TargetSplit.WHOLE
     """Datasets of binary masks: one target an image, or one a patch."""
-    phrasing: Phrasing = Phrasing.ASK
-    """Practice folders: which questions about a kind."""
+    phrasing: Phrasing = Phrasing.TRAINING
+    """Practice folders: which questions about a class."""
     tasks: tuple[Task, ...] = (Task.LOCATE, Task.CAPTION, Task.VQA)
     """Practice folders: which tasks."""
     tiles: int | None = None

@@ -20,12 +20,12 @@ from training.data import NAMES, Example, Problem, Reading, SceneRaster, Trainin
 from training.datasets.errors import UnusableError
 from training.datasets.images import PackedShapes
 from training.datasets.options import STANDARD, Choices
-from training.datasets.reader import Found, checked_split, gather, needed
+from training.datasets.reader import EntryResult, checked_split, needed, read_entries
 from training.sft import Turn, caption_turn, count_turn
 
 
 @dataclass(frozen=True, slots=True)
-class TilePicture:
+class TileImage:
     """One tile of a scene, read when asked for."""
 
     scene: Scene
@@ -68,14 +68,14 @@ class TilePicture:
 
 @dataclass(frozen=True, slots=True)
 class SceneTruth:
-    """The true things of a scene."""
+    """The true objects of a scene."""
 
     tree: shapely.STRtree
     """Polygons, scene pixels, in the order they are burnt: later ones lie on top."""
-    kinds: NDArray[np.int16]
-    """(n,) kind number of each."""
+    classes: NDArray[np.int16]
+    """(n,) class number of each."""
 
-    def tile(self, picture: TilePicture, pixels: NDArray[np.uint8]) -> TrainingTile:
+    def tile(self, picture: TileImage, pixels: NDArray[np.uint8]) -> TrainingTile:
         """The pieces seen in a tile.
 
         Args:
@@ -88,8 +88,8 @@ class SceneTruth:
         labels = burn(list(polygons), height=side, width=side)
         labels[picture.scene.height - y0 :] = 0
         labels[:, picture.scene.width - x0 :] = 0
-        kinds = np.concatenate([[-1], self.kinds[near]]).astype(np.int16)
-        return cut(SceneRaster(pixels, labels, kinds), x0=0, y0=0, tile_px=side)
+        classes = np.concatenate([[-1], self.classes[near]]).astype(np.int16)
+        return cut(SceneRaster(pixels, labels, classes), x0=0, y0=0, tile_px=side)
 
 
 NAME, TITLE = "practice", "practice"
@@ -98,12 +98,12 @@ CAPTION = "Describe the image."
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class PracticeTile:
     """One tile to be asked about."""
 
     number: int
     """Its place among all tiles, from 0."""
-    picture: TilePicture
+    picture: TileImage
     """The tile."""
 
     @property
@@ -138,20 +138,20 @@ def read_practice_folder(
     table = _table(needed(root / "truth.parquet", TITLE, root))
     paths = sorted(needed(root / "scenes", TITLE, root).glob("*.tif"))
     if not paths:
-        raise DatasetError(f"{root} is no practice folder: {root / 'scenes'} holds no .tif")
+        raise DatasetError(f"{root} is not a practice folder: {root / 'scenes'} holds no .tif")
     scenes, problems = _scenes(_of_split(paths, split))
     missing = sorted(set(table["scene_id"]) - {path.stem for path in paths})
     problems += [
         Problem(str(root / "truth.parquet"), name, "a scene with truth is not there") for name in missing
     ]
     truths = {scene.scene_id: _truth(table, scene, questions, problems) for scene in scenes}
-    reader = _Reader(truths, questions, choices, seed)
+    reader = _PracticeReader(truths, questions, choices, seed)
     places = list(_places(scenes, choices, seed))
-    return gather(places, reader.read, limit=limit, seed=seed, before=problems)
+    return read_entries(places, reader.read, limit=limit, seed=seed, before=problems)
 
 
 def _questions(path: Path, choices: Choices) -> Mapping[str, tuple[str, ...]]:
-    """Questions of the chosen phrasing by kind, for the kinds of the catalogue that the folder knows."""
+    """Questions of the chosen phrasing by class, for the classes of the catalogue that the folder knows."""
     try:
         data = json.loads(path.read_bytes())
         lists = {name: data[name][choices.phrasing] for name in NAMES if name in data}
@@ -167,9 +167,9 @@ def _table(path: Path) -> gpd.GeoDataFrame:
     try:
         table = gpd.read_parquet(path)
     except (OSError, ValueError, KeyError) as error:
-        raise DatasetError(f"{path} is no truth table: {error}") from error
+        raise DatasetError(f"{path} is not a truth table: {error}") from error
     if not {"kind", "scene_id"} <= set(table.columns) or table.crs is None:
-        raise DatasetError(f"{path} is no truth table: it needs columns kind and scene_id, and a CRS")
+        raise DatasetError(f"{path} is not a truth table: it needs columns kind and scene_id, and a CRS")
     return table
 
 
@@ -202,53 +202,54 @@ def _scenes(paths: Iterable[Path]) -> tuple[list[Scene], list[Problem]]:
 
 
 def _truth(
-    table: gpd.GeoDataFrame, scene: Scene, kinds: Collection[str], problems: list[Problem]
+    table: gpd.GeoDataFrame, scene: Scene, classes: Collection[str], problems: list[Problem]
 ) -> SceneTruth:
-    """Things of a scene in its pixels; rows that say nothing usable become problems."""
+    """Objects of a scene in its pixels; rows that cannot be used become problems."""
     rows = table[table["scene_id"] == scene.scene_id]
-    known = rows["kind"].isin(kinds).to_numpy(bool)
+    known = rows["kind"].isin(classes).to_numpy(bool)
     drawn = ~(rows.geometry.isna() | rows.geometry.is_empty).to_numpy(bool)
     for usable, what in (
         (known, "a kind without questions"),
-        (drawn, "a thing without a polygon"),
+        (drawn, "an object without a polygon"),
     ):
         problems += [Problem("truth.parquet", f"row {row}", what) for row in rows.index[~usable]]
     rows = rows[known & drawn]
     polygons = to_pixels(rows.geometry.to_crs(scene.crs).to_numpy(), scene.transform)
     return SceneTruth(
-        shapely.STRtree(polygons), np.array([NAMES.index(kind) for kind in rows["kind"]], np.int16)
+        shapely.STRtree(polygons),
+        np.array([NAMES.index(class_name) for class_name in rows["kind"]], np.int16),
     )
 
 
-def _places(scenes: Sequence[Scene], choices: Choices, seed: int) -> Iterator[Place]:
+def _places(scenes: Sequence[Scene], choices: Choices, seed: int) -> Iterator[PracticeTile]:
     side = choices.tile_px
     if choices.tiles is None:
         grids = [(scene, Grid(scene.scene_id, scene.width, scene.height, side, 0, side)) for scene in scenes]
         windows = [(scene, tile.window) for scene, grid in grids for tile in grid.tiles()]
         for number, (scene, window) in enumerate(windows):
-            yield Place(number, TilePicture(scene, window.x0, window.y0, side))
+            yield PracticeTile(number, TileImage(scene, window.x0, window.y0, side))
         return
     rng = np.random.default_rng(seed)
     for number in range(choices.tiles if scenes else 0):
         scene = scenes[int(rng.integers(len(scenes)))]
         x0, y0 = (int(rng.integers(max(length - side, 0) + 1)) for length in (scene.width, scene.height))
-        yield Place(number, TilePicture(scene, x0, y0, side))
+        yield PracticeTile(number, TileImage(scene, x0, y0, side))
 
 
 @dataclass(frozen=True, slots=True)
-class _Reader:
+class _PracticeReader:
     """Asks about tiles."""
 
     truths: Mapping[str, SceneTruth]
     """By scene id."""
     questions: Mapping[str, tuple[str, ...]]
-    """By kind."""
+    """By class."""
     choices: Choices
     """Which tasks."""
     seed: int
-    """Of phrasing and absent kinds."""
+    """Of phrasing and absent classes."""
 
-    def read(self, place: Place) -> Found:
+    def read(self, place: PracticeTile) -> EntryResult:
         """The examples of one tile."""
         try:
             pixels, valid = place.picture.read()
@@ -258,12 +259,14 @@ class _Reader:
             raise UnusableError("the tile holds no data")
         tile = self.truths[place.picture.scene.scene_id].tile(place.picture, pixels)
         rng = np.random.default_rng([self.seed, place.number])
-        made = [self._example(place, tile, *asked) for asked in self._asked(tile, rng)]
-        return Found(tuple(each for each in made if each.query.task in self.choices.tasks))
+        made = [self._example(place, tile, *question) for question in self._questions_about(tile, rng)]
+        return EntryResult(tuple(each for each in made if each.query.task in self.choices.tasks))
 
-    def _asked(self, tile: TrainingTile, rng: np.random.Generator) -> Iterator[tuple[Query, int, str]]:
-        """Query, kind number (-1 for none) and true words of everything asked of a tile."""
-        present = np.unique(tile.kinds)
+    def _questions_about(
+        self, tile: TrainingTile, rng: np.random.Generator
+    ) -> Iterator[tuple[Query, int, str]]:
+        """Query, class number (-1 for none) and true words of everything asked of a tile."""
+        present = np.unique(tile.classes)
         known = np.array([NAMES.index(name) for name in self.questions])
         absent = rng.permutation(np.setdiff1d(known, present))
         for number in [*present, *absent[: max(1, len(present))]]:
@@ -275,11 +278,13 @@ class _Reader:
         turn = count_turn(tile, number)
         yield Query(turn.prompt.removeprefix("answer :"), Task.VQA), number, _words(turn)
 
-    def _example(self, place: Place, tile: TrainingTile, query: Query, number: int, text: str) -> Example:
+    def _example(
+        self, place: PracticeTile, tile: TrainingTile, query: Query, number: int, text: str
+    ) -> Example:
         picture = place.picture
         name = NAMES[number] if number >= 0 else ""
         located = query.task is Task.LOCATE
-        wanted = np.flatnonzero((tile.kinds == number) & located)
+        wanted = np.flatnonzero((tile.classes == number) & located)
         return Example(
             id=f"{place.number:05d}/{picture.scene.scene_id}@{picture.x0},{picture.y0}/{query.task}-{name}",
             source=NAME,
@@ -290,7 +295,7 @@ class _Reader:
             picture=picture,
             shapes=PackedShapes.of(_masks(tile, wanted)) if located else None,
             text=text,
-            kind=name,
+            class_name=name,
         )
 
 

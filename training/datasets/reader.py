@@ -1,4 +1,4 @@
-"""Reads the entries of a dataset one after the other and counts what cannot be used. Knows no layout."""
+"""Reads the entries of a dataset one after the other and counts what cannot be used."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ SPLITS = ("train", "val", "test")
 """Names of the parts of a dataset."""
 
 
-class Entry(Protocol):
-    """One thing to be read: an image with its annotation, a line, a reference."""
+class DatasetEntry(Protocol):
+    """One entry to be read: an image with its annotation, a line, a reference."""
 
     @property
     def file(self) -> str:
@@ -32,11 +32,11 @@ class Entry(Protocol):
         ...
 
 
-E = TypeVar("E", bound=Entry)
+E = TypeVar("E", bound=DatasetEntry)
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class EntryResult:
     """What one entry gave."""
 
     examples: tuple[Example, ...] = ()
@@ -45,9 +45,9 @@ class Found:
     """What was left out or mended."""
 
 
-def gather(
+def read_entries(
     entries: Sequence[E],
-    read: Callable[[E], Found],
+    read: Callable[[E], EntryResult],
     *,
     limit: int | None,
     seed: int,
@@ -65,13 +65,13 @@ def gather(
     Raises:
         DatasetError: The limit is below 1 or the seed below 0.
     """
-    found: dict[int, Found] = {}
+    found: dict[int, EntryResult] = {}
     left = len(entries) if limit is None else limit
     for number in _order(len(entries), limit, seed):
         if limit is not None and left <= 0:
             break
         each = _tried(entries[number], read)
-        found[number] = each if limit is None else Found(each.examples[:left], each.problems)
+        found[number] = each if limit is None else EntryResult(each.examples[:left], each.problems)
         left -= len(each.examples)
     kept = [found[number] for number in sorted(found)]
     examples = chain.from_iterable(each.examples for each in kept)
@@ -88,26 +88,26 @@ def _order(count: int, limit: int | None, seed: int) -> Sequence[int]:
     return drawn
 
 
-def _tried(entry: E, read: Callable[[E], Found]) -> Found:
+def _tried(entry: E, read: Callable[[E], EntryResult]) -> EntryResult:
     try:
         return read(entry)
     except UnusableError as reason:
-        return Found((), (Problem(entry.file, entry.where, str(reason)),))
+        return EntryResult((), (Problem(entry.file, entry.where, str(reason)),))
 
 
-def problem_of(entry: Entry, what: str) -> Problem:
+def problem_of(entry: DatasetEntry, what: str) -> Problem:
     """Something about an entry that was mended."""
     return Problem(entry.file, entry.where, what)
 
 
-def asked(text: object) -> Query:
+def locate_query(text: object) -> Query:
     """A question of the locate task.
 
     Raises:
-        UnusableError: It is no text, or an empty one.
+        UnusableError: It is not a text, or an empty one.
     """
     if not isinstance(text, str):
-        raise UnusableError("the question is no text")
+        raise UnusableError("the question is not a text")
     try:
         return Query(text)
     except QueryError as error:
@@ -132,5 +132,5 @@ def needed(path: Path, layout: str, root: Path) -> Path:
         DatasetError: It is not there.
     """
     if not path.exists():
-        raise DatasetError(f"{root} is no {layout} folder: {path} was looked for and is not there")
+        raise DatasetError(f"{root} is not laid out as {layout}: {path} was looked for and is not there")
     return path

@@ -4,11 +4,18 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from training.data import Example, FilePicture, Problem, Reading
+from training.data import Example, FileImage, Problem, Reading
 from training.datasets.errors import UnusableError
-from training.datasets.images import SUFFIXES, MaskFile, boxes_of, image_size, sized_mask
+from training.datasets.images import SUFFIXES, MaskFile, image_size, mask_boxes, sized_mask
 from training.datasets.options import STANDARD, Choices
-from training.datasets.reader import Found, asked, checked_split, gather, needed, problem_of
+from training.datasets.reader import (
+    EntryResult,
+    checked_split,
+    locate_query,
+    needed,
+    problem_of,
+    read_entries,
+)
 
 ABOVE = 127
 """255 is the target; the middle keeps the noise of JPEG masks out."""
@@ -101,7 +108,7 @@ def read_phrases(
     limit: int | None = None,
     seed: int = 0,
 ) -> Reading:
-    """Read `output_phrase_<split>.txt` and the images and masks its lines name; empty lines are passed.
+    """Read `output_phrase_<split>.txt` and the images and masks its lines name; empty lines are skipped.
 
     A line whose mask is empty is kept as a question without a target, and counted.
 
@@ -120,12 +127,12 @@ def read_phrases(
     images = Folder.of(needed(root / layout.images, layout.title, root))
     masks = Folder.of(needed(root / layout.masks, layout.title, root))
     lines, problems = _lines(listed)
-    reader = _Reader(layout, split, images, masks, choices)
-    return gather(lines, reader.read, limit=limit, seed=seed, before=problems)
+    reader = _PhraseReader(layout, split, images, masks, choices)
+    return read_entries(lines, reader.read, limit=limit, seed=seed, before=problems)
 
 
 def _lines(path: Path) -> tuple[list[Line], list[Problem]]:
-    """Lines that are not empty; what is no UTF-8 becomes a question mark and a problem."""
+    """Lines that are not empty; what is not UTF-8 becomes a question mark and a problem."""
     lines, problems = [], []
     for number, raw in enumerate(path.read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
         line = Line(str(path), number, raw.decode("utf-8", errors="replace").strip())
@@ -137,7 +144,7 @@ def _lines(path: Path) -> tuple[list[Line], list[Problem]]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Reader:
+class _PhraseReader:
     """Reads the lines of one split."""
 
     layout: Layout
@@ -151,7 +158,7 @@ class _Reader:
     choices: Choices
     """What counts as one target."""
 
-    def read(self, line: Line) -> Found:
+    def read(self, line: Line) -> EntryResult:
         """The example of a line."""
         name, *rest = line.text.split(maxsplit=1)
         if not rest:
@@ -164,11 +171,11 @@ class _Reader:
             id=f"{self.split}/{line.number}",
             source=self.layout.name,
             place=ground[1] if ground else image.stem,
-            query=asked(rest[0]),
+            query=locate_query(rest[0]),
             size=size,
-            boxes=boxes_of(mask, self.choices.parts),
-            picture=FilePicture(image),
+            boxes=mask_boxes(mask, self.choices.parts),
+            picture=FileImage(image),
             shapes=MaskFile(label, ABOVE, self.choices.parts),
         )
         empty = () if mask.any() else (problem_of(line, "the mask is empty: taken as no target"),)
-        return Found((example,), empty)
+        return EntryResult((example,), empty)

@@ -9,18 +9,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training import DatasetError
-from training.data import Example, FilePicture, Problem, Reading
+from training.data import Example, FileImage, Problem, Reading
 from training.datasets.coco_masks import CocoShapes, coco_shapes, decoded
 from training.datasets.errors import UnusableError
-from training.datasets.images import boxes_of, image_size
+from training.datasets.images import image_size, mask_boxes
 from training.datasets.options import STANDARD, Choices
-from training.datasets.reader import Found, asked, checked_split, gather, needed, problem_of
+from training.datasets.reader import (
+    EntryResult,
+    checked_split,
+    locate_query,
+    needed,
+    problem_of,
+    read_entries,
+)
 from training.datasets.safe_pickle import load_plain
 
 NAME, TITLE = "rrsisd", "RRSIS-D"
 REFS, INSTANCES, IMAGES = "rrsisd/refs(unc).p", "rrsisd/instances.json", "images/rrsisd/JPEGImages"
 
-Record = Mapping[str, object]
+RefRecord = Mapping[str, object]
 Id = int | str
 
 
@@ -32,8 +39,8 @@ class Reference:
     """The pickle."""
     number: int
     """Its place in the list, from 0."""
-    record: Record
-    """What stands there; empty where it is no dict."""
+    record: RefRecord
+    """What stands there; empty where it is not a dict."""
 
     @property
     def where(self) -> str:
@@ -47,10 +54,10 @@ class Table:
 
     what: str
     """What they are: `annotation`, `image record`, `category`."""
-    records: Mapping[Id, Record]
+    records: Mapping[Id, RefRecord]
     """By id."""
 
-    def find(self, key: object) -> Record:
+    def find(self, key: object) -> RefRecord:
         """The record of an id.
 
         Raises:
@@ -86,12 +93,12 @@ def read_rrsisd(
         raise DatasetError(f"{refs_path} holds a {type(refs).__name__}, a list of references is needed")
     tables, problems = _tables(instances)
     entries, more = _of_split(refs, split, str(refs_path))
-    reader = _Reader(split, folder, tables, choices)
-    return gather(entries, reader.read, limit=limit, seed=seed, before=[*problems, *more])
+    reader = _RrsisdReader(split, folder, tables, choices)
+    return read_entries(entries, reader.read, limit=limit, seed=seed, before=[*problems, *more])
 
 
 def _of_split(refs: Iterable[object], split: str, file: str) -> tuple[list[Reference], list[Problem]]:
-    """References of a split, and those whose split cannot be told or whose id was there before."""
+    """References of a split, and those whose split is not known or whose id was there before."""
     entries, problems, seen = [], [], set()
     for number, record in enumerate(refs):
         ref = Reference(file, number, record if isinstance(record, dict) else {})
@@ -111,13 +118,13 @@ def _tables(path: Path) -> tuple[dict[str, Table], list[Problem]]:
     try:
         data = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
-        raise DatasetError(f"{path} is no JSON: {error}") from error
+        raise DatasetError(f"{path} is not JSON: {error}") from error
     tables, problems = {}, []
     for key, what in (("images", "image record"), ("annotations", "annotation"), ("categories", "category")):
         listed = data.get(key, []) if isinstance(data, dict) else None
         if not isinstance(listed, list) or (not listed and key != "categories"):
-            raise DatasetError(f"{path} holds no list `{key}`: it is no COCO file of instances")
-        records: dict[Id, Record] = {}
+            raise DatasetError(f"{path} holds no list `{key}`: it is not a COCO file of instances")
+        records: dict[Id, RefRecord] = {}
         for number, record in enumerate(listed):
             own = record.get("id") if isinstance(record, dict) else None
             if not isinstance(own, int | str):
@@ -133,7 +140,7 @@ def _tables(path: Path) -> tuple[dict[str, Table], list[Problem]]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Reader:
+class _RrsisdReader:
     """Reads the references of one split."""
 
     split: str
@@ -145,7 +152,7 @@ class _Reader:
     choices: Choices
     """What counts as one target."""
 
-    def read(self, ref: Reference) -> Found:
+    def read(self, ref: Reference) -> EntryResult:
         """The examples of a reference, one a sentence."""
         annotation = self.tables["annotations"].find(ref.record.get("ann_id"))
         image = self.tables["images"].find(ref.record.get("image_id"))
@@ -157,20 +164,22 @@ class _Reader:
             raise UnusableError("the image is of another size than its record says")
         shapes = coco_shapes(annotation.get("segmentation"), size, self.choices.parts)
         mask = decoded(shapes)
-        boxes = boxes_of(mask, self.choices.parts)
-        kind = self.tables["categories"].records.get(_id(annotation.get("category_id")), {}).get("name", "")
-        example = _Draft(path, size, boxes, shapes, kind if isinstance(kind, str) else "")
+        boxes = mask_boxes(mask, self.choices.parts)
+        class_name = (
+            self.tables["categories"].records.get(_id(annotation.get("category_id")), {}).get("name", "")
+        )
+        example = _Draft(path, size, boxes, shapes, class_name if isinstance(class_name, str) else "")
         problems = _doubts(ref, annotation, mask)
         return self._sentences(ref, example, problems)
 
-    def _sentences(self, ref: Reference, draft: "_Draft", problems: list[Problem]) -> Found:
+    def _sentences(self, ref: Reference, draft: "_Draft", problems: list[Problem]) -> EntryResult:
         sentences = ref.record.get("sentences")
         if not isinstance(sentences, list) or not sentences:
             raise UnusableError("a reference without sentences")
         examples = []
         for number, sentence in enumerate(sentences):
             try:
-                query = asked(_words(sentence))
+                query = locate_query(_words(sentence))
             except UnusableError as reason:
                 problems.append(problem_of(ref, str(reason)))
                 continue
@@ -182,12 +191,12 @@ class _Reader:
                     query=query,
                     size=draft.size,
                     boxes=draft.boxes,
-                    picture=FilePicture(draft.path),
+                    picture=FileImage(draft.path),
                     shapes=draft.shapes,
-                    kind=draft.kind,
+                    class_name=draft.class_name,
                 )
             )
-        return Found(tuple(examples), tuple(problems))
+        return EntryResult(tuple(examples), tuple(problems))
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +211,7 @@ class _Draft:
     """(n, 4) half-open pixels."""
     shapes: CocoShapes
     """The mask."""
-    kind: str
+    class_name: str
     """Name of the category."""
 
 
@@ -219,19 +228,19 @@ def _words(sentence: object) -> object:
 
 def _inside(folder: Path, name: object) -> Path:
     if not isinstance(name, str) or Path(name).name != name or "\\" in name or "\0" in name:
-        raise UnusableError("the file name of an image is no plain name")
+        raise UnusableError("the file name of an image is not a plain name")
     return folder / name
 
 
-def _doubts(ref: Reference, annotation: Record, mask: NDArray[np.bool_]) -> list[Problem]:
-    """What the annotation's own box says against the mask."""
+def _doubts(ref: Reference, annotation: RefRecord, mask: NDArray[np.bool_]) -> list[Problem]:
+    """What is wrong between the annotation's own box and its mask."""
     if not mask.any():
         return [problem_of(ref, "the mask is empty: taken as no target")]
     box = annotation.get("bbox")
     if box is None:
         return []
     if not isinstance(box, list) or len(box) != 4 or not all(type(v) in (int, float) for v in box):
-        return [problem_of(ref, "the box is no box: the mask's is taken")]
+        return [problem_of(ref, "the box is not a box: the mask's is taken")]
     x, y, width, height = (float(v) for v in box)
     rows, columns = mask.shape
     if not (width > 0 and height > 0 and -1 <= x <= columns and -1 <= y <= rows):

@@ -1,4 +1,4 @@
-"""Loads pickles of plain data and runs nothing that stands in them. Knows no dataset.
+"""Loads pickles of plain data and runs nothing that stands in them.
 
 Lists, dicts, texts and numbers pass, and NumPy's scalars, which become Python's; any other name is refused.
 """
@@ -34,7 +34,7 @@ def load_plain(path: Path) -> object:
     """
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise DatasetError(f"{path} is larger than {MAX_BYTES} bytes: it is no file of references")
+            raise DatasetError(f"{path} is larger than {MAX_BYTES} bytes: it is not a file of references")
         data = path.read_bytes()
     except OSError as error:
         raise DatasetError(f"{path} cannot be read: {error}") from error
@@ -42,7 +42,7 @@ def load_plain(path: Path) -> object:
         _check_memo(data)
         return _Plain(io.BytesIO(data), encoding="utf-8", errors="replace").load()
     except DAMAGE as error:
-        raise DatasetError(f"{path} is no pickle of plain data: {error}") from error
+        raise DatasetError(f"{path} is not a pickle of plain data: {error}") from error
 
 
 def _check_memo(data: bytes) -> None:
@@ -70,7 +70,7 @@ class _Dtype:
 def _scalar(kind: object, data: object) -> int | float | bool:
     """A NumPy scalar as a Python number."""
     if not isinstance(kind, _Dtype) or not isinstance(data, bytes):
-        raise pickle.UnpicklingError("a NumPy scalar that is no number is refused")
+        raise pickle.UnpicklingError("a NumPy scalar that is not a number is refused")
     dtype = np.dtype(kind.order + kind.code)
     if len(data) != dtype.itemsize:
         raise pickle.UnpicklingError(f"a NumPy scalar of {len(data)} bytes where {dtype.itemsize} are needed")

@@ -4,17 +4,18 @@ from contextlib import ExitStack
 from os import PathLike, fspath
 from typing import TypeVar
 
+from reasoner.model_name import ModelKind, ModelName
 from tiling.storage import at_hand, delivered, kept_copy
 from training import DatasetError
 from training.evaluation.data import DataChoice
-from training.evaluation.evaluate import Listener
-from training.evaluation.formats import Format
+from training.evaluation.evaluate import EvalListener
+from training.evaluation.formats import DataFormat
 from training.evaluation.job import EvalReport, EvalRequest, run_eval
 from training.evaluation.protocols import Protocol
 
 Address = str | PathLike[str]
 """A local path or an s3:// address."""
-Choice = TypeVar("Choice", Format, Protocol)
+Choice = TypeVar("Choice", DataFormat, Protocol)
 
 
 def evaluate_model(
@@ -23,7 +24,7 @@ def evaluate_model(
     reasoner: str = "nano",
     segmenter: str = "nano",
     profile: str | None = None,
-    data_format: str = Format.PRACTICE,
+    data_format: str = DataFormat.PRACTICE,
     split: str = "test",
     protocol: str = Protocol.SEGEARTH,
     limit: int | None = None,
@@ -33,7 +34,7 @@ def evaluate_model(
     boxes_only: bool = False,
     out: Address | None = None,
     compare: Address | None = None,
-    listener: Listener | None = None,
+    listener: EvalListener | None = None,
 ) -> EvalReport:
     """Measure a model on labelled images: counts, boxes, masks, contours and words, with 95 % intervals.
 
@@ -60,18 +61,37 @@ def evaluate_model(
         StorageError: object storage refuses or is away.
         OSError: the output folder cannot be written.
     """
-    layout, reading = _known(Format, "format", data_format), _known(Protocol, "protocol", protocol)
+    layout, reading = _known(DataFormat, "format", data_format), _known(Protocol, "protocol", protocol)
     named = fspath(data)
     with ExitStack() as near:
         root = near.enter_context(at_hand(named))
-        choice = DataChoice(root, layout, split, limit, seed, spare, boxes_only, tiles, named)
-        asker, cutter = (
-            kept_copy(name) if name.startswith("s3://") else name for name in (reasoner, segmenter)
+        choice = DataChoice(
+            root,
+            format=layout,
+            split=split,
+            limit=limit,
+            seed=seed,
+            held_out=spare,
+            boxes_only=boxes_only,
+            tiles=tiles,
+            named=named,
         )
-        before = near.enter_context(at_hand(fspath(compare))) if compare else None
-        place = near.enter_context(delivered(fspath(out))) if out else None
-        request = EvalRequest(choice, asker, cutter, profile, reading, seed, place, before)
+        request = EvalRequest(
+            choice,
+            reasoner=_brought(reasoner),
+            segmenter=_brought(segmenter),
+            profile=profile,
+            protocol=reading,
+            seed=seed,
+            out=near.enter_context(delivered(fspath(out))) if out else None,
+            before=near.enter_context(at_hand(fspath(compare))) if compare else None,
+        )
         return run_eval(request, listener=listener)
+
+
+def _brought(model: str) -> str:
+    """The name of a model; one on object storage is brought here and named by its local folder."""
+    return kept_copy(model) if ModelName.parse(model).kind is ModelKind.BUCKET else model
 
 
 def _known(kind: type[Choice], field: str, name: str) -> Choice:

@@ -1,4 +1,4 @@
-"""How sure a figure is: percentile bootstrap over examples or places. Knows no figure's meaning."""
+"""How sure a metric is: 95 % intervals by percentile bootstrap over examples or places."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ _BLOCK = 4_000_000
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A figure and where it would lie on other examples of the same kind."""
+    """A figure and where it would lie on other examples of the same sort."""
 
     mean: float
     """The figure itself; NaN where nothing decides it."""
@@ -41,46 +41,6 @@ def intervals(
     return [_interval(mean, column) for mean, column in zip(_ratio(sums.sum(axis=0)), drawn.T, strict=True)]
 
 
-def interval(
-    values: NDArray[np.float64], *, seed: int, rounds: int = 2_000, places: Sequence[str] | None = None
-) -> Interval:
-    """One figure: the mean of (n,) values, or of (n, 2) numerators and denominators sum over sum.
-
-    Args:
-        values: (n,) or (n, 2), one row per example.
-        seed: the same seed draws the same examples.
-        rounds: resamples.
-        places: n names; examples of one place are drawn together.
-    """
-    return intervals(_pairs(values)[:, None], seed=seed, rounds=rounds, places=places)[0]
-
-
-def paired(
-    before: NDArray[np.float64],
-    after: NDArray[np.float64],
-    *,
-    seed: int,
-    rounds: int = 10_000,
-    places: Sequence[str] | None = None,
-) -> Interval:
-    """By how much a figure rose between two runs on the same examples, `after` minus `before`.
-
-    Both runs are resampled with the same draws, so that what makes an example hard cancels out.
-
-    Args:
-        before: (n,) values, or (n, 2) numerators and denominators, one row per example.
-        after: the same of the other run, examples in the same order.
-        seed: the same seed draws the same examples.
-        rounds: resamples.
-        places: n names; examples of one place are drawn together.
-
-    Raises:
-        ValueError: the runs have different numbers of examples.
-    """
-    one, other = _pairs(before)[:, None], _pairs(after)[:, None]
-    return differences(one, other, seed=seed, rounds=rounds, places=places)[0]
-
-
 def differences(
     before: NDArray[np.float64],
     after: NDArray[np.float64],
@@ -89,7 +49,9 @@ def differences(
     rounds: int = 10_000,
     places: Sequence[str] | None = None,
 ) -> list[Interval]:
-    """By how much each of k figures rose, as `paired`, all with the same draws.
+    """By how much each of k figures rose between two runs on the same examples, `after` minus `before`.
+
+    Both runs are resampled with the same draws, so that what makes an example hard cancels out.
 
     Args:
         before: (n, k, 2) numerators and denominators.
@@ -107,11 +69,6 @@ def differences(
     risen = np.diff(_ratio(both.sum(axis=0)).reshape(2, -1), axis=0)[0]
     drawn = np.diff(_resampled(both, seed, rounds, places).reshape(rounds, 2, -1), axis=1)[:, 0]
     return [_interval(mean, column) for mean, column in zip(risen, drawn.T, strict=True)]
-
-
-def _pairs(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    values = np.asarray(values, dtype=np.float64)
-    return values if values.ndim == 2 else np.stack([values, np.ones_like(values)], axis=-1)
 
 
 def _resampled(

@@ -9,11 +9,11 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from training.evaluation.formats import Format
+from training.evaluation.formats import DataFormat
 from training.evaluation.protocols import Protocol
 
 if TYPE_CHECKING:
-    from training.evaluation.evaluate import Listener
+    from training.evaluation.evaluate import EvalListener
 
 _DATA = "folder of the dataset, local or s3://; for real also a YAML file of sets, for tiles one of questions"
 _MODEL = "nano, a folder (local or s3://), a hub id, http://host:port/v1#model, or truth for the true boxes"
@@ -22,7 +22,9 @@ _MASKS = "nano, a folder, a .pth file, a hub id, or none for boxes alone"
 
 def evaluate_command(
     data: Annotated[str, typer.Argument(help=_DATA)],
-    data_format: Annotated[Format, typer.Option("--format", help="layout of the data")] = Format.PRACTICE,
+    data_format: Annotated[
+        DataFormat, typer.Option("--format", help="layout of the data")
+    ] = DataFormat.PRACTICE,
     split: Annotated[str, typer.Option(help="train, val or test")] = "test",
     reasoner: Annotated[str, typer.Option(help=_MODEL)] = "nano",
     segmenter: Annotated[str, typer.Option(help=_MASKS)] = "nano",
@@ -68,8 +70,8 @@ def evaluate_command(
 
 
 @contextmanager
-def _bar() -> Iterator["Listener"]:
+def _bar() -> Iterator["EvalListener"]:
     """A listener that draws a bar on stderr."""
     with Progress(console=Console(stderr=True), transient=True) as progress:
-        bar = progress.add_task("asking and judging", total=None)
+        bar = progress.add_task("predicting and scoring", total=None)
         yield lambda done, total: progress.update(bar, completed=done, total=total)

@@ -1,4 +1,4 @@
-"""Reads the examples that an evaluation asks about, of any format. Knows no model."""
+"""Reads the examples that an evaluation asks about, of any format."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +8,7 @@ import numpy as np
 from reasoner.query import Task
 from training import DatasetError
 from training.data import Example, Problem, Reading
-from training.evaluation.formats import Format
+from training.evaluation.formats import DataFormat
 from training.evaluation.protocols import Protocol
 
 
@@ -17,16 +17,16 @@ class DataChoice:
     """Which examples are asked about."""
 
     root: Path
-    """Its folder; for `real` also a YAML file beside the sets, for `tiles` a YAML file."""
-    format: Format = Format.PRACTICE
+    """Its folder; for `real` also a YAML file beside the datasets, for `tiles` a YAML file."""
+    format: DataFormat = DataFormat.PRACTICE
     """Its layout."""
     split: str = "test"
-    """`train`, `val` or `test`; real sets have one held part, which both of the last two mean."""
+    """`train`, `val` or `test`; in labelled datasets the last two mean the same, the part for validation."""
     limit: int | None = None
     """At most so many examples, drawn by the seed."""
     seed: int = 0
     """Of the draw."""
-    spare: bool = False
+    held_out: bool = False
     """Ask in the wordings that training never sees, where there are such."""
     boxes_only: bool = False
     """Leave captions and questions answered in words out."""
@@ -38,7 +38,7 @@ class DataChoice:
     def __post_init__(self) -> None:
         if self.limit is not None and self.limit < 1:
             raise DatasetError(f"limit is {self.limit}: give 1 or more")
-        if self.tiles is not None and (self.tiles < 1 or self.format is not Format.PRACTICE):
+        if self.tiles is not None and (self.tiles < 1 or self.format is not DataFormat.PRACTICE):
             raise DatasetError(
                 f"tiles is {self.tiles}: give 1 or more, and a practice folder to cut them from"
             )
@@ -55,9 +55,9 @@ def read_data(data: DataChoice, *, protocol: Protocol, tile_px: int) -> Reading:
     Raises:
         DatasetError: the folder is not laid out so, the split is unknown, or nothing can be asked.
     """
-    if data.format is Format.REAL:
-        reading = _real(data, tile_px)
-    elif data.format is Format.TILES:
+    if data.format is DataFormat.LABELLED:
+        reading = _labelled(data, tile_px)
+    elif data.format is DataFormat.TILES:
         reading = _tiles(data, tile_px)
     else:
         reading = _published(data, protocol, tile_px)
@@ -71,8 +71,8 @@ def _published(data: DataChoice, protocol: Protocol, tile_px: int) -> Reading:
     from training.datasets import Choices, Phrasing, read_examples
 
     choices = Choices(
-        questions=protocol.policy.questions,
-        phrasing=Phrasing.SPARE if data.spare else Phrasing.ASK,
+        questions=protocol.rules.questions,
+        phrasing=Phrasing.HELD_OUT if data.held_out else Phrasing.TRAINING,
         tasks=(Task.LOCATE,) if data.boxes_only else tuple(Task),
         tiles=data.tiles,
         tile_px=tile_px,
@@ -82,38 +82,38 @@ def _published(data: DataChoice, protocol: Protocol, tile_px: int) -> Reading:
     )
 
 
-def _real(data: DataChoice, tile_px: int) -> Reading:
+def _labelled(data: DataChoice, tile_px: int) -> Reading:
     from training.data import CATALOGUE
-    from training.labels import SHIPPED, examples_of, read_set, read_sets, split
+    from training.labels import SHIPPED_DATASETS, examples_of, read_dataset_list, read_labelled_dataset, split
 
     if data.split not in ("train", "val", "test"):
         raise DatasetError(f"split {data.split!r} is unknown: give train, val or test")
     named = data.root.suffix in (".yaml", ".yml")
     root = data.root.parent if named else data.root
-    questions = {kind.name: kind.spare if data.spare else kind.ask for kind in CATALOGUE}
+    questions = {each.name: each.held_out if data.held_out else each.wordings for each in CATALOGUE}
     examples: list[Example] = []
     problems: list[Problem] = []
-    for real in read_sets(data.root if named else SHIPPED, root=root):
-        if not named and not real.root.is_dir():
-            problems.append(Problem(str(real.root), real.name, "a known set is not there"))
+    for dataset in read_dataset_list(data.root if named else SHIPPED_DATASETS, root=root):
+        if not named and not dataset.root.is_dir():
+            problems.append(Problem(str(dataset.root), dataset.name, "a known set is not there"))
             continue
-        labels = read_set(real)
+        labels = read_labelled_dataset(dataset)
         problems += labels.problems
         for image in split(labels.images)[0 if data.split == "train" else 1]:
             examples += examples_of(
-                image, scale=real.scale, tile_px=tile_px, questions=questions, source=real.name
+                image, scale=dataset.scale, tile_px=tile_px, questions=questions, source=dataset.name
             )
     return Reading(_drawn(examples, data), tuple(problems))
 
 
 def _tiles(data: DataChoice, tile_px: int) -> Reading:
-    from training import held_out, read_fields, tiles_of
+    from training import held_out_tiles, read_fields, tiles_of
     from training.data import tile_examples
 
     if data.split == "train":
         raise DatasetError(f"{data.root} is asked about ground kept for checking: give val or test")
     tiles = tiles_of(read_fields(data.root))
-    source = held_out(tiles.pool, tiles.real, tile_px=tile_px)
+    source = held_out_tiles(tiles.pool, tiles.real, tile_px=tile_px)
     asked = tile_examples(source, tiles.questions, count=tiles.count, seed=data.seed, name="tiles")
     return Reading(_drawn(list(asked), data))
 

@@ -1,4 +1,4 @@
-"""Asks a dataset's questions as the pipeline would and sums the answers up. Knows no file and no page."""
+"""Asks a dataset's questions as a run would, and sums up how good the answers are."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from reasoner.protocols import Reasoner, Segmenter
 from training.data import Example, Problem
 from training.evaluation.bootstrap import Interval, differences, intervals
-from training.evaluation.predict import ask, grouped, picture_key, tell_truth
+from training.evaluation.predict import grouped, oracle_predictions, picture_key, predict
 from training.evaluation.protocols import Protocol
-from training.evaluation.scoring import Record, Result, judge_image
+from training.evaluation.scoring import ExampleRecord, Result, score_image
 
-Listener = Callable[[int, int], None]
-"""Told after every call of a model how much is done of how much; each example counts twice: asked, judged."""
-Figures = Mapping[str, Interval]
+EvalListener = Callable[[int, int], None]
+"""Called after every call of a model with the part that is done and the whole; each example counts twice."""
+MetricIntervals = Mapping[str, Interval]
 """Figures by name; one that nothing decides is left out."""
 
 
@@ -30,18 +30,18 @@ class Evaluation:
     results: tuple[Result, ...]
     """In the order of the examples."""
     problems: tuple[Problem, ...]
-    """Examples that could not be judged because their files cannot be read."""
-    overall: Figures
+    """Examples that could not be scored because their files cannot be read."""
+    overall: MetricIntervals
     """Figures of all examples."""
-    by_task: Mapping[str, Figures]
+    by_task: Mapping[str, MetricIntervals]
     """Figures of each task."""
-    by_kind: Mapping[str, Figures]
-    """Figures of each kind that a source names."""
-    by_source: Mapping[str, Figures]
+    by_class: Mapping[str, MetricIntervals]
+    """Figures of each class that a source names."""
+    by_source: Mapping[str, MetricIntervals]
     """Figures of each dataset."""
 
     @property
-    def records(self) -> list[Record]:
+    def records(self) -> list[ExampleRecord]:
         """The scores, in the order of the results."""
         return [result.record for result in self.results]
 
@@ -54,9 +54,9 @@ def evaluate(
     protocol: Protocol = Protocol.SEGEARTH,
     batch: int = 16,
     seed: int = 0,
-    listener: Listener | None = None,
+    listener: EvalListener | None = None,
 ) -> Evaluation:
-    """Ask every question about its image and judge the answers.
+    """Ask every question about its image and score the answers.
 
     An answer that cannot be read is data and scores as one; an image or a mask that cannot be read is a
     problem and leaves its example out.
@@ -64,28 +64,30 @@ def evaluate(
     Args:
         examples: what to ask and what is true, images of any size.
         reasoner: answers; examples of one question, or of one image, are handed to it together. None takes
-            the true boxes for the answers and leaves questions to be answered in words out, which judges the
+            the true boxes for the answers and leaves questions to be answered in words out, which scores the
             segmenter alone.
         segmenter: makes masks of the boxes; None leaves pixel and contour figures out.
         protocol: whose reading of the figures is used.
         batch: most examples handed to the reasoner at once.
         seed: of the bootstrap intervals; answers do not depend on it.
-        listener: told of progress.
+        listener: called with the progress.
     """
-    tell = _teller(len(examples), listener)
-    asked, problems = (
-        ask(examples, reasoner, batch=batch, tell=tell) if reasoner else (tell_truth(examples), [])
-    )
+    advance = _progress(len(examples), listener)
+    predictions, problems = oracle_predictions(examples), list[Problem]()
+    if reasoner is not None:
+        predictions, problems = predict(examples, reasoner, batch=batch, advance=advance)
     results: dict[int, Result] = {}
-    for image, members in enumerate(grouped(asked, lambda index: picture_key(examples[index]))):
-        judged = judge_image([asked[index] for index in members], segmenter, protocol.policy, image=image)
-        results |= {i: one for i, one in zip(members, judged, strict=True) if isinstance(one, Result)}
-        problems += [one for one in judged if isinstance(one, Problem)]
-        tell(len(members))
+    for image, members in enumerate(grouped(predictions, lambda index: picture_key(examples[index]))):
+        scored = score_image(
+            [predictions[index] for index in members], segmenter, protocol.rules, image=image
+        )
+        results |= {i: one for i, one in zip(members, scored, strict=True) if isinstance(one, Result)}
+        problems += [one for one in scored if isinstance(one, Problem)]
+        advance(len(members))
     return _summed([results[index] for index in sorted(results)], problems, protocol, seed)
 
 
-def figures_of(records: Sequence[Record], *, seed: int) -> Figures:
+def figures_of(records: Sequence[ExampleRecord], *, seed: int) -> MetricIntervals:
     """Figures of a set of examples with their 95 % intervals; examples of one image are drawn together."""
     names = _names(records)
     if not names:
@@ -94,7 +96,7 @@ def figures_of(records: Sequence[Record], *, seed: int) -> Figures:
     return {name: one for name, one in zip(names, found, strict=True) if np.isfinite(one.mean)}
 
 
-def compare(before: Sequence[Record], after: Sequence[Record], *, seed: int) -> Figures:
+def compare(before: Sequence[ExampleRecord], after: Sequence[ExampleRecord], *, seed: int) -> MetricIntervals:
     """By how much each figure rose on the examples that both have, with paired 95 % intervals."""
     old = {record.key: record for record in before}
     new = [record for record in after if record.key in old]
@@ -107,23 +109,23 @@ def compare(before: Sequence[Record], after: Sequence[Record], *, seed: int) -> 
     return {name: one for name, one in zip(names, risen, strict=True) if np.isfinite(one.mean)}
 
 
-def _teller(count: int, listener: Listener | None) -> Callable[[int], None]:
+def _progress(count: int, listener: EvalListener | None) -> Callable[[int], None]:
     done = 0
 
-    def tell(more: int) -> None:
+    def advance(more: int) -> None:
         nonlocal done
         done += more
         if listener is not None:
             listener(done, 2 * count)
 
-    return tell
+    return advance
 
 
 def _summed(
     results: Sequence[Result], problems: Sequence[Problem], protocol: Protocol, seed: int
 ) -> Evaluation:
-    def by(name: Callable[[Result], str]) -> Mapping[str, Figures]:
-        groups: dict[str, list[Record]] = {}
+    def by(name: Callable[[Result], str]) -> Mapping[str, MetricIntervals]:
+        groups: dict[str, list[ExampleRecord]] = {}
         for result in results:
             groups.setdefault(name(result), []).append(result.record)
         return {key: figures_of(groups[key], seed=seed) for key in sorted(groups) if key}
@@ -135,15 +137,15 @@ def _summed(
         problems=tuple(problems),
         overall=figures_of([result.record for result in results], seed=seed),
         by_task=by(lambda result: str(result.example.query.task)),
-        by_kind=by(lambda result: result.example.kind),
+        by_class=by(lambda result: result.example.class_name),
         by_source=by(lambda result: result.example.source),
     )
 
 
-def _names(records: Sequence[Record]) -> list[str]:
+def _names(records: Sequence[ExampleRecord]) -> list[str]:
     return list(dict.fromkeys(name for record in records for name in record.scores))
 
 
-def _sums(records: Sequence[Record], names: Sequence[str]) -> NDArray[np.float64]:
+def _sums(records: Sequence[ExampleRecord], names: Sequence[str]) -> NDArray[np.float64]:
     """(n, k, 2) numerators and denominators; a figure that an example does not have is 0 of 0."""
     return np.array([[record.scores.get(name, (0.0, 0.0)) for name in names] for record in records])

@@ -3,7 +3,7 @@
 from enum import StrEnum
 
 
-class Format(StrEnum):
+class DataFormat(StrEnum):
     """Layouts that can be evaluated on."""
 
     PRACTICE = "practice"
@@ -18,5 +18,5 @@ class Format(StrEnum):
     """RISBench as published."""
     TILES = "tiles"
     """A YAML file with the `tiles` of a recipe: questions of every form about ground kept for checking."""
-    REAL = "real"
-    """A folder of sets of labelled images, or a YAML file that names them."""
+    LABELLED = "real"
+    """A folder of labelled datasets, or a YAML file that names them."""

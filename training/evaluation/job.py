@@ -1,4 +1,4 @@
-"""One evaluation from request to report: read, load, ask, sum up, write. Prints nothing."""
+"""One evaluation from request to report: read, load, ask, sum up, write."""
 
 import json
 from collections import Counter
@@ -11,9 +11,9 @@ from reasoner.profiles import NANO
 from training import DatasetError
 from training.data import Reading
 from training.evaluation.data import DataChoice, read_data
-from training.evaluation.evaluate import Evaluation, Figures, Listener, compare, evaluate
+from training.evaluation.evaluate import EvalListener, Evaluation, MetricIntervals, compare, evaluate
 from training.evaluation.protocols import Protocol
-from training.evaluation.report_pages import page
+from training.evaluation.report_pages import report_page
 from training.evaluation.report_tables import (
     changes,
     difference_table,
@@ -26,7 +26,7 @@ from training.evaluation.scoring import key_of
 
 if TYPE_CHECKING:
     from reasoner.protocols import Reasoner, Segmenter
-    from training.evaluation.scoring import Record
+    from training.evaluation.scoring import ExampleRecord
 
 NO_SEGMENTER = "none"
 """Name that stands for no segmenter."""
@@ -41,7 +41,7 @@ class EvalRequest:
     data: DataChoice
     """Which examples."""
     reasoner: str = "nano"
-    """Model that answers; `truth` takes the true boxes, which judges the segmenter alone."""
+    """Model that answers; `truth` takes the true boxes, which scores the segmenter alone."""
     segmenter: str = "nano"
     """Model that makes masks; `none` leaves pixel and contour figures out."""
     profile: str | None = None
@@ -73,7 +73,7 @@ class EvalReport:
         return self.text
 
 
-def run_eval(request: EvalRequest, *, listener: Listener | None = None) -> EvalReport:
+def run_eval(request: EvalRequest, *, listener: EvalListener | None = None) -> EvalReport:
     """Read the data, load the models, evaluate, and write the files asked for.
 
     Raises:
@@ -116,7 +116,7 @@ def _models(request: EvalRequest) -> tuple["Reasoner | None", "Segmenter | None"
     return reasoner, load_segmenter(request.segmenter) if masks else None
 
 
-def _check_shared(request: EvalRequest, earlier: Sequence["Record"], reading: Reading) -> None:
+def _check_shared(request: EvalRequest, earlier: Sequence["ExampleRecord"], reading: Reading) -> None:
     """Refuse a comparison without a common example before anything is asked."""
     if request.before and not {record.key for record in earlier} & {key_of(one) for one in reading.examples}:
         raise DatasetError(
@@ -125,7 +125,7 @@ def _check_shared(request: EvalRequest, earlier: Sequence["Record"], reading: Re
 
 
 def _report(
-    request: EvalRequest, evaluation: Evaluation, counts: Mapping[str, int], risen: Figures | None
+    request: EvalRequest, evaluation: Evaluation, counts: Mapping[str, int], risen: MetricIntervals | None
 ) -> EvalReport:
     values: dict[str, object] = {
         "reasoner": request.reasoner,
@@ -133,13 +133,13 @@ def _report(
         "data": request.data.named or str(request.data.root),
         "format": str(request.data.format),
         "split": request.data.split,
-        "spare": request.data.spare,
+        "spare": request.data.held_out,
         "data_problems": dict(counts),
         **summary(evaluation),
     }
     text = markdown(evaluation)
     unread = Counter(problem.what for problem in evaluation.problems)
-    for title, problems in (("left out or mended in the data", counts), ("could not be judged", unread)):
+    for title, problems in (("left out or mended in the data", counts), ("could not be scored", unread)):
         if problems:
             text += f"\n{title}: " + "; ".join(f"{n} × {what}" for what, n in problems.items()) + "\n"
     if risen is not None:
@@ -152,4 +152,4 @@ def _write(out: Path, evaluation: Evaluation, report: EvalReport) -> None:
     out.mkdir(parents=True, exist_ok=True)
     (out / "eval.json").write_text(json.dumps({**report.values, **full(evaluation)}, indent=1))
     (out / "eval.md").write_text(report.text)
-    (out / "eval.html").write_text(page(evaluation))
+    (out / "eval.html").write_text(report_page(evaluation))

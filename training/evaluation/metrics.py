@@ -1,19 +1,17 @@
-"""How good one answer is: for every figure a numerator and a denominator, to be summed over examples.
-
-Knows boxes, masks and words. Knows no dataset, no model and no file.
-"""
+"""How good one answer is: for every figure a numerator and a denominator, to be summed over examples."""
 
 import string
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion, distance_transform_edt
 
+from tiling.geo import greedy_pairs
 from training.data import box_iou, match
-from training.evaluation.protocols import Divisor, Policy
+from training.evaluation.protocols import Divisor, ScoringRules
 from training.rl import RewardWeights, accuracy_reward, location_reward, quantity_reward
 
 Scores = dict[str, tuple[float, float]]
@@ -73,7 +71,7 @@ def reward_scores(found: NDArray[np.float64], true: NDArray[np.float64], *, read
 
 
 def region_scores(
-    found: NDArray[np.float64], true: NDArray[np.float64], policy: Policy, *, readable: bool = True
+    found: NDArray[np.float64], true: NDArray[np.float64], rules: ScoringRules, *, readable: bool = True
 ) -> Scores:
     """Boxes against boxes.
 
@@ -89,10 +87,10 @@ def region_scores(
     Args:
         found: (n, 4) x0, y0, x1, y1, any unit.
         true: (m, 4) in the same unit.
-        policy: decisions of the protocol.
+        rules: decisions of the protocol.
         readable: the answer could be parsed.
     """
-    empty = policy.empty_score if readable else 0.0
+    empty = rules.empty_score if readable else 0.0
     most = max(len(found), len(true))
     hits = int((match(found, true)[2] >= 0.5).sum())
     scores: Scores = {
@@ -116,16 +114,13 @@ def greedy_ious(found: NDArray[np.float64], true: NDArray[np.float64]) -> NDArra
         true: (m, 4) in the same unit.
     """
     ious = box_iou(found, true)
-    kept = []
-    while ious.size and (best := float(ious.max())) > 0:
-        row, column = np.unravel_index(int(ious.argmax()), ious.shape)
-        ious[row, :] = ious[:, column] = 0.0
-        kept.append(best)
-    return np.array(kept, dtype=np.float64)
+    rows, columns = np.nonzero(ious)
+    touching = ious[rows, columns]
+    return touching[greedy_pairs(rows, columns, touching)]
 
 
 def pixel_scores(
-    found: NDArray[np.bool_], true: NDArray[np.bool_], policy: Policy, *, readable: bool = True
+    found: NDArray[np.bool_], true: NDArray[np.bool_], rules: ScoringRules, *, readable: bool = True
 ) -> Scores:
     """Union of the found masks against union of the true ones.
 
@@ -136,28 +131,28 @@ def pixel_scores(
     Args:
         found: (height, width), True inside.
         true: (height, width), True inside.
-        policy: decisions of the protocol.
+        rules: decisions of the protocol.
         readable: the answer could be parsed.
     """
     shared, either = float((found & true).sum()), float((found | true).sum())
     has_target = bool(true.any())
-    iou = shared / either if either else policy.empty_score * readable
-    counted = has_target or policy.strays_count
+    iou = shared / either if either else rules.empty_score * readable
+    counted = has_target or rules.strays_count
     has_prediction = readable and bool(found.any() or not has_target)
-    divisor = float(policy.divisor is Divisor.ALL or has_prediction)
+    divisor = float(rules.divisor is Divisor.ALL or has_prediction)
     scores: Scores = {"giou": (iou, 1.0), "ciou": (shared, either if counted else 0.0)}
     for limit in MASK_IOUS:
-        reached = iou > limit if policy.strict else iou >= limit
+        reached = iou > limit if rules.strict else iou >= limit
         scores[f"p@{limit}"] = (float(reached) * divisor, divisor)
     return scores
 
 
 def instance_scores(found: NDArray[np.bool_], true: NDArray[np.bool_]) -> Scores:
-    """`instance_iou`: IoU of each thing's mask with its own true mask, averaged over things.
+    """`instance_iou`: IoU of each object's mask with its own true mask, averaged over objects.
 
     Args:
         found: (n, height, width), True inside, made of the true boxes.
-        true: (n, height, width) in the same order; things without a pixel are left out.
+        true: (n, height, width) in the same order; objects without a pixel are left out.
     """
     shared, either = (found & true).sum(axis=(1, 2)), (found | true).sum(axis=(1, 2))
     there = true.any(axis=(1, 2))
@@ -165,7 +160,7 @@ def instance_scores(found: NDArray[np.bool_], true: NDArray[np.bool_]) -> Scores
 
 
 def contour_scores(
-    found: NDArray[np.bool_], true: NDArray[np.bool_], policy: Policy, *, readable: bool = True
+    found: NDArray[np.bool_], true: NDArray[np.bool_], rules: ScoringRules, *, readable: bool = True
 ) -> Scores:
     """Boundary of the union of the found masks against that of the true ones, averaged over examples.
 
@@ -177,7 +172,7 @@ def contour_scores(
     Args:
         found: (height, width), True inside.
         true: (height, width), True inside.
-        policy: decisions of the protocol.
+        rules: decisions of the protocol.
         readable: the answer could be parsed.
     """
     away, missed = _distances(boundary(found), boundary(true))
@@ -186,7 +181,7 @@ def contour_scores(
         farthest = float(max(away.max(), missed.max()))
     else:
         agree = readable and not (away.size or missed.size)
-        near = dict.fromkeys(TOLERANCES_PX, policy.empty_score * agree)
+        near = dict.fromkeys(TOLERANCES_PX, rules.empty_score * agree)
         farthest = 0.0 if agree else float(np.hypot(*true.shape))
     return {f"boundary_f@{t}": (near[t], 1.0) for t in TOLERANCES_PX} | {"hausdorff_px": (farthest, 1.0)}
 
@@ -214,13 +209,6 @@ def text_scores(found: str, true: str, *, readable: bool = True) -> Scores:
     token_f1 = 2 * both / total if total else float(readable)
     exact = float(readable and words == wanted)
     return {"malformed": (float(not readable), 1.0), "exact": (exact, 1.0), "token_f1": (token_f1, 1.0)}
-
-
-def figure(scores: Sequence[Scores], name: str) -> float:
-    """One figure of a set of examples; NaN where nothing decides it."""
-    pairs = [score[name] for score in scores if name in score]
-    below = sum(pair[1] for pair in pairs)
-    return sum(pair[0] for pair in pairs) / below if below else float("nan")
 
 
 _PUNCTUATION = str.maketrans("", "", string.punctuation)

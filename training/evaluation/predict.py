@@ -1,4 +1,4 @@
-"""Asks a reasoner the questions of examples in as few calls as the protocol allows. Judges nothing."""
+"""Asks a reasoner the questions of examples in as few calls as the protocol allows."""
 
 import time
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reasoner.answer import Answer, Parse, View
+from reasoner.answer import Answer, Parse, TileView
 from reasoner.protocols import Reasoner
 from reasoner.query import Task
 from training.data import Example, Problem
@@ -16,49 +16,49 @@ UNREADABLE = (OSError, ValueError, SyntaxError)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """An example and its answer."""
+class Prediction:
+    """An example and the answer to it."""
 
     example: Example
     """The question and the truth."""
     answer: Answer
-    """What was said, read; malformed answers are among them."""
+    """The answer, parsed; malformed ones are among them."""
     seconds: float
     """Time of the reasoner, in a call for several examples the equal share."""
-    told: bool = False
-    """The boxes are the true ones: nobody was asked."""
+    oracle_boxes: bool = False
+    """The boxes are the true ones: no model was asked."""
 
 
-def ask(
-    examples: Sequence[Example], reasoner: Reasoner, *, batch: int, tell: Callable[[int], None]
-) -> tuple[dict[int, Asked], list[Problem]]:
+def predict(
+    examples: Sequence[Example], reasoner: Reasoner, *, batch: int, advance: Callable[[int], None]
+) -> tuple[dict[int, Prediction], list[Problem]]:
     """Ask every question about its image.
 
     Args:
-        examples: what to ask; what is true is not looked at.
+        examples: what to ask; what is true is not read.
         reasoner: answers.
         batch: most examples in one call.
-        tell: told after every call how many examples were in it.
+        advance: called after every call with the number of examples in it.
 
     Returns:
         Answers by the number of the example, and the examples whose image cannot be read.
     """
-    asked: dict[int, Asked] = {}
+    predictions: dict[int, Prediction] = {}
     problems: list[Problem] = []
     for members in _calls(examples, batch):
         seen = {index: read_view(examples[index]) for index in members}
         problems += [view for view in seen.values() if isinstance(view, Problem)]
-        views = {index: view for index, view in seen.items() if isinstance(view, View)}
+        views = {index: view for index, view in seen.items() if isinstance(view, TileView)}
         if views:
-            asked |= _answers(examples, views, reasoner)
-        tell(len(members))
-    return asked, problems
+            predictions |= _answers(examples, views, reasoner)
+        advance(len(members))
+    return predictions, problems
 
 
-def tell_truth(examples: Sequence[Example]) -> dict[int, Asked]:
+def oracle_predictions(examples: Sequence[Example]) -> dict[int, Prediction]:
     """Take the true boxes of every `locate` example for its answer, by the number of the example."""
     return {
-        index: Asked(example, _truth(example), 0.0, told=True)
+        index: Prediction(example, _truth(example), 0.0, oracle_boxes=True)
         for index, example in enumerate(examples)
         if example.query.task is Task.LOCATE
     }
@@ -82,16 +82,16 @@ def picture_key(example: Example) -> Hashable:
     return picture
 
 
-def read_view(example: Example) -> View | Problem:
+def read_view(example: Example) -> TileView | Problem:
     """The image as the models see it, or why it cannot be shown."""
     try:
         pixels = example.picture.pixels()
     except UNREADABLE as error:
         return Problem(example.source, f"{example.id}: {error}", "image cannot be read")
     if pixels.shape[:2] != tuple(example.size):
-        said = f"{example.id}: {pixels.shape[:2]}, not {example.size}"
-        return Problem(example.source, said, "image has another size than said")
-    return View(pixels, example.id)
+        sizes = f"{example.id}: {pixels.shape[:2]}, not {example.size}"
+        return Problem(example.source, sizes, "image has another size than said")
+    return TileView(pixels, example.id)
 
 
 def _truth(example: Example) -> Answer:
@@ -121,20 +121,22 @@ def _calls(examples: Sequence[Example], batch: int) -> list[list[int]]:
     return [members[start : start + batch] for members in fewest for start in range(0, len(members), batch)]
 
 
-def _answers(examples: Sequence[Example], views: Mapping[int, View], reasoner: Reasoner) -> dict[int, Asked]:
+def _answers(
+    examples: Sequence[Example], views: Mapping[int, TileView], reasoner: Reasoner
+) -> dict[int, Prediction]:
     """Ask in one call: of one image everything, of several images their one question."""
     began = time.perf_counter()
     members = list(views)
     queries = [examples[index].query for index in members]
     if len({picture_key(examples[index]) for index in members}) == 1:
-        said = reasoner.generate([views[members[0]]], queries)[0]
+        completions = reasoner.generate([views[members[0]]], queries)[0]
     else:
-        said = [one[0] for one in reasoner.generate(list(views.values()), queries[:1])]
+        completions = [one[0] for one in reasoner.generate(list(views.values()), queries[:1])]
     seconds = (time.perf_counter() - began) / len(members)
-    asked = {}
-    for index, completion in zip(members, said, strict=True):
+    predictions = {}
+    for index, completion in zip(members, completions, strict=True):
         example = examples[index]
         height, width = example.size
         answer = reasoner.parse(completion, example.query, width=width, height=height)
-        asked[index] = Asked(example, answer, seconds)
-    return asked
+        predictions[index] = Prediction(example, answer, seconds)
+    return predictions

@@ -1,4 +1,4 @@
-"""What papers on the same figures disagree about, by the name of the paper. Knows no figure itself."""
+"""What papers on the same figures disagree about, by the name of the paper."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,7 +16,7 @@ class Divisor(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class ScoringRules:
     """How a protocol decides what the definition of a figure leaves open."""
 
     empty_score: float
@@ -59,14 +59,14 @@ class Protocol(StrEnum):
     """RMSIN, and LAVT before it."""
 
     @property
-    def policy(self) -> Policy:
+    def rules(self) -> ScoringRules:
         """The decisions of this protocol."""
-        return _POLICIES[self]
+        return _RULES[self]
 
 
-_POLICIES = {
-    Protocol.SEGEARTH: Policy(1.0, True, Divisor.ALL, Questions.FIRST, True),
-    Protocol.THINK2SEG: Policy(1.0, False, Divisor.PREDICTED, Questions.ALL, False),
-    Protocol.SEG_ZERO: Policy(0.0, True, Divisor.ALL, Questions.ALL, False),
-    Protocol.RMSIN: Policy(0.0, True, Divisor.ALL, Questions.ALL, False),
+_RULES = {
+    Protocol.SEGEARTH: ScoringRules(1.0, True, Divisor.ALL, Questions.FIRST, True),
+    Protocol.THINK2SEG: ScoringRules(1.0, False, Divisor.PREDICTED, Questions.ALL, False),
+    Protocol.SEG_ZERO: ScoringRules(0.0, True, Divisor.ALL, Questions.ALL, False),
+    Protocol.RMSIN: ScoringRules(0.0, True, Divisor.ALL, Questions.ALL, False),
 }

@@ -1,4 +1,4 @@
-"""One page of an evaluation's pictures that needs no network: worst, median and best. Knows no model."""
+"""One page of an evaluation's pictures that needs no network: worst, median and best."""
 
 import base64
 import html
@@ -20,7 +20,7 @@ from training.evaluation.scoring import Result, true_masks, union_of
 MAX_SIDE = 512
 """Longer side of an embedded picture, pixels; larger ones are shrunk."""
 _TRUE, _FOUND = (50, 215, 75), (255, 159, 10)
-_JUDGED_BY = ("giou", "acc@0.5", "exact")
+_RANKED_BY = ("giou", "acc@0.5", "exact")
 """The first of these that an example has decides how good its answer was."""
 _HEAD = """<!doctype html><html lang="en"><head><meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy"
@@ -42,24 +42,24 @@ kinds.onchange=()=>document.querySelectorAll('article').forEach(
 </script>"""
 
 
-def page(evaluation: Evaluation, *, limit: int = 60) -> str:
+def report_page(evaluation: Evaluation, *, limit: int = 60) -> str:
     """The page as HTML.
 
     Args:
         evaluation: what to show.
         limit: most pictures: a third of them the worst, a third the middle, a third the best.
     """
-    chosen = choose(evaluation.results, limit)
-    kinds = sorted({_kind(result) for part in chosen.values() for result in part})
+    chosen = choose_results(evaluation.results, limit)
+    classes = sorted({_class_name(result) for part in chosen.values() for result in part})
     parts = [_HEAD, f"<h1>{len(evaluation.results):,} examples, protocol {evaluation.protocol}</h1>"]
-    parts += [_table(evaluation), _filter(kinds)]
+    parts += [_table(evaluation), _filter(classes)]
     for title, results in chosen.items():
         cards = "".join(_card(result, f"{title}{number}") for number, result in enumerate(results))
         parts.append(f"<h2>{title}</h2><main>{cards}</main>")
     return "".join([*parts, _SCRIPT, "</body></html>"])
 
 
-def choose(results: Sequence[Result], limit: int) -> dict[str, list[Result]]:
+def choose_results(results: Sequence[Result], limit: int) -> dict[str, list[Result]]:
     """The worst, the median and the best answers, each example once, worst first."""
     ranked = sorted(results, key=worth)
     if len(ranked) <= limit:
@@ -73,7 +73,7 @@ def choose(results: Sequence[Result], limit: int) -> dict[str, list[Result]]:
 
 def worth(result: Result) -> float:
     """How good an answer was, 0 to 1."""
-    for name in _JUDGED_BY:
+    for name in _RANKED_BY:
         above, below = result.record.scores.get(name, (0.0, 0.0))
         if below:
             return above / below
@@ -88,27 +88,31 @@ def _table(evaluation: Evaluation) -> str:
     return f"<details><summary>figures</summary><table>{rows}</table></details>"
 
 
-def _filter(kinds: Sequence[str]) -> str:
-    options = "".join(f'<option value="{html.escape(kind)}">{html.escape(kind)}</option>' for kind in kinds)
+def _filter(classes: Sequence[str]) -> str:
+    options = "".join(
+        f'<option value="{html.escape(class_name)}">{html.escape(class_name)}</option>'
+        for class_name in classes
+    )
     return f'<label>show <select><option value="">every kind</option>{options}</select></label>'
 
 
-def _kind(result: Result) -> str:
-    return result.example.kind or str(result.example.query.task)
+def _class_name(result: Result) -> str:
+    return result.example.class_name or str(result.example.query.task)
 
 
 def _card(result: Result, name: str) -> str:
     view = read_view(result.example)
     if isinstance(view, Problem):
         return ""
-    said = html.escape(result.answer.text or "")
+    answered = html.escape(result.answer.text or "")
     wanted = html.escape(result.example.text)
-    words = f"<p>said: {said}</p>" if said else ""
+    words = f"<p>said: {answered}</p>" if answered else ""
     words += f"<p>true: {wanted}</p>" if wanted else ""
     thinking = html.escape(result.answer.thinking)
     quote = f"<blockquote>{thinking}</blockquote>" if thinking else ""
+    kind, question = html.escape(_class_name(result)), html.escape(result.example.query.text)
     return (
-        f'<article data-kind="{html.escape(_kind(result))}"><h3>{html.escape(result.example.query.text)}</h3>'
+        f'<article data-kind="{kind}"><h3>{question}</h3>'
         f"{_panels(result, view.pixels, name)}{quote}{words}"
         f"<small>{html.escape(_facts(result))}</small></article>"
     )
@@ -122,7 +126,7 @@ def _facts(result: Result) -> str:
         if name in scores and scores[name][1]
     ]
     problem = f": {result.answer.problem}" if result.answer.problem else ""
-    about = [_kind(result), f"{result.answer.parse}{problem}", *shown, result.record.key]
+    about = [_class_name(result), f"{result.answer.parse}{problem}", *shown, result.record.key]
     return " · ".join(about)
 
 

@@ -1,4 +1,4 @@
-"""Segments the answers about one image and scores them. Knows one image at a time and no set of them."""
+"""Segments the answers about one image and scores them."""
 
 import time
 import zlib
@@ -23,8 +23,8 @@ from training.evaluation.metrics import (
     reward_scores,
     text_scores,
 )
-from training.evaluation.predict import UNREADABLE, Asked, read_view
-from training.evaluation.protocols import Policy
+from training.evaluation.predict import UNREADABLE, Prediction, read_view
+from training.evaluation.protocols import ScoringRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class PackedMask:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class ExampleRecord:
     """What two evaluations need to be compared example by example."""
 
     key: str
@@ -67,34 +67,34 @@ class Result:
     example: Example
     """The question and the truth."""
     answer: Answer
-    """What was said, read; malformed answers are among them."""
+    """The answer, parsed; malformed ones are among them."""
     mask: PackedMask | None
     """Union of the found masks; None where nothing was segmented."""
     seconds: float
     """Time of both models, in a call for several examples the equal share."""
-    record: Record
+    record: ExampleRecord
     """The scores."""
 
 
-def judge_image(
-    asked: Sequence[Asked], segmenter: Segmenter | None, policy: Policy, *, image: int
+def score_image(
+    predictions: Sequence[Prediction], segmenter: Segmenter | None, rules: ScoringRules, *, image: int
 ) -> list[Result | Problem]:
     """Score the answers about one image, in order; an example whose files cannot be read is a problem.
 
     Args:
-        asked: answers about the same image.
+        predictions: answers about the same image.
         segmenter: makes masks of their boxes, the image encoded once; None for boxes alone.
-        policy: decisions of the protocol.
+        rules: decisions of the protocol.
         image: number of the image.
     """
     began = time.perf_counter()
-    masks = _masks(asked, segmenter)
+    masks = _masks(predictions, segmenter)
     if isinstance(masks, Problem):
-        return [masks] * len(asked)
-    seconds = (time.perf_counter() - began) / len(asked)
+        return [masks] * len(predictions)
+    seconds = (time.perf_counter() - began) / len(predictions)
     return [
-        _judged(one, found, policy, image=image, seconds=one.seconds + seconds)
-        for one, found in zip(asked, masks, strict=True)
+        _scored(one, found, rules, image=image, seconds=one.seconds + seconds)
+        for one, found in zip(predictions, masks, strict=True)
     ]
 
 
@@ -112,8 +112,8 @@ def true_masks(example: Example) -> NDArray[np.bool_] | Problem | None:
     except UNREADABLE as error:
         return Problem(example.source, f"{example.id}: {error}", "mask cannot be read")
     if masks.shape[1:] != tuple(example.size):
-        said = f"{example.id}: {masks.shape[1:]}, not {example.size}"
-        return Problem(example.source, said, "mask has another size than the image")
+        sizes = f"{example.id}: {masks.shape[1:]}, not {example.size}"
+        return Problem(example.source, sizes, "mask has another size than the image")
     return masks
 
 
@@ -123,50 +123,55 @@ def union_of(masks: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _masks(
-    asked: Sequence[Asked], segmenter: Segmenter | None
+    predictions: Sequence[Prediction], segmenter: Segmenter | None
 ) -> Sequence[NDArray[np.bool_] | None] | Problem:
     """Found masks (n, height, width) of each answer; None for answers in words and without a segmenter."""
-    located = [number for number, one in enumerate(asked) if one.example.query.task is Task.LOCATE]
-    masks: list[NDArray[np.bool_] | None] = [None] * len(asked)
+    located = [number for number, one in enumerate(predictions) if one.example.query.task is Task.LOCATE]
+    masks: list[NDArray[np.bool_] | None] = [None] * len(predictions)
     if segmenter is None or not located:
         return masks
-    view = read_view(asked[0].example)
+    view = read_view(predictions[0].example)
     if isinstance(view, Problem):
         return view
-    made = segmenter.segment(view, [asked[number].answer for number in located])
+    made = segmenter.segment(view, [predictions[number].answer for number in located])
     for number, one in zip(located, made, strict=True):
-        shape = (len(one.probabilities), *asked[number].example.size)
+        shape = (len(one.probabilities), *predictions[number].example.size)
         masks[number] = (one.probabilities > 0.5).reshape(shape)
     return masks
 
 
-def _judged(
-    asked: Asked, found: NDArray[np.bool_] | None, policy: Policy, *, image: int, seconds: float
+def _scored(
+    prediction: Prediction,
+    found: NDArray[np.bool_] | None,
+    rules: ScoringRules,
+    *,
+    image: int,
+    seconds: float,
 ) -> Result | Problem:
-    example, answer = asked.example, asked.answer
+    example, answer = prediction.example, prediction.answer
     truth = true_masks(example) if found is not None else None
     if isinstance(truth, Problem):
         return truth
-    scores = _boxes_or_words(example, answer, policy)
+    scores = _boxes_or_words(example, answer, rules)
     if found is not None and truth is not None:
-        scores |= _pixels(found, truth, policy, readable=answer.parse is not Parse.MALFORMED)
-        if asked.told and len(found) == len(truth):
+        scores |= _pixels(found, truth, rules, readable=answer.parse is not Parse.MALFORMED)
+        if prediction.oracle_boxes and len(found) == len(truth):
             scores |= instance_scores(found, truth)
     mask = None if found is None else PackedMask.of(union_of(found))
-    return Result(example, answer, mask, seconds, Record(key_of(example), image, scores))
+    return Result(example, answer, mask, seconds, ExampleRecord(key_of(example), image, scores))
 
 
-def _pixels(found: NDArray[np.bool_], true: NDArray[np.bool_], policy: Policy, *, readable: bool) -> Scores:
+def _pixels(
+    found: NDArray[np.bool_], true: NDArray[np.bool_], rules: ScoringRules, *, readable: bool
+) -> Scores:
     unions = union_of(found), union_of(true)
-    return pixel_scores(*unions, policy, readable=readable) | contour_scores(
-        *unions, policy, readable=readable
-    )
+    return pixel_scores(*unions, rules, readable=readable) | contour_scores(*unions, rules, readable=readable)
 
 
-def _boxes_or_words(example: Example, answer: Answer, policy: Policy) -> Scores:
+def _boxes_or_words(example: Example, answer: Answer, rules: ScoringRules) -> Scores:
     readable = answer.parse is not Parse.MALFORMED
     if example.query.task is not Task.LOCATE:
         return text_scores(answer.text, example.text, readable=readable)
     counts = answer_scores(len(answer.boxes), len(example.boxes), readable=readable)
     paid = reward_scores(answer.boxes, example.boxes, readable=readable)
-    return counts | paid | region_scores(answer.boxes, example.boxes, policy, readable=readable)
+    return counts | paid | region_scores(answer.boxes, example.boxes, rules, readable=readable)

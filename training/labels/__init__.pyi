@@ -1,8 +1,8 @@
 from .cut_tiles import examples_of as examples_of
 from .cut_tiles import random_labelled_tile as random_labelled_tile
-from .label_sets import SHIPPED as SHIPPED
-from .label_sets import RealSet as RealSet
-from .label_sets import read_sets as read_sets
+from .dataset_list import SHIPPED_DATASETS as SHIPPED_DATASETS
+from .dataset_list import LabelledDataset as LabelledDataset
+from .dataset_list import read_dataset_list as read_dataset_list
 from .labelled_image import LabelledImage as LabelledImage
-from .open_sets import read_set as read_set
-from .open_sets import split as split
+from .open_datasets import read_labelled_dataset as read_labelled_dataset
+from .open_datasets import split as split

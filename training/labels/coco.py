@@ -15,7 +15,7 @@ from training.data import Problem
 from training.datasets import decode_rle
 from training.labels.class_names import Naming
 from training.labels.images import Channels, load_image
-from training.labels.label_builder import Gathering
+from training.labels.label_builder import LabelBuilder
 from training.labels.labelled_image import LabelledImage, LabelReading
 from training.labels.raster_mask import hull, outline_of
 
@@ -24,22 +24,22 @@ MAX_BYTES = 512_000_000
 MAX_TEXT = 4_000_000
 """Longest value written as text that is taken apart."""
 AGREE = 0.5
-"""IoU of box and mask below which they are said to disagree."""
+"""IoU of box and mask below which they disagree."""
 
-Entry = Mapping[str, object]
-Box = tuple[float, float, float, float]
-Shape = tuple[Box, shapely.Polygon]
+CocoEntry = Mapping[str, object]
+CornerBox = tuple[float, float, float, float]
+BoxAndOutline = tuple[CornerBox, shapely.Polygon]
 
 
 @dataclass(frozen=True, slots=True)
 class _File:
     """What stands in an annotation file, by id as text."""
 
-    images: Mapping[str, Entry]
+    images: Mapping[str, CocoEntry]
     """Image entries."""
     labels: Mapping[str, str]
     """Names of the categories."""
-    annotations: Mapping[str, Sequence[Entry]]
+    annotations: Mapping[str, Sequence[CocoEntry]]
     """Annotations by image id."""
 
 
@@ -76,7 +76,7 @@ def read_coco(file: Path, find: Callable[[str], Path | Channels | None], *, nami
         if (_whole(entry.get("height")), _whole(entry.get("width"))) != (height, width):
             problems.append(Problem(str(file), name, "image is not of the declared size"))
             continue
-        labels = Gathering(str(file), (height, width), naming)
+        labels = LabelBuilder(str(file), (height, width), naming)
         for annotation in content.annotations.get(key, ()):
             _take(labels, annotation, content.labels)
         found.append(labels.image(Path(name).stem, loaded))
@@ -96,7 +96,7 @@ def _parsed(file: Path, problems: list[Problem]) -> _File:
         raise DatasetError(f"{file}: is not COCO: it needs the lists {', '.join(parts)}")
     images, categories, annotations = ([e for e in content[part] if isinstance(e, dict)] for part in parts)
     listed = {str(entry.get("id")): entry for entry in images}
-    owned: dict[str, list[Entry]] = {key: [] for key in listed}
+    owned: dict[str, list[CocoEntry]] = {key: [] for key in listed}
     for annotation in annotations:
         key = str(annotation.get("image_id"))
         if key in owned:
@@ -114,13 +114,13 @@ def _whole(value: object) -> int | None:
         return None
 
 
-def _take(labels: Gathering, annotation: Entry, names: Mapping[str, str]) -> None:
+def _take(labels: LabelBuilder, annotation: CocoEntry, names: Mapping[str, str]) -> None:
     where = f"annotation {annotation.get('id')}"
     label = names.get(str(annotation.get("category_id")))
     if label is None:
         return labels.note(where, "category is not listed")
     if str(annotation.get("iscrowd", 0)) == "1":
-        labels.note(where, "marked as a crowd, taken as one thing")
+        labels.note(where, "marked as a crowd, taken as one object")
     box = _box(labels, where, annotation.get("bbox"))
     shape = _shape(labels, where, annotation.get("segmentation"))
     if shape is None:
@@ -132,7 +132,7 @@ def _take(labels: Gathering, annotation: Entry, names: Mapping[str, str]) -> Non
     labels.add(where, label, shape[0], shape[1])
 
 
-def _box(labels: Gathering, where: str, value: object) -> Box | None:
+def _box(labels: LabelBuilder, where: str, value: object) -> CornerBox | None:
     value = _untexted(labels, where, value)
     if value is None or value == []:
         return None
@@ -144,7 +144,7 @@ def _box(labels: Gathering, where: str, value: object) -> Box | None:
     return x, y, x + w, y + h
 
 
-def _untexted(labels: Gathering, where: str, value: object) -> object:
+def _untexted(labels: LabelBuilder, where: str, value: object) -> object:
     """A value that was written as the text of a Python literal, taken apart."""
     if not isinstance(value, str):
         return value
@@ -159,7 +159,7 @@ def _untexted(labels: Gathering, where: str, value: object) -> object:
     return taken
 
 
-def _shape(labels: Gathering, where: str, value: object) -> Shape | None:
+def _shape(labels: LabelBuilder, where: str, value: object) -> BoxAndOutline | None:
     value = _untexted(labels, where, value)
     if isinstance(value, dict):
         return _from_runs(labels, where, value)
@@ -168,7 +168,7 @@ def _shape(labels: Gathering, where: str, value: object) -> Shape | None:
     return None
 
 
-def _from_runs(labels: Gathering, where: str, value: Entry) -> Shape | None:
+def _from_runs(labels: LabelBuilder, where: str, value: CocoEntry) -> BoxAndOutline | None:
     size, counts = value.get("size"), value.get("counts")
     if not isinstance(size, list | tuple) or [_whole(side) for side in size] != list(labels.size):
         labels.note(where, "mask is not of its image's size")
@@ -185,7 +185,7 @@ def _from_runs(labels: Gathering, where: str, value: Entry) -> Shape | None:
     return box, outline_of(mask, box)
 
 
-def _from_rings(labels: Gathering, where: str, rings: Sequence[object]) -> Shape | None:
+def _from_rings(labels: LabelBuilder, where: str, rings: Sequence[object]) -> BoxAndOutline | None:
     """The union of polygons given as flat lists x, y, x, y, …; the outline is its biggest part."""
     try:
         points = [np.asarray(ring, np.float64).reshape(-1, 2) for ring in rings]
@@ -201,7 +201,7 @@ def _from_rings(labels: Gathering, where: str, rings: Sequence[object]) -> Shape
     return (x0, y0, x1, y1), parts[int(np.argmax(shapely.area(parts)))]
 
 
-def _iou(a: Box, b: Box) -> float:
+def _iou(a: CornerBox, b: CornerBox) -> float:
     first, second = shapely.box(*a), shapely.box(*b)
     whole = first.union(second).area
     return float(first.intersection(second).area / whole) if whole > 0 else 0.0

@@ -1,7 +1,4 @@
-"""Training tiles and examples cut from labelled images.
-
-Knows no label format and no model; the kinds are plain names.
-"""
+"""Training tiles and examples cut from labelled images."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,25 +9,25 @@ from numpy.typing import NDArray
 
 from reasoner.query import Query
 from tiling.geo import to_world
-from training.data import ArrayPicture, ArrayShapes, Example, TrainingTile, reading_order
+from training.data import ArrayImage, ArrayShapes, Example, TrainingTile, reading_order
 from training.labels.labelled_image import LabelledImage
 from training.labels.windows import TURNS, Square, cut_pixels, ellipse, moved_boxes, painted
 
 MIN_VISIBLE = 0.4
-"""Share of a thing that must lie in a window for it to count as there."""
+"""Share of an object that must lie in a window for it to count as there."""
 MIN_SIDE_PX = 3.0
-"""Sides of what is seen of a thing, tile pixels; smaller is dropped."""
+"""Sides of what is seen of an object, tile pixels; smaller is dropped."""
 ROUND = frozenset({"tree", "tank"})
-"""Kinds painted as the ellipse in their box where no outline is known."""
+"""Classes painted as the ellipse in their box where no outline is known."""
 TRIES = 8
 """Places tried before a window of less valid ground than half is taken."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
-    """Things seen in a window, tile pixels, in reading order."""
+class _VisibleObjects:
+    """Objects seen in a window, tile pixels, in reading order."""
 
-    kinds: tuple[str, ...]
+    classes: tuple[str, ...]
     """(n,) catalogue names."""
     boxes: NDArray[np.float64]
     """(n, 4) within the tile."""
@@ -50,7 +47,7 @@ def cut_labelled(
 ) -> TrainingTile:
     """Cut a square window of an image as a training tile.
 
-    A thing stays if at least 40 % of it lies in the window and what is seen of it has 3 pixels a side.
+    An object stays if at least 40 % of it lies in the window and what is seen of it has 3 pixels a side.
 
     Args:
         image: The image.
@@ -59,10 +56,10 @@ def cut_labelled(
         side: Side of the window, image pixels; the tile is zero where it leaves the image.
         tile_px: Side of the tile, pixels.
         turn: 0 to 7, one of the eight symmetries of the square.
-        numbers: Number of every kind the image has.
+        numbers: Number of every class the image has.
 
     Raises:
-        KeyError: A kind has no number.
+        KeyError: A class has no number.
         ValueError: The side, the tile or the turn is out of range.
     """
     square = Square(x0, y0, side, tile_px, turn)
@@ -70,7 +67,7 @@ def cut_labelled(
     return TrainingTile(
         cut_pixels(image.pixels, square),
         painted(seen.shapes, side=tile_px),
-        np.array([numbers[kind] for kind in seen.kinds], np.int16),
+        np.array([numbers[class_name] for class_name in seen.classes], np.int16),
         np.rint(seen.boxes).astype(np.int32),
     )
 
@@ -93,11 +90,11 @@ def random_labelled_tile(
         scale: Tile pixels per image pixel, in the middle.
         tile_px: Side of the tile, pixels.
         jitter: The window's side varies by a factor of 1 ± this.
-        numbers: Number of every kind the image has.
+        numbers: Number of every class the image has.
         around: Box (4,) in image pixels whose middle the tile must show; None for any place.
 
     Raises:
-        KeyError: A kind has no number.
+        KeyError: A class has no number.
     """
     side = tile_px / scale * float(rng.uniform(1 - jitter, 1 + jitter))
     x0, y0 = _random_corner(image, rng, side) if around is None else _corner_over(image, rng, side, around)
@@ -140,7 +137,7 @@ def grid_squares(
         image: The image.
         scale: Tile pixels per image pixel.
         tile_px: Side of the tiles, pixels.
-        overlap: Least overlap of neighbours, share of a side, below 1.
+        overlap: Minimum overlap of neighbours, share of a side, below 1.
     """
     height, width = image.valid.shape
     side = tile_px / scale
@@ -164,7 +161,7 @@ def grid_tiles(
     """Training tiles, unturned, of a fixed grid that covers an image.
 
     Raises:
-        KeyError: A kind has no number.
+        KeyError: A class has no number.
     """
     return tuple(
         cut_labelled(image, x0=s.x0, y0=s.y0, side=s.side, tile_px=tile_px, turn=0, numbers=numbers)
@@ -180,81 +177,81 @@ def examples_of(
     questions: Mapping[str, Sequence[str]],
     source: str,
 ) -> tuple[Example, ...]:
-    """One example per tile of the grid and complete kind that has questions, which take turns.
+    """One example per tile of the grid and complete class that has questions, which take turns.
 
     Args:
         image: The image.
         scale: Tile pixels per image pixel.
         tile_px: Side of the tiles, pixels.
-        questions: Questions that mean a kind, by its name.
+        questions: Questions that mean a class, by its name.
         source: Name of the dataset.
     """
-    asked = [kind for kind in image.complete if questions.get(kind)]
+    asked = [class_name for class_name in image.complete if questions.get(class_name)]
     examples = []
     for index, square in enumerate(grid_squares(image, scale=scale, tile_px=tile_px)):
-        picture, seen = ArrayPicture(cut_pixels(image.pixels, square)), _seen(image, square)
-        for kind in asked:
-            query = Query(questions[kind][index % len(questions[kind])])
-            own = [i for i, name in enumerate(seen.kinds) if name == kind]
+        picture, seen = ArrayImage(cut_pixels(image.pixels, square)), _seen(image, square)
+        for class_name in asked:
+            query = Query(questions[class_name][index % len(questions[class_name])])
+            own = [i for i, name in enumerate(seen.classes) if name == class_name]
             examples.append(
                 Example(
-                    id=f"{image.name}/{square.x0:.0f}-{square.y0:.0f}/{kind}",
+                    id=f"{image.name}/{square.x0:.0f}-{square.y0:.0f}/{class_name}",
                     source=source,
                     place=image.place,
                     query=query,
                     size=(tile_px, tile_px),
                     boxes=seen.boxes[own],
                     picture=picture,
-                    shapes=_masks(image, kind, [seen.shapes[i] for i in own], tile_px),
-                    kind=kind,
+                    shapes=_masks(image, class_name, [seen.shapes[i] for i in own], tile_px),
+                    class_name=class_name,
                 )
             )
     return tuple(examples)
 
 
 def _masks(
-    image: LabelledImage, kind: str, shapes: Sequence[shapely.Polygon], side: int
+    image: LabelledImage, class_name: str, shapes: Sequence[shapely.Polygon], side: int
 ) -> ArrayShapes | None:
-    """Masks of a kind whose things all have outlines, None of others."""
-    own = [outline for outline, name in zip(image.outlines, image.kinds, strict=True) if name == kind]
+    """Masks of a class whose objects all have outlines, None of others."""
+    own = [outline for outline, name in zip(image.outlines, image.classes, strict=True) if name == class_name]
     if not own or None in own:
         return None
     each = [painted([shape], side=side) > 0 for shape in shapes]
     return ArrayShapes(np.array(each, bool).reshape(-1, side, side))
 
 
-def _seen(image: LabelledImage, square: Square) -> _Seen:
-    """What of an image's things counts as seen in a window."""
+def _seen(image: LabelledImage, square: Square) -> _VisibleObjects:
+    """What of an image's objects counts as seen in a window."""
     edge = float(square.tile_px)
     boxes = moved_boxes(image.boxes, square.matrix)
     near = np.flatnonzero((boxes[:, :2] < edge).all(axis=1) & (boxes[:, 2:] > 0).all(axis=1))
     found = []
     for i in near:
-        shape = _shape(image.kinds[i], image.outlines[i], boxes[i], square)
+        shape = _shape(image.classes[i], image.outlines[i], boxes[i], square)
         box, share = _within(boxes[i], shape if image.outlines[i] is not None else None, edge)
         if share >= MIN_VISIBLE and min(box[2] - box[0], box[3] - box[1]) >= MIN_SIDE_PX:
-            found.append((image.kinds[i], box, shape))
-    found.sort(key=lambda thing: reading_order([int(v) for v in np.rint(thing[1])]))
-    return _Seen(
-        tuple(kind for kind, _, _ in found),
+            found.append((image.classes[i], box, shape))
+    found.sort(key=lambda entry: reading_order([int(v) for v in np.rint(entry[1])]))
+    return _VisibleObjects(
+        tuple(class_name for class_name, _, _ in found),
         np.array([box for _, box, _ in found], np.float64).reshape(-1, 4),
         tuple(shape for _, _, shape in found),
     )
 
 
 def _shape(
-    kind: str, outline: shapely.Polygon | None, box: NDArray[np.float64], square: Square
+    class_name: str, outline: shapely.Polygon | None, box: NDArray[np.float64], square: Square
 ) -> shapely.Polygon:
     if outline is not None:
         shape: shapely.Polygon = to_world([outline], square.matrix)[0]
         return shape
-    return ellipse(box.tolist()) if kind in ROUND else shapely.box(*box)
+    return ellipse(box.tolist()) if class_name in ROUND else shapely.box(*box)
 
 
 def _within(
     box: NDArray[np.float64], outline: shapely.Polygon | None, edge: float
 ) -> tuple[NDArray[np.float64], float]:
-    """What of a box lies in the tile, and which share of the thing that is."""
+    """What of a box lies in the tile, and which share of the object that is."""
     inside = np.clip(box, 0.0, edge)
     if (inside == box).all():
         return box, 1.0

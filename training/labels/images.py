@@ -1,7 +1,4 @@
-"""Loads a whole image as red, green, blue bytes: plain pictures, and scenes the way a run sees them.
-
-Knows no labels.
-"""
+"""Loads a whole image as red, green, blue bytes: plain pictures, and scenes the way a run sees them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -44,7 +41,7 @@ def load_image(source: Path | Channels, *, bands: tuple[int, ...] | None = None)
 
     Args:
         source: A picture or raster, or `{"R": file, "G": file, "B": file}` on one grid.
-        bands: Bands shown as red, green, blue (three) or grey (one), from 1; None where the file is clear.
+        bands: Display bands: red, green, blue (three) or grey (one), from 1; None where the file is clear.
 
     Raises:
         DatasetError: It cannot be read, or is too large.
@@ -77,8 +74,8 @@ def load_scene(scene: Scene) -> LoadedImage:
         metres = working_grid(scene, gsd_m=None).gsd
     except SceneError as error:
         raise DatasetError(str(error)) from error
-    shown = np.asarray(values, np.uint8) if scaling is None else scaling.apply(values, valid)
-    colour = shown if len(shown) == 3 else np.broadcast_to(shown[:1], (3, *shown.shape[1:]))
+    scaled = np.asarray(values, np.uint8) if scaling is None else scaling.apply(values, valid)
+    colour = scaled if len(scaled) == 3 else np.broadcast_to(scaled[:1], (3, *scaled.shape[1:]))
     return LoadedImage(np.ascontiguousarray(colour.transpose(1, 2, 0)), valid, metres, scene)
 
 

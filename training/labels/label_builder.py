@@ -1,4 +1,4 @@
-"""Collects an image's labels, counting what cannot be used or had to be mended. Knows no format."""
+"""Collects an image's labels, counting what cannot be used or had to be mended."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ SLACK_PX = 1.0
 
 
 @dataclass(slots=True)
-class Gathering:
+class LabelBuilder:
     """Labels of one image as they are read, and what was wrong with them."""
 
     file: str
@@ -29,7 +29,7 @@ class Gathering:
     problems: list[Problem] = field(default_factory=list)
     """Everything left out or mended."""
     _boxes: list[NDArray[np.float64]] = field(default_factory=list)
-    _kinds: list[str] = field(default_factory=list)
+    _classes: list[str] = field(default_factory=list)
     _outlines: list[shapely.Polygon | None] = field(default_factory=list)
 
     def note(self, where: str, what: str) -> None:
@@ -43,7 +43,7 @@ class Gathering:
         box: Sequence[float] | NDArray[np.float64],
         outline: shapely.Polygon | None = None,
     ) -> None:
-        """Take a label, clipped to the image; what has no kind or no area is left out and recorded.
+        """Take a label, clipped to the image; what has no class or no area is left out and recorded.
 
         Args:
             where: Entry within the file.
@@ -51,14 +51,14 @@ class Gathering:
             box: x0, y0, x1, y1 half-open image pixels.
             outline: Image pixels.
         """
-        kind, wrong = self.naming.kind_of(label)
+        class_name, wrong = self.naming.class_of(label)
         if wrong:
             self.note(where, wrong)
-        clipped = self._clipped(where, np.asarray(box, np.float64)) if kind is not None else None
-        if kind is None or clipped is None:
+        clipped = self._clipped(where, np.asarray(box, np.float64)) if class_name is not None else None
+        if class_name is None or clipped is None:
             return
         self._boxes.append(clipped)
-        self._kinds.append(kind)
+        self._classes.append(class_name)
         self._outlines.append(outline)
 
     def _clipped(self, where: str, box: NDArray[np.float64]) -> NDArray[np.float64] | None:
@@ -85,7 +85,7 @@ class Gathering:
             pixels=loaded.pixels,
             valid=loaded.valid,
             boxes=np.array(self._boxes, np.float64).reshape(-1, 4),
-            kinds=tuple(self._kinds),
+            classes=tuple(self._classes),
             outlines=tuple(self._outlines),
             complete=self.naming.complete,
             absent=self.naming.absent,

@@ -1,4 +1,4 @@
-"""Images with labelled things, and what came out of reading them. Knows no label format and no model."""
+"""Images with labelled objects, and what came out of reading them."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from training.data import Problem
 
 @dataclass(frozen=True, slots=True)
 class LabelledImage:
-    """One image, the things labelled in it, and which kinds its labels speak of."""
+    """One image, the objects labelled in it, and which classes its labels speak of."""
 
     name: str
     """Name, unique within its set."""
@@ -25,19 +25,19 @@ class LabelledImage:
     """(height, width), True where there is data."""
     boxes: NDArray[np.float64]
     """(n, 4) x0, y0, x1, y1 half-open image pixels, within the image."""
-    kinds: tuple[str, ...]
+    classes: tuple[str, ...]
     """(n,) catalogue names such as `tree`, `car`, `ship`, `building`, `field`."""
     outlines: tuple[shapely.Polygon | None, ...]
     """(n,) image pixels, where the source has masks or polygons, else None."""
     complete: tuple[str, ...]
-    """Kinds all of whose things are labelled here: may be asked; without a label the answer is none."""
+    """Classes all of whose objects are labelled here: may be asked; without a label the answer is none."""
     absent: tuple[str, ...] = ()
-    """Kinds known not to occur: may be asked; the answer is none."""
+    """Classes known not to occur: may be asked; the answer is none."""
     pixel_m: float = float("nan")
     """Metres on the ground per pixel; NaN where unknown."""
 
     def __post_init__(self) -> None:
-        counts = {len(self.boxes), len(self.kinds), len(self.outlines)}
+        counts = {len(self.boxes), len(self.classes), len(self.outlines)}
         shapes = {self.pixels.shape[:2], self.valid.shape}
         if len(counts) > 1 or len(shapes) > 1 or self.boxes.shape[1:] != (4,):
             found = f"boxes, kinds, outlines {sorted(counts)}, pixels, valid {sorted(shapes)}"

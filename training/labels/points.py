@@ -1,4 +1,4 @@
-"""Reads points, one CSV file of x,y an image, as boxes of an assumed size. Knows no other format."""
+"""Reads points, one CSV file of x,y an image, as boxes of an assumed size."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ from training import DatasetError
 from training.data import Problem
 from training.labels.class_names import Naming
 from training.labels.images import load_image
-from training.labels.label_builder import Gathering
+from training.labels.label_builder import LabelBuilder
 from training.labels.labelled_image import LabelledImage, LabelReading
 
 
@@ -22,22 +22,22 @@ def read_points(
 ) -> LabelReading:
     """Read points in image pixels as square boxes about them.
 
-    The size is an assumption, the same for all: a point says where a thing is, not how large. Figures that
+    The size is an assumption, the same for all: a point says where an object is, not how large. Figures that
     compare boxes closely (IoU above 0.5) must not be read as if these boxes were measured.
 
     Args:
         files: CSV files with a line `x,y` on top.
         images: Image by stem; the stems of the files choose them.
         size_px: Side of every box, image pixels.
-        naming: What the points are: one kind.
-        bands: Bands shown as red, green, blue.
+        naming: What the points are: one class.
+        bands: Display bands: red, green, blue.
 
     Returns:
         The images in the order of the files. A file that is not such a CSV, an image that is missing or
         unreadable and a line without two numbers are problems.
 
     Raises:
-        DatasetError: The naming has more kinds than one, or the size is not positive.
+        DatasetError: The naming has more classes than one, or the size is not positive.
     """
     if len(naming.complete) != 1 or not size_px > 0:
         raise DatasetError(f"points need one kind and a size above 0, not {naming.complete} and {size_px}")
@@ -52,7 +52,7 @@ def read_points(
         except DatasetError as error:
             problems.append(Problem(str(file), file.stem, _short(error)))
             continue
-        labels = Gathering(str(file), loaded.valid.shape, naming)
+        labels = LabelBuilder(str(file), loaded.valid.shape, naming)
         for number, row in enumerate(rows, start=2):
             _take(labels, f"line {number}", row, size_px)
         found.append(labels.image(file.stem, loaded))
@@ -75,7 +75,7 @@ def _rows(file: Path) -> list[dict[str, str]]:
         raise DatasetError(f"{file} is not a CSV of x,y") from error
 
 
-def _take(labels: Gathering, where: str, row: Mapping[str, str | None], size_px: float) -> None:
+def _take(labels: LabelBuilder, where: str, row: Mapping[str, str | None], size_px: float) -> None:
     try:
         x, y = float(row["x"] or ""), float(row["y"] or "")
     except ValueError:
@@ -84,6 +84,6 @@ def _take(labels: Gathering, where: str, row: Mapping[str, str | None], size_px:
     if not (0 <= x <= width and 0 <= y <= height):
         return labels.note(where, "point outside of its image")
     half = size_px / 2
-    # Clipped here: that an assumed box reaches past the image is no fault of the label.
+    # Clipped here: that an assumed box reaches past the image is not a fault of the label.
     box = (max(x - half, 0.0), max(y - half, 0.0), min(x + half, width), min(y + half, height))
     labels.add(where, labels.naming.complete[0], box)

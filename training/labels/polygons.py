@@ -1,6 +1,6 @@
 """Reads georeferenced polygons and the scenes they lie on, any vector file that geopandas reads.
 
-Knows no pixels' meaning; scenes are seen as a run sees them.
+Scenes are loaded as a run would show them.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from training import DatasetError
 from training.data import Problem
 from training.labels.class_names import Naming
 from training.labels.images import load_scene
-from training.labels.label_builder import Gathering
+from training.labels.label_builder import LabelBuilder
 from training.labels.labelled_image import LabelledImage, LabelReading
 
 
@@ -51,9 +51,9 @@ def read_polygons(
     Args:
         file: GeoParquet, GeoJSON or any other vector file.
         scenes: Rasters with a place.
-        naming: What the names in the column mean; without a column it must have one kind.
-        kind_column: Column with a name for every polygon; None where all are of one kind.
-        bands: Bands of the scenes shown as red, green, blue (three) or grey (one).
+        naming: What the names in the column mean; without a column it must have one class.
+        kind_column: Column with a name for every polygon; None where all are of one class.
+        bands: Display bands of the scenes: red, green, blue (three) or grey (one).
 
     Returns:
         A labelled image for every readable scene. Polygons on no scene, rows without polygons and scenes
@@ -74,7 +74,7 @@ def read_polygons(
         except (SceneError, DatasetError) as error:
             problems.append(Problem(str(path), path.name, f"scene cannot be read: {error}"))
             continue
-        labels = Gathering(str(file), (scene.height, scene.width), naming)
+        labels = LabelBuilder(str(file), (scene.height, scene.width), naming)
         met |= _take(labels, table, scene)
         found.append(labels.image(path.stem, loaded))
         problems += labels.problems
@@ -98,7 +98,7 @@ def _table(file: Path, kind_column: str | None, naming: Naming, problems: list[P
         if not len(parts):
             problems.append(Problem(str(file), f"row {row}", "row without a polygon"))
         elif len(parts) > 1:
-            problems.append(Problem(str(file), f"row {row}", "several parts, each taken as one thing"))
+            problems.append(Problem(str(file), f"row {row}", "several parts, each taken as one object"))
         polygons += list(parts)
         rows += [row] * len(parts)
     series = gpd.GeoSeries(polygons, crs=frame.crs)
@@ -106,7 +106,7 @@ def _table(file: Path, kind_column: str | None, naming: Naming, problems: list[P
 
 
 def _texts(column: Sequence[object]) -> list[str]:
-    """Names as text; what is missing (None, NaN) is no name."""
+    """Names as text; what is missing (None, NaN) is not a name."""
     return ["" if value is None or value != value else str(value) for value in column]
 
 
@@ -124,7 +124,7 @@ def _frame(file: Path) -> gpd.GeoDataFrame:
     return frame
 
 
-def _take(labels: Gathering, table: _Table, scene: Scene) -> NDArray[np.bool_]:
+def _take(labels: LabelBuilder, table: _Table, scene: Scene) -> NDArray[np.bool_]:
     """Take the polygons that lie on a scene; which they were (n,)."""
     if not len(table.rows):
         return np.zeros(0, bool)

@@ -16,7 +16,7 @@ from training import DatasetError
 from training.data import Problem
 from training.labels.class_names import Naming
 from training.labels.images import load_scene
-from training.labels.label_builder import Gathering
+from training.labels.label_builder import LabelBuilder
 from training.labels.labelled_image import LabelReading
 
 
@@ -44,7 +44,7 @@ def outline_of(mask: NDArray[np.bool_], box: tuple[int, int, int, int]) -> shape
 
 
 MIN_PIXELS = 4
-"""Fewer connected pixels are no thing."""
+"""Fewer connected pixels are not an object."""
 
 
 def read_raster_mask(
@@ -60,16 +60,16 @@ def read_raster_mask(
     Args:
         mask: Raster of one band of whole numbers.
         image: The scene.
-        values: Values of the mask that mean the kind; touching pixels (by sides) of these are one thing.
-        naming: One kind.
-        bands: Bands of the scene shown as red, green, blue (three) or grey (one).
+        values: Values of the mask that mean the class; touching pixels (by sides) of these are one object.
+        naming: One class.
+        bands: Display bands of the scene: red, green, blue (three) or grey (one).
 
     Returns:
         The labelled image; none, with a problem, where the mask does not cover the scene: ground without
-        labels must not be taken for ground without things.
+        labels must not be taken for ground without objects.
 
     Raises:
-        DatasetError: A file cannot be read, their CRS differ, or the naming has more kinds than one.
+        DatasetError: A file cannot be read, their CRS differ, or the naming has more classes than one.
     """
     if len(naming.complete) != 1:
         raise DatasetError(f"{mask}: a label raster has one kind, not {naming.complete}")
@@ -83,7 +83,7 @@ def read_raster_mask(
         raise DatasetError(f"{mask}: its CRS {labels.crs} is not the scene's {scene.crs}: reproject it first")
     if not _covers(labels, scene):
         return LabelReading((), (Problem(str(mask), image.name, "mask does not cover its image"),))
-    taken = Gathering(str(mask), (scene.height, scene.width), naming)
+    taken = LabelBuilder(str(mask), (scene.height, scene.width), naming)
     _take(taken, np.isin(stored[0], values), labels, scene)
     return LabelReading((taken.image(image.stem, load_scene(scene)),), tuple(taken.problems))
 
@@ -95,7 +95,7 @@ def _covers(mask: Scene, scene: Scene) -> bool:
     return bool(x0 >= -1 and y0 >= -1 and x1 <= mask.width + 1 and y1 <= mask.height + 1)
 
 
-def _take(labels: Gathering, inside: NDArray[np.bool_], mask: Scene, scene: Scene) -> None:
+def _take(labels: LabelBuilder, inside: NDArray[np.bool_], mask: Scene, scene: Scene) -> None:
     numbered, _ = ndimage.label(inside)
     frame = shapely.box(0, 0, scene.width, scene.height)
     for number, (rows, columns) in enumerate(ndimage.find_objects(numbered), start=1):

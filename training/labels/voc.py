@@ -1,4 +1,4 @@
-"""Reads Pascal VOC annotations: one XML file an image, boxes from corner to corner. Knows no other format."""
+"""Reads Pascal VOC annotations: one XML file an image, boxes from corner to corner."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,7 +8,7 @@ from training import DatasetError
 from training.data import Problem
 from training.labels.class_names import Naming
 from training.labels.images import load_image
-from training.labels.label_builder import Gathering
+from training.labels.label_builder import LabelBuilder
 from training.labels.labelled_image import LabelledImage, LabelReading
 
 MAX_BYTES = 16_000_000
@@ -25,7 +25,7 @@ def read_voc(annotations: Sequence[Path], images: Mapping[str, Path], *, naming:
         naming: What labels mean.
 
     Returns:
-        The images in the order of the files. A file that is no annotation, or whose image is missing,
+        The images in the order of the files. A file that is not an annotation, or whose image is missing,
         unreadable or of another size than declared, is a problem, and so is a box that cannot be used.
     """
     found: list[LabelledImage] = []
@@ -71,13 +71,13 @@ def _labelled(
     declared = root.findtext("size/width"), root.findtext("size/height")
     if all(declared) and declared != (str(width), str(height)):
         return None, [Problem(str(file), path.name, "image is not of the declared size")]
-    labels = Gathering(str(file), (height, width), naming)
-    for number, thing in enumerate(root.iter("object"), start=1):
-        corners = [thing.findtext(f"bndbox/{corner}") for corner in CORNERS]
+    labels = LabelBuilder(str(file), (height, width), naming)
+    for number, entry in enumerate(root.iter("object"), start=1):
+        corners = [entry.findtext(f"bndbox/{corner}") for corner in CORNERS]
         try:
             box = [float(corner or "") for corner in corners]
         except ValueError:
             labels.note(f"object {number}", "box is not four finite numbers")
             continue
-        labels.add(f"object {number}", thing.findtext("name") or "", box)
+        labels.add(f"object {number}", entry.findtext("name") or "", box)
     return labels.image(path.stem, loaded), labels.problems

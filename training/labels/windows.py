@@ -1,4 +1,4 @@
-"""Square windows of an image, scaled and turned: pixels, points and painted numbers. Knows no files."""
+"""Square windows of an image, scaled and turned: pixels, points and painted numbers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -73,7 +73,7 @@ def cut_pixels(pixels: NDArray[np.uint8], square: Square) -> NDArray[np.uint8]:
     box = (x0, y0, min(x0 + square.side, ends[0]), min(y0 + square.side, ends[1]))
     size = (square.tile_px, square.tile_px)
     tile = np.asarray(Image.fromarray(part).resize(size, Image.Resampling.BILINEAR, box=box))
-    return np.ascontiguousarray(turned(tile, square.turn))
+    return np.ascontiguousarray(turned_square(tile, square.turn))
 
 
 def _surroundings(pixels: NDArray[np.uint8], square: Square) -> tuple[NDArray[np.uint8], int, int]:
@@ -98,7 +98,7 @@ def _inside(square: Square, width: int, height: int) -> bool:
     return min(square.x0, square.y0) >= 0 and x1 <= width + NEAR and y1 <= height + NEAR
 
 
-def turned(array: NDArray[np.uint8], turn: int) -> NDArray[np.uint8]:
+def turned_square(array: NDArray[np.uint8], turn: int) -> NDArray[np.uint8]:
     """An array (side, side, …) under one of the eight symmetries of the square."""
     return np.rot90(array[:, ::-1] if turn & 4 else array, turn & 3)
 

@@ -1,4 +1,4 @@
-"""Reads YOLO labels: one text file an image, a line a box in shares of the image. Knows no other format."""
+"""Reads YOLO labels: one text file an image, a line a box in shares of the image."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +7,7 @@ from training import DatasetError
 from training.data import Problem
 from training.labels.class_names import Naming
 from training.labels.images import load_image
-from training.labels.label_builder import Gathering
+from training.labels.label_builder import LabelBuilder
 from training.labels.labelled_image import LabelledImage, LabelReading
 
 
@@ -40,7 +40,7 @@ def read_yolo(images: Sequence[Path], names: Path, *, naming: Naming) -> LabelRe
             what = "image cannot be read" if isinstance(error, DatasetError) else "label file cannot be read"
             problems.append(Problem(str(file), path.name, what))
             continue
-        labels = Gathering(str(file), loaded.valid.shape, naming)
+        labels = LabelBuilder(str(file), loaded.valid.shape, naming)
         for number, line in enumerate(lines, start=1):
             if line.strip():
                 _take(labels, f"line {number}", line, classes)
@@ -49,7 +49,7 @@ def read_yolo(images: Sequence[Path], names: Path, *, naming: Naming) -> LabelRe
     return LabelReading(tuple(found), tuple(problems))
 
 
-def _take(labels: Gathering, where: str, line: str, classes: Sequence[str]) -> None:
+def _take(labels: LabelBuilder, where: str, line: str, classes: Sequence[str]) -> None:
     words = line.split()
     try:
         number = int(words[0])

@@ -7,6 +7,6 @@ from .stage import State as State
 from .stage import stage_loop as stage_loop
 from .worker import Launch as Launch
 from .worker import Loop as Loop
-from .worker import Outcome as Outcome
+from .worker import TrainingResult as TrainingResult
 from .worker import Worker as Worker
 from .worker import save as save

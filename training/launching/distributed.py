@@ -1,4 +1,4 @@
-"""Several processes teaching one model: who takes which sample, and one gradient for all. Knows no model.
+"""Several processes training one model: who takes which sample, and one gradient for all.
 
 Every sample of a step has a seed of its own, so that any number of processes sees the same samples.
 """

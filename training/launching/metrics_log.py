@@ -229,18 +229,18 @@ class _Lines:
     def __init__(self, every: int, stream: IO[str]) -> None:
         self._every, self._stream = every, stream
         self._sums: dict[str, float] = {}
-        self._last, self._said = 0, -math.inf
+        self._last, self._last_printed = 0, -math.inf
 
     def add(self, step: int, figures: Mapping[str, float]) -> None:
         for name in ("seconds", *COUNTED):
             if name in figures:
                 self._sums[name] = self._sums.get(name, 0.0) + figures[name]
-        if step - self._last < self._every and time.monotonic() - self._said < QUIET_S:
+        if step - self._last < self._every and time.monotonic() - self._last_printed < QUIET_S:
             return
         shown = [f"{name} {value:.4g}" for name, value in figures.items() if name not in COUNTED]
         print("  ".join([f"step {step}", *shown, *self._speeds()]), file=self._stream, flush=True)
         self._sums.clear()
-        self._last, self._said = step, time.monotonic()
+        self._last, self._last_printed = step, time.monotonic()
 
     def _speeds(self) -> list[str]:
         seconds = self._sums.get("seconds", 0.0)

@@ -8,8 +8,8 @@ from ray.exceptions import RayError
 from ray.train import UserCallback
 
 from training import LaunchError
-from training.launching.checkpoints import StorageError
-from training.launching.tail_files import say
+from training.launching.checkpoints import CheckpointStorageError
+from training.launching.tail_files import append_line
 
 FINAL = (
     ValueError,
@@ -25,20 +25,20 @@ FINAL = (
 
 
 class Watch(UserCallback):
-    """Tells of checkpoints and failures as they happen, and ends what no further try would mend."""
+    """Reports checkpoints and failures as they happen, and ends what no further try would mend."""
 
-    def __init__(self, said: Path) -> None:
-        self._said = said
+    def __init__(self, messages: Path) -> None:
+        self._messages = messages
 
     def after_report(
         self, run_context: object, metrics: list[dict[str, float]], checkpoint: object | None
     ) -> None:
-        """Tell how far training is."""
+        """Report how far training is."""
         if checkpoint is not None:
-            say(self._said, f"checkpoint after step {metrics[0]['step']:g}")
+            append_line(self._messages, f"checkpoint after step {metrics[0]['step']:g}")
 
     def after_exception(self, run_context: object, worker_exceptions: dict[int, Exception]) -> None:
-        """Look at what the workers raised.
+        """Check what the workers raised.
 
         Raises:
             LaunchError: it is final.
@@ -46,11 +46,11 @@ class Watch(UserCallback):
         rank, error = worst(worker_exceptions)
         if _is_final(error):
             raise LaunchError(sentence(error))
-        say(self._said, f"worker {rank} failed: {sentence(error)}")
+        append_line(self._messages, f"worker {rank} failed: {sentence(error)}")
 
 
 def worst(failures: Mapping[int, Exception]) -> tuple[int, Exception]:
-    """The failure that says most: a final one, else a death, else the first (others lose their neighbour)."""
+    """The most telling failure: a final one, else a death, else the first (others lose their neighbour)."""
 
     def order(rank: int) -> tuple[int, int]:
         error = failures[rank]
@@ -61,7 +61,7 @@ def worst(failures: Mapping[int, Exception]) -> tuple[int, Exception]:
 
 
 def _is_final(error: Exception) -> bool:
-    return isinstance(error, FINAL) and not isinstance(error, StorageError)
+    return isinstance(error, FINAL) and not isinstance(error, CheckpointStorageError)
 
 
 def _is_death(error: BaseException) -> bool:

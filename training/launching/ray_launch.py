@@ -1,7 +1,7 @@
 """A training loop on Ray Train: workers started, restarted from the last checkpoint, and the result fetched.
 
-Figures go to the log of process 0, not through Ray: a report to Ray waits for the controller, which looks
-every two seconds. Only checkpoints are reported to it.
+Figures go to the log of process 0, not through Ray: a report to Ray waits for the controller, which reads
+it every two seconds. Only checkpoints are reported to it.
 """
 
 import functools
@@ -17,16 +17,22 @@ import ray.train
 import ray.train.torch
 from ray.exceptions import RayError
 
-from tiling.storage import is_local, local_path
+from tiling.storage import address_below, is_local, local_path
 from training import LaunchError
-from training.launching.checkpoints import Found, arrow_storage, folder_name, joined, newest, point_at
+from training.launching.checkpoints import (
+    StoredCheckpoint,
+    arrow_storage,
+    folder_name,
+    newest_checkpoint,
+    record_newest,
+)
 from training.launching.distributed import World
-from training.launching.finalize import claim, finish, finished
+from training.launching.finalize import check_writable, earlier_result, finish_training
 from training.launching.ray_failures import Watch, sentence, worst
 from training.launching.ray_session import connected, interruptible, share
 from training.launching.reporter import LOG, Reporter
 from training.launching.tail_files import following
-from training.launching.worker import Launch, Loop, Outcome, Worker
+from training.launching.worker import Launch, Loop, TrainingResult, Worker
 
 Trainer = TypeVar("Trainer")
 
@@ -52,7 +58,7 @@ PREEMPTIONS = 100
 """Announced losses of a node that a training survives."""
 
 
-def launch(loop: Loop, config: Mapping[str, object], launch: Launch) -> Outcome:
+def launch(loop: Loop, config: Mapping[str, object], launch: Launch) -> TrainingResult:
     """Train to the end on Ray, from the last checkpoint at `out` on; an end that was reached is not repeated.
 
     Args:
@@ -63,15 +69,15 @@ def launch(loop: Loop, config: Mapping[str, object], launch: Launch) -> Outcome:
     Raises:
         LaunchError: Ray or storage refuses, or the loop failed for good.
     """
-    done = finished(config, launch)
+    done = earlier_result(config, launch)
     if done is not None:
         return done
-    claim(launch)
-    with tempfile.TemporaryDirectory(prefix="said-") as scratch:
-        said = Path(scratch) / "said.txt"
-        with connected(launch), interruptible(), following(_told(launch, said), sys.stderr):
-            _fit(_trainer(functools.partial(_work, loop, config, launch), launch, said=said), launch)
-    return finish(config, launch)
+    check_writable(launch)
+    with tempfile.TemporaryDirectory(prefix="messages-") as scratch:
+        messages = Path(scratch) / "messages.txt"
+        with connected(launch), interruptible(), following(_followed_files(launch, messages), sys.stderr):
+            _fit(_trainer(functools.partial(_work, loop, config, launch), launch, messages=messages), launch)
+    return finish_training(config, launch)
 
 
 def prepared(trainer: Trainer) -> Trainer:
@@ -90,7 +96,7 @@ def _work(loop: Loop, config: Mapping[str, object], launch: Launch) -> None:
     """Run the loop in one worker."""
     context = _train.get_context()
     world = World(context.get_world_rank(), context.get_world_size(), launch.device)
-    last = newest(launch.out, launch.name)
+    last = newest_checkpoint(launch.out, launch.name)
     with ExitStack() as stack:
         resume = Path(stack.enter_context(_stored(last).as_directory())) if last else None
         reporter = Reporter(world, launch.out, functools.partial(_keep, launch), lines=_lines(launch))
@@ -103,12 +109,12 @@ def _lines(launch: Launch) -> Path | None:
     return Path(local_path(launch.out)) / LOG / "lines.txt" if is_local(launch.out) else None
 
 
-def _told(launch: Launch, said: Path) -> list[Path]:
+def _followed_files(launch: Launch, messages: Path) -> list[Path]:
     lines = _lines(launch)
-    return [said, lines] if lines else [said]
+    return [messages, lines] if lines else [messages]
 
 
-def _stored(found: Found) -> ray.train.Checkpoint:
+def _stored(found: StoredCheckpoint) -> ray.train.Checkpoint:
     filesystem, path = arrow_storage(found.uri)
     return ray.train.Checkpoint(path, filesystem)
 
@@ -126,21 +132,21 @@ def _keep(launch: Launch, step: int, figures: Mapping[str, float], folder: Path)
         checkpoint_dir_name=folder_name(step),
     )
     if first:
-        point_at(joined(launch.out, launch.name), step)
+        record_newest(address_below(launch.out, launch.name), step)
 
 
-def _trainer(work: "functools.partial[None]", launch: Launch, *, said: Path) -> Any:
+def _trainer(work: "functools.partial[None]", launch: Launch, *, messages: Path) -> Any:
     return _train.torch.TorchTrainer(
         work,
         torch_config=_train.torch.TorchConfig(backend="nccl" if launch.gpu else "gloo"),
         scaling_config=_train.ScalingConfig(
             num_workers=launch.workers, use_gpu=launch.gpu, resources_per_worker=share(launch)
         ),
-        run_config=_run_config(launch, said),
+        run_config=_run_config(launch, messages),
     )
 
 
-def _run_config(launch: Launch, said: Path) -> Any:
+def _run_config(launch: Launch, messages: Path) -> Any:
     filesystem, path = arrow_storage(launch.out)
     return _train.RunConfig(
         name=launch.name,
@@ -152,7 +158,7 @@ def _run_config(launch: Launch, said: Path) -> Any:
             max_preemption_failures=PREEMPTIONS,
         ),
         checkpoint_config=_train.CheckpointConfig(num_to_keep=launch.keep),
-        callbacks=[Watch(said)],
+        callbacks=[Watch(messages)],
         worker_runtime_env={"env_vars": {n: os.environ[n] for n in PASSED_ON if n in os.environ}},
         logging_config=_train.LoggingConfig(log_level="CRITICAL"),
     )

@@ -1,12 +1,12 @@
-"""What becomes of a report: process 0 logs it, and a checkpoint goes where it is kept. Knows no Ray."""
+"""What becomes of a report: process 0 logs it, and a checkpoint goes where it is kept."""
 
 import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tiling.storage import is_local, local_path
-from training.launching.checkpoints import copy_folder, joined, list_files, write_checkpoint_report
+from tiling.storage import address_below, is_local, local_path
+from training.launching.checkpoints import copy_stored, stored_files, write_checkpoint_report
 from training.launching.distributed import World
 from training.launching.metrics_log import MetricsLog
 
@@ -16,7 +16,7 @@ Keep = Callable[[int, Mapping[str, float], Path], None]
 LOG = "log"
 """Below `out`: the log's folder."""
 DRAW_EVERY_S = 60.0
-"""Least time between two pictures while training goes on, seconds: drawing takes time from the steps."""
+"""Minimum time between two pictures while training goes on, seconds: drawing takes time from the steps."""
 
 
 class Reporter:
@@ -27,7 +27,7 @@ class Reporter:
 
         Args:
             world: This process.
-            out: Where the training leaves things.
+            out: Where the training leaves its files.
             keep: What to do with a checkpoint.
             lines: File to which the lines of progress are appended, None for stderr.
 
@@ -36,7 +36,7 @@ class Reporter:
         """
         self._keep = keep
         self._figures: dict[str, float] = {}
-        self._log = _StoredLog(joined(out, LOG), lines) if world.rank == 0 else None
+        self._log = _StoredLog(address_below(out, LOG), lines) if world.rank == 0 else None
 
     def report(self, step: int, figures: Mapping[str, float], checkpoint: Path | None) -> None:
         """Log figures and hand over a checkpoint.
@@ -72,8 +72,8 @@ class _StoredLog:
         self._uri = uri
         self._scratch = None if is_local(uri) else tempfile.TemporaryDirectory(prefix="log-")
         folder = Path(self._scratch.name) / LOG if self._scratch else Path(local_path(uri))
-        if self._scratch and list_files(uri):
-            copy_folder(uri, str(folder))
+        if self._scratch and stored_files(uri):
+            copy_stored(uri, str(folder))
         folder.mkdir(parents=True, exist_ok=True)
         self._lines = lines.open("a", encoding="utf-8") if lines else None
         self._folder, self.log = folder, MetricsLog(folder, stream=self._lines)
@@ -85,13 +85,13 @@ class _StoredLog:
             self.log.draw()
             self._drawn = time.monotonic()
         if self._scratch:
-            copy_folder(str(self._folder), self._uri)
+            copy_stored(str(self._folder), self._uri)
 
     def close(self) -> None:
         self.log.close()
         if self._lines:
             self._lines.close()
         if self._scratch:
-            if list_files(str(self._folder)):
-                copy_folder(str(self._folder), self._uri)
+            if stored_files(str(self._folder)):
+                copy_stored(str(self._folder), self._uri)
             self._scratch.cleanup()

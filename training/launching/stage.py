@@ -41,7 +41,7 @@ class Stage(Protocol):
 
 
 class Watcher(Protocol):
-    """Who is told how a training goes."""
+    """Receives how a training goes."""
 
     def figures(self, step: int, figures: Mapping[str, float]) -> None:
         """Called after every step, steps counted from 1."""
@@ -86,8 +86,8 @@ def read_checkpoint(stage: Stage, folder: Path) -> None:
 MakeStage = Callable[[Mapping[str, object], World], Stage]
 """Builds the stage of one process from the settings, the same weights on all."""
 
-MAX_SAID = 120
-"""Most that is told of why a checkpoint does not fit, characters: torch names every weight."""
+MAX_REASON = 120
+"""Longest reason shown why a checkpoint does not fit, characters: torch names every weight."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ class StageLoop:
         """
         stage = self.make(config, worker.world)
         if worker.resume is not None:
-            _stand(stage, worker.resume)
+            _resume(stage, worker.resume)
         drive(stage, _Watched(worker), first=worker.first, save_every=self.save_every)
 
 
@@ -129,11 +129,11 @@ class _Watched:
         save(self.worker, step, write)
 
 
-def _stand(stage: Stage, folder: Path) -> None:
+def _resume(stage: Stage, folder: Path) -> None:
     try:
         read_checkpoint(stage, folder)
     except (RuntimeError, LookupError, ValueError, OSError) as error:
-        said = textwrap.shorten(str(error), MAX_SAID, placeholder=" …")
+        reason = textwrap.shorten(str(error), MAX_REASON, placeholder=" …")
         raise LaunchError(
-            f"the checkpoint {folder} does not fit this recipe ({said}): start in a new out"
+            f"the checkpoint {folder} does not fit this recipe ({reason}): start in a new out"
         ) from error

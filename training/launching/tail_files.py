@@ -1,4 +1,4 @@
-"""Lines that other processes append to files, shown here as they come. Knows no Ray."""
+"""Lines that other processes append to files, shown here as they come."""
 
 import threading
 from collections.abc import Iterator, Sequence
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import IO
 
 PAUSE_S = 0.5
-"""Between two looks, seconds."""
+"""Between two reads, seconds."""
 
 
 @contextmanager
@@ -24,7 +24,7 @@ def following(files: Sequence[Path], stream: IO[str]) -> Iterator[None]:
         thread.join()
 
 
-def say(file: Path, line: str) -> None:
+def append_line(file: Path, line: str) -> None:
     """Append a line to a followed file."""
     with file.open("a", encoding="utf-8") as text:
         text.write(line + "\n")
@@ -40,7 +40,7 @@ def _follow(tails: Sequence["_Tail"], stream: IO[str], over: threading.Event) ->
 
 
 class _Tail:
-    """What was appended to a file since the last look, whole lines only."""
+    """What was appended to a file since the last read, whole lines only."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -1,4 +1,4 @@
-"""What a training process is handed, how it is launched and what comes back. Knows no Ray and no model."""
+"""What a training process is given, how it is launched and what it returns."""
 
 import re
 import tempfile
@@ -10,7 +10,7 @@ from training import LaunchError
 from training.launching.distributed import World
 
 Report = Callable[[int, Mapping[str, float], Path | None], None]
-"""Told (steps done, figures, checkpoint folder or None)."""
+"""Called with (steps done, figures, checkpoint folder or None)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Worker:
     report: Report
     """Takes the figures of a step, steps counted from 1. Where the folder is not None every process must call
     it for the same step; the folder of process 0 is copied to storage before the call returns, the others'
-    are not looked at."""
+    are not read."""
     first: int = 0
     """Steps that are done already."""
 
@@ -60,21 +60,21 @@ class Launch:
         return "cuda" if self.gpu else "cpu"
 
     def __post_init__(self) -> None:
-        for wrong, said in (
+        for wrong, message in (
             (not self.out, "out is empty: name a folder or an s3:// address"),
             (self.workers < 1, f"{self.workers} workers: give at least 1"),
             (self.cpus_per_worker <= 0, f"{self.cpus_per_worker:g} cores a worker: give more than 0"),
             (self.max_failures < 0, f"{self.max_failures} failures allowed: give 0 or more"),
             (self.keep < 1, f"{self.keep} checkpoints kept: give at least 1"),
-            (not re.fullmatch(r"\w[\w.-]*", self.name), f"the name {self.name!r} is no plain folder name"),
+            (not re.fullmatch(r"\w[\w.-]*", self.name), f"the name {self.name!r} is not a plain folder name"),
             (self.name == "checkpoint", "the name 'checkpoint' is taken by the result: choose another"),
         ):
             if wrong:
-                raise LaunchError(said)
+                raise LaunchError(message)
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class TrainingResult:
     """What a finished training gives back."""
 
     checkpoint: str

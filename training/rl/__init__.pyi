@@ -1,6 +1,6 @@
 from .batches import Batches as Batches
-from .grpo import Parts as Parts
-from .grpo import teach as teach
+from .grpo import TrainerHooks as TrainerHooks
+from .grpo import train_grpo as train_grpo
 from .grpo_recipe import GrpoRecipe as GrpoRecipe
 from .grpo_recipe import LoraRecipe as LoraRecipe
 from .grpo_recipe import TileRecipe as TileRecipe

@@ -1,7 +1,4 @@
-"""How questions and completions share out over slices, workers and optimiser steps, as TRL counts them.
-
-Knows numbers alone.
-"""
+"""How questions and completions share out over slices, workers and optimiser steps, as TRL counts them."""
 
 import math
 from dataclasses import dataclass

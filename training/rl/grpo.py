@@ -1,6 +1,6 @@
 """Group-relative policy optimisation of a reasoner by reward alone, on TRL's trainer.
 
-Prompts, vision tokens and parsing are those of inference. Knows no file layout of datasets and no Ray.
+Prompts, vision tokens and parsing are those of inference.
 """
 
 import dataclasses
@@ -26,7 +26,7 @@ from training.launching import Worker, save
 from training.rl.grpo_recipe import GrpoRecipe
 from training.rl.lora import with_lora
 from training.rl.mask_union import MaskMaker
-from training.rl.reward_function import Rewarder, Writing
+from training.rl.reward_function import CompletionReader, Rewarder
 from training.rl.rewards import RewardWeights
 
 MODEL, TRAINER = "model", "trainer"
@@ -35,7 +35,7 @@ MODEL, TRAINER = "model", "trainer"
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Policy:
-    """A model about to be taught."""
+    """A model that is to be trained."""
 
     model: PreTrainedModel
     """Its weights, with low-rank matrices where the recipe asks for them."""
@@ -69,8 +69,8 @@ def open_policy(recipe: GrpoRecipe, resume: Path | None) -> Policy:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Parts:
-    """What the surroundings of a training lend it."""
+class TrainerHooks:
+    """What a training is given from outside: masks, and a fit to the cluster."""
 
     masks: MaskMaker | None = None
     """Makes masks of boxes, where the reward asks for them."""
@@ -78,8 +78,10 @@ class Parts:
     """Fits a trainer to the cluster it runs on."""
 
 
-def teach(recipe: GrpoRecipe, examples: Sequence[Example], *, worker: Worker, parts: Parts) -> None:
-    """Teach a reasoner until the recipe's steps are done; checkpoints and figures go to the worker.
+def train_grpo(
+    recipe: GrpoRecipe, examples: Sequence[Example], *, worker: Worker, parts: TrainerHooks
+) -> None:
+    """Train a reasoner until the recipe's steps are done; checkpoints and figures go to the worker.
 
     Raises:
         ModelError: the model cannot be loaded.
@@ -92,7 +94,7 @@ def teach(recipe: GrpoRecipe, examples: Sequence[Example], *, worker: Worker, pa
             policy, recipe, examples, out=Path(private), masks=parts.masks, device=worker.world.device
         )
         trainer.remove_callback(PrinterCallback)
-        trainer.add_callback(_Reporting(worker, policy, recipe))
+        trainer.add_callback(_ReportToWorker(worker, policy, recipe))
         trainer = parts.prepare(trainer)
         trainer.train(resume_from_checkpoint=_resume(worker.resume))
 
@@ -109,7 +111,7 @@ def build_trainer(
     """Put policy, reward and data into TRL's trainer; its files go to `out`, which no other rank may use."""
     processor: Any = policy.processor
     ends = policy.model.generation_config.eos_token_id
-    writing = Writing(
+    reader = CompletionReader(
         decode=lambda ids: str(processor.tokenizer.decode(ids, skip_special_tokens=False)),
         ends=frozenset(ends if isinstance(ends, list) else [ends]) - {None},
         longest=recipe.max_completion,
@@ -117,7 +119,7 @@ def build_trainer(
     rewarder = Rewarder(
         examples,
         profile=policy.profile,
-        writing=writing,
+        reader=reader,
         weights=RewardWeights.of(recipe.weights),
         masks=masks,
     )
@@ -149,7 +151,7 @@ def as_dataset(examples: Sequence[Example], profile: Profile) -> Dataset:
 def trainer_arguments(
     recipe: GrpoRecipe, policy: Policy, *, steps: int, out: Path, on_gpu: bool
 ) -> GRPOConfig:
-    """Say the recipe in TRL's words, `steps` being how many there are in all."""
+    """Translate the recipe for TRL; `steps` is the number of all steps."""
     return GRPOConfig(
         output_dir=str(out),
         seed=recipe.seed,
@@ -186,15 +188,15 @@ def trainer_arguments(
     )
 
 
-class _Reporting(TrainerCallback):
-    """Tells the worker of every step's figures and hands it the checkpoints."""
+class _ReportToWorker(TrainerCallback):
+    """Reports every step's figures to the worker and hands it the checkpoints."""
 
     def __init__(self, worker: Worker, policy: Policy, recipe: GrpoRecipe) -> None:
         self._worker, self._policy, self._recipe = worker, policy, recipe
 
-    def on_log(self, args: Any, state: Any, control: Any, **said: Any) -> None:
+    def on_log(self, args: Any, state: Any, control: Any, **arguments: Any) -> None:
         """Pass a step's figures on."""
-        logs = said.get("logs")
+        logs = arguments.get("logs")
         figures = {name: float(one) for name, one in (logs or {}).items() if isinstance(one, int | float)}
         if "train_runtime" not in figures:
             self._worker.report(state.global_step, renamed(figures), None)
@@ -220,7 +222,7 @@ def save_policy(policy: Policy, folder: Path) -> None:
 
 
 def renamed(figures: Mapping[str, float]) -> dict[str, float]:
-    """Keep the trainer's figures that say how a step went, under short names."""
+    """Keep the trainer's figures of a step, under short names."""
     return {short: figures[name] for name, short in _FIGURES.items() if name in figures} | {
         name: value for name, value in figures.items() if name.startswith("reward_")
     }

@@ -1,7 +1,4 @@
-"""The recipe of a GRPO training: every choice a user makes, checked on construction.
-
-Knows names and ranges. Knows no trainer, no model and no file.
-"""
+"""The recipe of a GRPO training: every choice a user makes, checked on construction."""
 
 import math
 from collections.abc import Mapping
@@ -10,7 +7,7 @@ from typing import ClassVar, Literal
 
 from reasoner.errors import ModelError
 from reasoner.profiles import profile_named
-from training import RealRecipe, RecipeError
+from training import LabelledDataRecipe, RecipeError
 from training.data import QuestionMix
 from training.rl.batches import Batches, check_group, slice_size
 from training.scenery import PoolRecipe
@@ -93,7 +90,7 @@ class TileRecipe:
     """Which forms of question."""
     pool: PoolRecipe = field(default_factory=PoolRecipe)
     """The practice scenes."""
-    real: RealRecipe | None = None
+    real: LabelledDataRecipe | None = None
     """Labelled photographs beside them."""
 
     def __post_init__(self) -> None:
@@ -102,7 +99,7 @@ class TileRecipe:
 
 @dataclass(frozen=True, slots=True)
 class GrpoRecipe:
-    """How a reasoner is taught by reward alone."""
+    """How a reasoner is trained by reward alone."""
 
     __pydantic_config__: ClassVar[Mapping[str, str]] = _STRICT
 
@@ -237,9 +234,9 @@ def _check_profile(name: str) -> None:
         raise RecipeError(f"profile: {error}") from error
 
 
-def _at_least(name: str, value: float, least: float) -> None:
-    if not (value >= least and math.isfinite(value)):
-        raise RecipeError(f"{name} {value}: must be at least {least}")
+def _at_least(name: str, value: float, minimum: float) -> None:
+    if not (value >= minimum and math.isfinite(value)):
+        raise RecipeError(f"{name} {value}: must be at least {minimum}")
 
 
 def _above(name: str, value: float, bound: float) -> None:

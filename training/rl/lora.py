@@ -1,4 +1,4 @@
-"""Low-rank matrices on a model, as a recipe names them: the one place that speaks to peft. Knows no loss."""
+"""Low-rank matrices on a model, as a recipe names them: the one place that speaks to peft."""
 
 import re
 import warnings

@@ -1,6 +1,6 @@
 """Masks for boxes while a reasoner is trained: what a mask reward compares with the truth.
 
-Knows segmenters by their protocol. Knows no reward and no trainer; loads no model until the first use.
+The segmenter is loaded at its first use.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from reasoner.answer import Answer, Masks, Parse, View
+from reasoner.answer import Answer, Masks, Parse, TileView
 from reasoner.protocols import Segmenter
 from reasoner.query import Query
 
@@ -60,7 +60,7 @@ class SegmenterMasks:
             raise ValueError(f"{len(pixels)} images do not go with {len(boxes)} sets of boxes")
         unions: dict[int, NDArray[np.bool_]] = {}
         for numbers in _same_image(pixels):
-            view = View(pixels[numbers[0]], key=str(numbers[0]))
+            view = TileView(pixels[numbers[0]], key=str(numbers[0]))
             answers = [_answer(boxes[number], centre_points=self.centre_points) for number in numbers]
             made = self.segmenter.segment(view, answers)
             unions |= {number: _union(masks) for number, masks in zip(numbers, made, strict=True)}

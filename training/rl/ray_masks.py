@@ -11,22 +11,22 @@ from ray.exceptions import RayError, RayTaskError
 
 from training import LaunchError
 from training.launching import prepared
-from training.rl.grpo import Parts
+from training.rl.grpo import TrainerHooks
 from training.rl.grpo_recipe import GrpoRecipe
 from training.rl.mask_union import SegmenterMasks
 
 
-def parts_on_ray(recipe: GrpoRecipe) -> Parts:
-    """Start the segmenter's actor where the recipe's reward looks at masks.
+def parts_on_ray(recipe: GrpoRecipe) -> TrainerHooks:
+    """Start the segmenter's actor where the recipe's reward compares masks.
 
     Raises:
         LaunchError: the actor cannot be started.
         ModelError: there is no such segmenter.
     """
     if not recipe.weights.get("mask"):
-        return Parts(prepare=prepared)
+        return TrainerHooks(prepare=prepared)
     # No core is claimed: the worker waits while the actor works.
-    return Parts(masks=start_masks(MaskActorOptions(recipe.segmenter, cpus=0.0)), prepare=prepared)
+    return TrainerHooks(masks=start_masks(MaskActorOptions(recipe.segmenter, cpus=0.0)), prepare=prepared)
 
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
-"""The reward as the policy trainer asks for it: completions of known examples in, one number each out.
+"""The reward function that the policy trainer calls: completions of known examples in, one number each out.
 
-Reads completions by the same profile as the pipeline. Knows no trainer.
+Completions are read by the same profile as in a run.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,11 +14,11 @@ from reasoner.answer import Answer, Completion
 from reasoner.profiles import Profile
 from training.data import Example
 from training.rl.mask_union import MaskMaker
-from training.rl.rewards import MaskPair, Rewards, RewardWeights, Truth, score_completion
+from training.rl.rewards import MaskPair, Rewards, RewardWeights, TrueAnswer, score_completion
 
 
 @dataclass(frozen=True, slots=True)
-class Writing:
+class CompletionReader:
     """How token ids become the text that the parser reads."""
 
     decode: Callable[[Sequence[int]], str]
@@ -45,12 +45,12 @@ class Rewarder:
         examples: Sequence[Example],
         *,
         profile: Profile,
-        writing: Writing,
+        reader: CompletionReader,
         weights: RewardWeights,
         masks: MaskMaker | None = None,
     ) -> None:
         """Take the examples the trainer names by number, and how completions are read and weighed."""
-        self._examples, self._profile, self._writing = examples, profile, writing
+        self._examples, self._profile, self._reader = examples, profile, reader
         self._weights, self._masks = weights, masks
 
     def __call__(
@@ -71,34 +71,34 @@ class Rewarder:
     def rewards(self, completion_ids: Sequence[Sequence[int]], number: Sequence[int]) -> list[Rewards]:
         """Every part of every completion's reward."""
         examples = [self._examples[n] for n in number]
-        said = [self._writing.completion(ids) for ids in completion_ids]
-        answers = [self._parsed(one, example) for one, example in zip(said, examples, strict=True)]
+        completions = [self._reader.completion(ids) for ids in completion_ids]
+        answers = [self._parsed(one, example) for one, example in zip(completions, examples, strict=True)]
         pairs = self._pairs(answers, examples)
         return [
             score_completion(
                 answer,
                 one.text,
-                truth=Truth(example.boxes, example.text),
+                truth=TrueAnswer(example.boxes, example.text),
                 weights=self._weights,
                 dialect=self._profile.dialect,
                 masks=pair,
             )
-            for answer, one, example, pair in zip(answers, said, examples, pairs, strict=True)
+            for answer, one, example, pair in zip(answers, completions, examples, pairs, strict=True)
         ]
 
-    def _parsed(self, said: Completion, example: Example) -> Answer:
+    def _parsed(self, completion: Completion, example: Example) -> Answer:
         height, width = example.size
-        return self._profile.parse(said, example.query, width=width, height=height)
+        return self._profile.parse(completion, example.query, width=width, height=height)
 
     def _pairs(self, answers: Sequence[Answer], examples: Sequence[Example]) -> list[MaskPair | None]:
         if self._masks is None or not self._weights.mask:
             return [None] * len(answers)
-        shown = [place for place, example in enumerate(examples) if example.shapes is not None]
+        masked = [place for place, example in enumerate(examples) if example.shapes is not None]
         found = self._masks.union_masks(
-            [examples[place].picture.pixels() for place in shown], [answers[place].boxes for place in shown]
+            [examples[place].picture.pixels() for place in masked], [answers[place].boxes for place in masked]
         )
         pairs: list[MaskPair | None] = [None] * len(answers)
-        for place, union in zip(shown, found, strict=True):
+        for place, union in zip(masked, found, strict=True):
             pairs[place] = MaskPair(union, _true_union(examples[place]))
         return pairs
 

@@ -71,10 +71,10 @@ def text_reward(found: str, true: str) -> float:
 
     Texts without words are compared letter by letter.
     """
-    said, right = Counter(_words(found)), Counter(_words(true))
-    if not said or not right:
+    ours, right = Counter(_words(found)), Counter(_words(true))
+    if not ours or not right:
         return float(found.strip().lower() == true.strip().lower())
-    return 2 * (said & right).total() / (said.total() + right.total())
+    return 2 * (ours & right).total() / (ours.total() + right.total())
 
 
 def _is_tagged(answer: Answer, dialect: Dialect) -> bool:
@@ -113,7 +113,7 @@ class RewardWeights:
     accuracy: float = 1.0
     """Targets hit at an IoU of 0.5."""
     repetition: float = 0.25
-    """Nothing said twice."""
+    """Nothing is repeated."""
     mask: float = 1.0
     """The segmenter's masks cover the true ones."""
     text: float = 1.0
@@ -142,7 +142,7 @@ class RewardWeights:
 
 
 @dataclass(frozen=True, slots=True)
-class Truth:
+class TrueAnswer:
     """What the right answer is."""
 
     boxes: NDArray[np.float64]
@@ -170,7 +170,7 @@ class Rewards:
     format: float
     """Form of the completion."""
     repetition: float
-    """Share not said twice."""
+    """Share that is not repeated."""
     location: float | None = None
     """Overlap of boxes."""
     quantity: float | None = None
@@ -240,7 +240,7 @@ def score_completion(
     answer: Answer,
     text: str,
     *,
-    truth: Truth,
+    truth: TrueAnswer,
     weights: RewardWeights,
     dialect: Dialect = Dialect.LIST,
     masks: MaskPair | None = None,
@@ -260,25 +260,25 @@ def score_completion(
         ValueError: the masks differ in shape.
     """
     if answer.parse is Parse.MALFORMED:
-        parts = _parts_of(answer.query.task, masked=masks is not None)
-        return Rewards(composite=0.0, **dict.fromkeys(parts, 0.0))
-    judged = {
+        names = _parts_of(answer.query.task, masked=masks is not None)
+        return Rewards(composite=0.0, **dict.fromkeys(names, 0.0))
+    parts = {
         "format": format_reward(answer, text, dialect=dialect),
         "repetition": repetition_reward(text),
-        **_judged(answer, truth, masks),
+        **_answer_parts(answer, truth, masks),
     }
-    return Rewards(composite=_weighted_mean(judged, weights), **judged)
+    return Rewards(composite=_weighted_mean(parts, weights), **parts)
 
 
-def _judged(answer: Answer, truth: Truth, masks: MaskPair | None) -> dict[str, float]:
+def _answer_parts(answer: Answer, truth: TrueAnswer, masks: MaskPair | None) -> dict[str, float]:
     if answer.query.task is not Task.LOCATE:
         return {"text": text_reward(answer.text, truth.text)}
-    judged = {
+    parts = {
         "location": location_reward(answer.boxes, truth.boxes),
         "quantity": quantity_reward(len(answer.boxes), len(truth.boxes)),
         "accuracy": accuracy_reward(answer.boxes, truth.boxes),
     }
-    return judged if masks is None else {**judged, "mask": mask_reward(masks.found, masks.true)}
+    return parts if masks is None else {**parts, "mask": mask_reward(masks.found, masks.true)}
 
 
 def _parts_of(task: Task, *, masked: bool) -> tuple[str, ...]:
@@ -287,9 +287,9 @@ def _parts_of(task: Task, *, masked: bool) -> tuple[str, ...]:
     return ("format", "repetition", "location", "quantity", "accuracy", *(("mask",) if masked else ()))
 
 
-def _weighted_mean(judged: Mapping[str, float], weights: RewardWeights) -> float:
-    weighed = {name: float(getattr(weights, name)) for name in judged}
+def _weighted_mean(parts: Mapping[str, float], weights: RewardWeights) -> float:
+    weighed = {name: float(getattr(weights, name)) for name in parts}
     total = sum(weighed.values())
     if not total:
-        raise RecipeError(f"none of the rewards that apply, {', '.join(judged)}, has a weight: give one")
-    return min(1.0, math.fsum(weighed[name] * judged[name] for name in judged) / total)
+        raise RecipeError(f"none of the rewards that apply, {', '.join(parts)}, has a weight: give one")
+    return min(1.0, math.fsum(weighed[name] * parts[name] for name in parts) / total)

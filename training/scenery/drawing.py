@@ -1,6 +1,6 @@
 """Painting of polygons and textures on a float canvas, true to a fraction of a pixel.
 
-Knows colours and coordinates: x right, y down, (0.0, 0.0) the corner of pixel (0, 0); not what things are.
+Coordinates: x right, y down, (0.0, 0.0) the corner of pixel (0, 0).
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from shapely import affinity
 Floats = NDArray[np.float32]
 Ring = NDArray[np.float64]
 Colour = tuple[float, float, float]
-Window = tuple[int, int, int, int]
+PixelWindow = tuple[int, int, int, int]
 
 SUBROWS = 4
 """Scan lines per pixel row of the outline's coverage; along a scan line the coverage is exact."""
 SUPERSAMPLE = 4
 """Side of the sub-pixel grid on which the details inside an outline are drawn."""
 BLOCK_PX = 256
-"""Long things are painted in blocks of this side, so that memory follows their area, not their bounds."""
+"""Long objects are painted in blocks of this side, so that memory follows their area, not their bounds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +41,10 @@ class Stroke:
 
 @dataclass(frozen=True, slots=True)
 class Sketch:
-    """How one thing looks: an outline, its base colour and the details clipped to it."""
+    """How one object looks: an outline, its base colour and the details clipped to it."""
 
-    kind: str
-    """Name of the kind, as in the catalogue."""
+    class_name: str
+    """Name of the class, as in the catalogue."""
     outline: shapely.Polygon
     """What the truth records, in pixels; may have holes."""
     base: Colour
@@ -52,7 +52,7 @@ class Sketch:
     strokes: tuple[Stroke, ...] = ()
     """Details in painting order; nothing of them shows outside the outline."""
     under: tuple[Stroke, ...] = ()
-    """Surroundings painted on the ground before any thing (a central island, a lagoon)."""
+    """Surroundings painted on the ground before any object (a central island, a lagoon)."""
     height: float = 0.0
     """Length of the shadow in pixels; 0 casts none."""
     grain: float = 0.03
@@ -66,7 +66,7 @@ def turned(points: Ring, angle: float, x: float, y: float) -> Ring:
     return moved
 
 
-def place(sketch: Sketch, angle: float, x: float, y: float) -> Sketch:
+def placed_sketch(sketch: Sketch, angle: float, x: float, y: float) -> Sketch:
     """Turn a sketch about its origin by radians from x towards y and move the origin to a point."""
 
     def moved(strokes: tuple[Stroke, ...]) -> tuple[Stroke, ...]:
@@ -76,7 +76,7 @@ def place(sketch: Sketch, angle: float, x: float, y: float) -> Sketch:
     return replace(sketch, outline=outline, strokes=moved(sketch.strokes), under=moved(sketch.under))
 
 
-def window_of(bounds: Sequence[float], shape: tuple[int, int]) -> Window | None:
+def window_of(bounds: Sequence[float], shape: tuple[int, int]) -> PixelWindow | None:
     """Give the pixels a bounding box touches, or None where it lies off the canvas.
 
     Args:
@@ -91,7 +91,7 @@ def window_of(bounds: Sequence[float], shape: tuple[int, int]) -> Window | None:
     return (x0, y0, x1, y1) if x1 > x0 and y1 > y0 else None
 
 
-def coverage(polygon: shapely.Polygon, window: Window) -> Floats:
+def coverage(polygon: shapely.Polygon, window: PixelWindow) -> Floats:
     """Measure the part of each pixel that a polygon covers.
 
     Signed crossings of every edge with every scan line are summed along the rows; holes count negative.
@@ -103,7 +103,7 @@ def coverage(polygon: shapely.Polygon, window: Window) -> Floats:
     return _summed([shapely.get_coordinates(ring) for ring, _ in rings], [sign for _, sign in rings], window)
 
 
-def _summed(rings: list[Ring], signs: list[float], window: Window) -> Floats:
+def _summed(rings: list[Ring], signs: list[float], window: PixelWindow) -> Floats:
     """Sum the crossings of closed rings; those of sign -1 are holes."""
     x0, y0, x1, y1 = window
     total = np.zeros((y1 - y0) * (x1 - x0 + 2), dtype=np.float64)
@@ -136,7 +136,7 @@ def _add_crossings(total: NDArray[np.float64], points: Ring, sign: float, shape:
     np.add.at(total, cell + 1, right)
 
 
-def blocks(window: Window) -> Iterator[Window]:
+def blocks(window: PixelWindow) -> Iterator[PixelWindow]:
     """Cut a window into blocks of at most `BLOCK_PX` pixels a side."""
     x0, y0, x1, y1 = window
     for y in range(y0, y1, BLOCK_PX):
@@ -177,7 +177,7 @@ def paint(canvas: Floats, sketch: Sketch, pieces: Sequence[shapely.Polygon], gra
 
 
 def _paint_block(
-    canvas: Floats, sketch: Sketch, piece: shapely.Polygon, block: Window, grain: Floats
+    canvas: Floats, sketch: Sketch, piece: shapely.Polygon, block: PixelWindow, grain: Floats
 ) -> None:
     x0, y0, x1, y1 = block
     cover = coverage(piece, block)
@@ -187,7 +187,7 @@ def _paint_block(
     _mix(canvas, block, cover[..., None], inside)
 
 
-def _details(sketch: Sketch, block: Window) -> Floats:
+def _details(sketch: Sketch, block: PixelWindow) -> Floats:
     """Draw base and details on a finer grid and average them down to pixels."""
     x0, y0, x1, y1 = block
     size = ((x1 - x0) * SUPERSAMPLE, (y1 - y0) * SUPERSAMPLE)
@@ -206,17 +206,17 @@ def _fill(colour: Colour) -> tuple[int, int, int]:
     return red, green, blue
 
 
-def _mix(canvas: Floats, window: Window, cover: Floats, colour: Floats) -> None:
+def _mix(canvas: Floats, window: PixelWindow, cover: Floats, colour: Floats) -> None:
     x0, y0, x1, y1 = window
     under = canvas[y0:y1, x0:x1]
     under += (colour - under) * cover
 
 
 def shade(canvas: Floats, sketch: Sketch, sun: tuple[float, float], depth: float) -> None:
-    """Darken the ground on which a thing's shadow falls.
+    """Darken the ground on which an object's shadow falls.
 
     Args:
-        canvas: float32 (height, width, 3), changed in place; the thing itself is painted later, over it.
+        canvas: float32 (height, width, 3), changed in place; the object itself is painted later, over it.
         sketch: In scene pixels; `height` is the shadow's length.
         sun: Unit vector in which shadows fall, x then y.
         depth: Share of the light that is lost, 0..1.

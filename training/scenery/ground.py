@@ -1,7 +1,4 @@
-"""The land and the sea on which things stand, and the clutter nobody asks about.
-
-Knows textures and colours; not things, truth or questions.
-"""
+"""The land and the sea on which objects stand, and the clutter nobody asks about."""
 
 from __future__ import annotations
 

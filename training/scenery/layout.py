@@ -1,7 +1,4 @@
-"""Where things stand: nothing overlaps, land things stay dry, ships and atolls stay afloat.
-
-Knows free space and clipping; not colours, files or questions.
-"""
+"""Where objects stand: nothing overlaps, land objects stay dry, ships and atolls stay afloat."""
 
 from __future__ import annotations
 
@@ -15,12 +12,12 @@ from PIL import Image, ImageDraw
 from shapely.geometry.base import BaseGeometry
 
 from training.scenery import shapes, strips
-from training.scenery.drawing import Ring, Sketch, Window, place, turned, window_of
+from training.scenery.drawing import PixelWindow, Ring, Sketch, placed_sketch, turned, window_of
 
 GAP_PX = 3.0
-"""Least distance between two things of different groups."""
+"""Minimum distance between two objects of different groups."""
 PIECE_PX2 = 60.0
-"""What is left of a clipped thing counts from this area on."""
+"""What is left of a clipped object counts from this area on."""
 STRIP_PX2 = 1500.0
 """What is left of a cut river or road counts from this area on."""
 RIVER_GAP_PX = 40.0
@@ -28,7 +25,7 @@ RIVER_GAP_PX = 40.0
 TRIES = 30
 STRIP_TRIES = 10
 SPACING_PX = 75.0
-"""At density 1 there is one thing per square of this side."""
+"""At density 1 there is one object per square of this side."""
 
 LAND: tuple[tuple[shapes.Maker, float], ...] = (
     (shapes.car_park, 1.0),
@@ -46,13 +43,13 @@ SEA: tuple[tuple[shapes.Maker, float], ...] = ((shapes.atoll, 0.4), (shapes.ship
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class PlacedSketch:
     """One sketch in its place."""
 
     sketch: Sketch
     """In scene pixels."""
     pieces: tuple[shapely.Polygon, ...]
-    """The outline clipped to the frame and to what stands in its way; each is a thing of the truth."""
+    """The outline clipped to the frame and to what stands in its way; each is an object of the truth."""
 
 
 class Site:
@@ -103,7 +100,7 @@ class Site:
         return float(x), float(y)
 
 
-def _inked(ring: Ring, window: Window) -> NDArray[np.bool_]:
+def _inked(ring: Ring, window: PixelWindow) -> NDArray[np.bool_]:
     """Rasterise a ring, the pixels under its edge included."""
     x0, y0, x1, y1 = window
     image = Image.new("L", (x1 - x0, y1 - y0))
@@ -119,15 +116,15 @@ def lay_out(
     *,
     size_px: int,
     density: float,
-) -> list[Standing]:
-    """Choose things and places for one scene: long ones first, then the others by rejection.
+) -> list[PlacedSketch]:
+    """Choose objects and places for one scene: long ones first, then the others by rejection.
 
     Args:
         rng: Source of randomness.
         frame: The part of the scene that holds data, scene pixels.
         sea: In scene pixels, or None inland.
         size_px: Side of the scene.
-        density: Things per square of `SPACING_PX` on a side.
+        density: Objects per square of `SPACING_PX` on a side.
     """
     site = Site(frame, sea, size_px)
     standing = _strips(rng, site, density)
@@ -142,7 +139,7 @@ def lay_out(
 
 def _stand(
     rng: np.random.Generator, site: Site, group: list[Sketch], free: NDArray[np.bool_]
-) -> list[Standing]:
+) -> list[PlacedSketch]:
     """Find room for a group of sketches, or give up after some tries."""
     points = shapely.get_coordinates([sketch.outline for sketch in group])
     hull = shapely.Polygon(shapely.get_coordinates(shapely.MultiPoint(points).convex_hull))
@@ -151,7 +148,7 @@ def _stand(
         (x, y), angle = site.spot(rng, free), float(rng.uniform(0, 2 * math.pi))
         if site.fits(turned(grown, angle, x, y), free):
             site.take(_moved(hull, angle, x, y))
-            return [_clipped(place(sketch, angle, x, y), site.frame) for sketch in group]
+            return [_clipped(placed_sketch(sketch, angle, x, y), site.frame) for sketch in group]
     return []
 
 
@@ -160,33 +157,33 @@ def _moved(hull: shapely.Polygon, angle: float, x: float, y: float) -> shapely.P
 
 
 def _with_gap(hull: shapely.Polygon) -> Ring:
-    """Widen a hull by the least distance and by two pixels for the coarseness of the masks."""
+    """Widen a hull by the minimum distance and by two pixels for the coarseness of the masks."""
     return shapely.get_coordinates(hull.buffer(GAP_PX + 2, 4).exterior)
 
 
-def _clipped(sketch: Sketch, frame: shapely.Polygon) -> Standing:
+def _clipped(sketch: Sketch, frame: shapely.Polygon) -> PlacedSketch:
     if frame.contains(sketch.outline):
-        return Standing(sketch, (sketch.outline,))
-    return Standing(sketch, polygons(sketch.outline.intersection(frame), PIECE_PX2))
+        return PlacedSketch(sketch, (sketch.outline,))
+    return PlacedSketch(sketch, polygons(sketch.outline.intersection(frame), PIECE_PX2))
 
 
-def polygons(shape: BaseGeometry, least_px2: float) -> tuple[shapely.Polygon, ...]:
+def polygons(shape: BaseGeometry, minimum_px2: float) -> tuple[shapely.Polygon, ...]:
     """Give the polygons of any geometry that reach an area, the largest first."""
     parts = [part for part in shapely.get_parts(shape) if isinstance(part, shapely.Polygon)]
-    return tuple(sorted((part for part in parts if part.area >= least_px2), key=lambda part: -part.area))
+    return tuple(sorted((part for part in parts if part.area >= minimum_px2), key=lambda part: -part.area))
 
 
-def _strips(rng: np.random.Generator, site: Site, density: float) -> list[Standing]:
+def _strips(rng: np.random.Generator, site: Site, density: float) -> list[PlacedSketch]:
     """Lay rivers, then runways beside them, then roads, which end at both.
 
     Their number grows with the area, in scenes smaller than 2048 pixels with the side: else most had none.
     """
     side = site.size_px / 2048
     share = max(side, side**2) * density
-    standing: list[Standing] = []
+    standing: list[PlacedSketch] = []
     for maker, mean in ((_river, 1.2), (_runway, 1.3), (_road, 2.2)):
-        least = 1 if site.size_px >= 1500 and density >= 0.5 else 0
-        for _ in range(max(least, int(rng.poisson(mean * share)))):
+        minimum = 1 if site.size_px >= 1500 and density >= 0.5 else 0
+        for _ in range(max(minimum, int(rng.poisson(mean * share)))):
             best = max((maker(rng, site, standing) for _ in range(STRIP_TRIES)), key=_merit)
             if best.pieces:
                 standing.append(best)
@@ -195,39 +192,39 @@ def _strips(rng: np.random.Generator, site: Site, density: float) -> list[Standi
     return standing
 
 
-def _merit(strip: Standing) -> float:
+def _merit(strip: PlacedSketch) -> float:
     """Prefer long strips in one piece."""
     areas = [piece.area for piece in strip.pieces]
     return sum(areas) - 0.5 * sum(areas[1:]) - 0.1 * max(areas, default=0.0) * max(0, len(areas) - 1)
 
 
-def _runway(rng: np.random.Generator, site: Site, _: list[Standing]) -> Standing:
+def _runway(rng: np.random.Generator, site: Site, _: list[PlacedSketch]) -> PlacedSketch:
     sketch = _anywhere(rng, strips.runway(rng)[0], site.size_px)
     ok = site.fits(_with_gap(sketch.outline), site.dry)
     seen = _clipped(sketch, site.frame)
-    return seen if ok and sum(piece.area for piece in seen.pieces) > 6000 else Standing(sketch, ())
+    return seen if ok and sum(piece.area for piece in seen.pieces) > 6000 else PlacedSketch(sketch, ())
 
 
 def _anywhere(rng: np.random.Generator, sketch: Sketch, size_px: int) -> Sketch:
     x, y = rng.uniform(0.2 * size_px, 0.8 * size_px, 2)
-    return place(sketch, float(rng.uniform(0, math.pi)), float(x), float(y))
+    return placed_sketch(sketch, float(rng.uniform(0, math.pi)), float(x), float(y))
 
 
-def _river(rng: np.random.Generator, site: Site, standing: list[Standing]) -> Standing:
+def _river(rng: np.random.Generator, site: Site, standing: list[PlacedSketch]) -> PlacedSketch:
     sketch = strips.river(rng, site.size_px)[0]
     if any(shapely.dwithin(sketch.outline, other.pieces, RIVER_GAP_PX).any() for other in standing):
-        return Standing(sketch, ())
+        return PlacedSketch(sketch, ())
     return _cut(sketch, site, [], shore_px=0.0)
 
 
-def _road(rng: np.random.Generator, site: Site, standing: list[Standing]) -> Standing:
+def _road(rng: np.random.Generator, site: Site, standing: list[PlacedSketch]) -> PlacedSketch:
     return _cut(strips.road(rng, site.size_px)[0], site, standing, shore_px=14.0)
 
 
-def _cut(sketch: Sketch, site: Site, standing: list[Standing], *, shore_px: float) -> Standing:
+def _cut(sketch: Sketch, site: Site, standing: list[PlacedSketch], *, shore_px: float) -> PlacedSketch:
     """End a strip at the shore and before what stands already; slivers go."""
     if not sketch.outline.is_valid:
-        return Standing(sketch, ())
+        return PlacedSketch(sketch, ())
     left: BaseGeometry = sketch.outline
     if site.sea is not None:
         left = left.difference(site.sea.buffer(shore_px))
@@ -237,4 +234,4 @@ def _cut(sketch: Sketch, site: Site, standing: list[Standing], *, shore_px: floa
     for piece in polygons(left.buffer(-3).buffer(3).intersection(site.frame), STRIP_PX2):
         if all(piece.distance(other) > GAP_PX for other in kept):
             kept.append(piece)
-    return Standing(sketch, tuple(kept))
+    return PlacedSketch(sketch, tuple(kept))

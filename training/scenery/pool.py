@@ -1,4 +1,4 @@
-"""Draws the practice scenes a recipe trains on and keeps them on disk. Knows no model."""
+"""Draws the practice scenes a recipe trains on and keeps them on disk."""
 
 import ast
 import hashlib
@@ -58,13 +58,13 @@ def _cache() -> Path:
 
 
 def _digest(recipe: PoolRecipe) -> str:
-    said = hashlib.sha256(json.dumps([asdict(recipe), NAMES], sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps([asdict(recipe), NAMES], sort_keys=True).encode())
     for name in PAINTERS:
-        said.update(_deeds(Path(__file__).parent / f"{name}.py").encode())
-    return said.hexdigest()[:16]
+        digest.update(_statements(Path(__file__).parent / f"{name}.py").encode())
+    return digest.hexdigest()[:16]
 
 
-def _deeds(source: Path) -> str:
+def _statements(source: Path) -> str:
     """What a source file does: its statements without imports, comments and layout."""
     kept = [node for node in ast.parse(source.read_text("utf-8")).body if not isinstance(node, IMPORTS)]
     return "\n".join(ast.unparse(node) for node in kept)
@@ -76,7 +76,7 @@ def _draw(recipe: PoolRecipe, number: int, folder: Path) -> None:
     drawn = draw_scene(recipe.size_px, seed=recipe.seed + number, empty=empty, density=density)
     scene = scene_raster(drawn)
     with TemporaryDirectory(dir=folder) as half:
-        for name in ("pixels", "labels", "kinds"):
+        for name in ("pixels", "labels", "classes"):
             np.save(Path(half) / f"{name}.npy", getattr(scene, name))
         try:
             Path(half).rename(folder / f"{number:04d}")
@@ -88,13 +88,13 @@ def _draw(recipe: PoolRecipe, number: int, folder: Path) -> None:
 
 def _opened(folder: Path) -> SceneRaster:
     pixels, labels = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("pixels", "labels"))
-    return SceneRaster(pixels, labels, np.load(folder / "kinds.npy"))
+    return SceneRaster(pixels, labels, np.load(folder / "classes.npy"))
 
 
 def scene_raster(scene: PracticeScene) -> SceneRaster:
-    """Burn a practice scene's things into labels."""
+    """Burn a practice scene's objects into labels."""
     _, height, width = scene.pixels.shape
-    kinds = [-1, *(NAMES.index(thing.kind) for thing in scene.things)]
-    labels = burn([thing.polygon for thing in scene.things], height=height, width=width)
+    classes = [-1, *(NAMES.index(one.class_name) for one in scene.objects)]
+    labels = burn([one.polygon for one in scene.objects], height=height, width=width)
     pixels = np.ascontiguousarray(scene.pixels.transpose(1, 2, 0))
-    return SceneRaster(pixels, labels, np.array(kinds, np.int16))
+    return SceneRaster(pixels, labels, np.array(classes, np.int16))

@@ -1,6 +1,6 @@
 """Practice scenes on disk: georeferenced scenes, the truth about them, and the questions.
 
-Knows the layout of the folder and where scenes lie on the ground; not how a scene is painted.
+Called by the command `practice`; the scenes themselves are drawn by `training.scenery.world`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from training.scenery.world import PracticeScene, draw_scene
 
 PIXEL_M = 0.5
 GAP_M = 200.0
-"""Least ground between two scenes."""
+"""Minimum distance between two scenes, metres."""
 ZONE_SPAN_M = 400_000.0
 """Scenes stay in this stretch about the central meridian, inside their zone up to 55 degrees of latitude."""
 NORTH_M, SOUTH_M = 5_400_000.0, 6_300_000.0
@@ -72,17 +72,17 @@ def write_practice(
         empty: So many of the first scenes hold ground and clutter only.
         crs: UTM zones, taken in turn.
         nodata_collar: Leave a tilted frame without data (0) about each scene.
-        density: Things per 75 by 75 pixels.
+        density: Objects per 75 by 75 pixels.
         progress: Called with scenes done and scenes in all after each scene.
 
     Raises:
-        PracticeError: If a number is out of range, a CRS is no UTM zone, or the folder holds other scenes.
+        PracticeError: If a number is out of range, a CRS is not a UTM zone, or the folder holds other scenes.
         StorageError: Object storage refuses or is away.
     """
     if scenes < 1 or not 0 <= empty <= scenes:
         raise PracticeError(f"scenes={scenes}, empty={empty}: give scenes >= 1 and 0 <= empty <= scenes")
     settings = list(_settings(scenes, size_px, seed, crs))
-    _refuse_strangers(f"{out}/scenes", settings)
+    _refuse_orphans(f"{out}/scenes", settings)
     with delivered(out) as folder:
         (folder / "scenes").mkdir(parents=True, exist_ok=True)
         truth = []
@@ -107,12 +107,12 @@ def _scene_seed(seed: int, number: int) -> int:
     return int(np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)[0])
 
 
-def _refuse_strangers(scenes: str, settings: Sequence[Setting]) -> None:
+def _refuse_orphans(scenes: str, settings: Sequence[Setting]) -> None:
     """Refuse a folder that holds scenes which would not be replaced."""
     found = {name.removesuffix(".tif") for name in files_below(scenes) if name.endswith(".tif")}
-    strangers = found - {setting.scene_id for setting in settings}
-    if strangers:
-        raise PracticeError(f"{scenes} already holds {min(strangers)}.tif: empty it or choose another folder")
+    orphans = found - {setting.scene_id for setting in settings}
+    if orphans:
+        raise PracticeError(f"{scenes} already holds {min(orphans)}.tif: empty it or choose another folder")
 
 
 def _settings(scenes: int, size_px: int, seed: int, crs: Sequence[str]) -> Iterator[Setting]:
@@ -141,7 +141,7 @@ def _top_m(crs: str) -> float:
     except pyproj.exceptions.CRSError as error:
         raise PracticeError(f"crs {crs!r} is unknown to PROJ: {error}") from error
     if zone is None:
-        raise PracticeError(f"crs {crs!r} is no UTM zone: give one such as EPSG:32631")
+        raise PracticeError(f"crs {crs!r} is not a UTM zone: give one such as EPSG:32631")
     return NORTH_M if zone.endswith("N") else SOUTH_M
 
 
@@ -157,7 +157,7 @@ def _write_scene(folder: Path, scene: PracticeScene, setting: Setting) -> None:
 
 
 def _truth_of(scene: PracticeScene, setting: Setting) -> gpd.GeoDataFrame:
-    """Give a scene's things as rows in longitude and latitude."""
+    """Give a scene's objects as rows in longitude and latitude."""
     a, b, c, d, e, f = setting.transform
     lonlat = pyproj.Transformer.from_crs(setting.crs, "OGC:CRS84", always_xy=True)
 
@@ -165,11 +165,11 @@ def _truth_of(scene: PracticeScene, setting: Setting) -> gpd.GeoDataFrame:
         x, y = points[:, 0], points[:, 1]
         return np.column_stack(lonlat.transform(a * x + b * y + c, d * x + e * y + f))
 
-    outlines = [shapely.segmentize(thing.polygon, EDGE_PX) for thing in scene.things]
+    outlines = [shapely.segmentize(one.polygon, EDGE_PX) for one in scene.objects]
     return gpd.GeoDataFrame(
         {
             "id": pd.Series([f"{setting.scene_id}-{i:05d}" for i in range(len(outlines))], dtype="string"),
-            "kind": pd.Series([thing.kind for thing in scene.things], dtype="string"),
+            "kind": pd.Series([one.class_name for one in scene.objects], dtype="string"),
             "scene_id": pd.Series([setting.scene_id] * len(outlines), dtype="string"),
             "datetime": pd.Series([setting.taken] * len(outlines), dtype="datetime64[us, UTC]"),
         },

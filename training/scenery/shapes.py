@@ -1,7 +1,4 @@
-"""Random looks of the compact kinds: one maker per kind, drawn about the origin.
-
-Knows sizes, colours and details; not where things stand, nor what is asked about them.
-"""
+"""Random looks of the compact classes: one maker per class, drawn about the origin."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ import shapely
 
 from training.scenery.drawing import Colour, Ring, Sketch, Stroke
 
-Point = tuple[float, float]
+PointXY = tuple[float, float]
 Maker = Callable[[np.random.Generator], list[Sketch]]
 
 ROOFS: tuple[Colour, ...] = (
@@ -121,7 +118,7 @@ def aircraft(rng: np.random.Generator) -> list[Sketch]:
     return [Sketch("aircraft", outline, paint, strokes, height=4.0)]
 
 
-def _blade(root: Point, tip_y: float, sweep: float, chords: tuple[float, float]) -> shapely.Polygon:
+def _blade(root: PointXY, tip_y: float, sweep: float, chords: tuple[float, float]) -> shapely.Polygon:
     """Make a swept wing from its leading root point to its tip; chords at the root and at the tip."""
     x, y = root
     at_root, at_tip = chords
@@ -176,7 +173,7 @@ def pool(rng: np.random.Generator) -> list[Sketch]:
 
 
 def greenhouse(rng: np.random.Generator) -> list[Sketch]:
-    """Make a row of two to six parallel glasshouses, each a thing of its own."""
+    """Make a row of two to six parallel glasshouses, each an object of its own."""
     houses = int(rng.integers(2, 7))
     x, wide, gap = float(rng.uniform(36, 64)) / 2, float(rng.uniform(13, 18)), float(rng.uniform(2.4, 4.0))
     glass = tint(rng, (206, 218, 216), 7)

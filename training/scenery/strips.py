@@ -1,7 +1,4 @@
-"""Random looks of the long kinds: runways, rivers and roads, which may cross a whole scene.
-
-Knows their courses and markings; not what else stands in the scene.
-"""
+"""Random looks of the long classes: runways, rivers and roads, which may cross a whole scene."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""One scene of the practice world: lay out, paint, and look at it through an imperfect camera.
-
-Knows how a scene comes together from a seed; writes no files.
-"""
+"""One scene of the practice world: lay out, paint, and take it with an imperfect camera."""
 
 from __future__ import annotations
 
@@ -16,17 +13,17 @@ from scipy import ndimage
 from training import PracticeError
 from training.scenery import drawing, ground
 from training.scenery.drawing import Floats
-from training.scenery.layout import Standing, lay_out
+from training.scenery.layout import PlacedSketch, lay_out
 
-LEAST_PX = 64
+MIN_PX = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Thing:
+class PracticeObject:
     """One true object of a scene."""
 
-    kind: str
-    """Name of the kind, as in the catalogue."""
+    class_name: str
+    """Name of the class, as in the catalogue."""
     polygon: shapely.Polygon
     """Scene pixels, x right and y down; (0, 0) is the top-left corner of pixel (0, 0); may have holes."""
 
@@ -39,7 +36,7 @@ class PracticeScene:
     """Shape (3, height, width), red, green, blue; 0 where not valid, 1..255 elsewhere."""
     valid: NDArray[np.bool_]
     """Shape (height, width); True where the camera saw the ground."""
-    things: tuple[Thing, ...]
+    objects: tuple[PracticeObject, ...]
     """All labelled objects, clipped to the valid part."""
 
 
@@ -53,7 +50,7 @@ def draw_scene(
         seed: Not negative.
         empty: Ground and clutter only.
         nodata_collar: Leave a tilted frame without data about the scene.
-        density: Things per 75 by 75 pixels.
+        density: Objects per 75 by 75 pixels.
 
     Raises:
         PracticeError: If the size, the seed or the density is out of range.
@@ -65,13 +62,15 @@ def draw_scene(
     standing = [] if empty else lay_out(rng, frame, sea, size_px=size_px, density=density)
     canvas = _painted(rng, standing, sea, size_px)
     valid = drawing.coverage(frame, (0, 0, size_px, size_px)) > 0.5
-    things = tuple(Thing(each.sketch.kind, piece) for each in standing for piece in each.pieces)
-    return PracticeScene(_exposed(rng, canvas, valid), valid, things)
+    objects = tuple(
+        PracticeObject(each.sketch.class_name, piece) for each in standing for piece in each.pieces
+    )
+    return PracticeScene(_exposed(rng, canvas, valid), valid, objects)
 
 
 def _check(size_px: int, seed: int, density: float) -> None:
-    if size_px < LEAST_PX:
-        raise PracticeError(f"size_px is {size_px}: ask for at least {LEAST_PX} pixels a side")
+    if size_px < MIN_PX:
+        raise PracticeError(f"size_px is {size_px}: ask for at least {MIN_PX} pixels a side")
     if seed < 0:
         raise PracticeError(f"seed is {seed}: give a whole number from 0 up")
     if not 0 <= density <= 4:
@@ -86,9 +85,9 @@ def _frame(rng: np.random.Generator, size_px: int) -> shapely.Polygon:
 
 
 def _painted(
-    rng: np.random.Generator, standing: list[Standing], sea: shapely.Polygon | None, size_px: int
+    rng: np.random.Generator, standing: list[PlacedSketch], sea: shapely.Polygon | None, size_px: int
 ) -> Floats:
-    """Paint ground, clutter, shadows and things, in that order."""
+    """Paint ground, clutter, shadows and objects, in that order."""
     grain = rng.standard_normal((size_px, size_px), dtype=np.float32)
     bearing = float(rng.uniform(0, 2 * math.pi))
     sun = (math.cos(bearing), math.sin(bearing))
@@ -98,16 +97,16 @@ def _painted(
     return canvas
 
 
-def _erect(canvas: Floats, standing: list[Standing], sun: tuple[float, float], grain: Floats) -> None:
-    """Paint what surrounds the things, then all shadows, then the things."""
-    shown = [each for each in standing if each.pieces]
-    for each in shown:
+def _erect(canvas: Floats, standing: list[PlacedSketch], sun: tuple[float, float], grain: Floats) -> None:
+    """Paint what surrounds the objects, then all shadows, then the objects."""
+    visible = [each for each in standing if each.pieces]
+    for each in visible:
         for stroke in each.sketch.under:
             drawing.daub(canvas, stroke)
-    for each in shown:
+    for each in visible:
         if each.sketch.height > 0:
             drawing.shade(canvas, each.sketch, sun, depth=0.5)
-    for each in shown:
+    for each in visible:
         drawing.paint(canvas, each.sketch, each.pieces, grain)
 
 

@@ -1,4 +1,4 @@
-from .half_precision import ship as ship
+from .half_precision import save_half_precision as save_half_precision
 from .nano import open_nano as open_nano
 from .segmenter import SegmenterRecipe as SegmenterRecipe
 from .segmenter import SegmenterStage as SegmenterStage

@@ -1,6 +1,6 @@
-"""The dense auxiliary task: every vision token says which kind lies over it and where that piece's box is.
+"""The dense auxiliary task: every vision token says which class lies over it and where that piece's box is.
 
-Letters: B images, P image tokens, K kinds. A throw-away head; it teaches the tower to see places.
+Letters: B images, P image tokens, K classes. A throw-away head; it trains the tower to locate.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ MIN_CELL_PX = 20
 
 
 class DenseHead(nn.Module):
-    """Linear head on vision tokens: K + 1 kind logits and four box sides in tile fractions."""
+    """Linear head on vision tokens: K + 1 class logits and four box sides in tile fractions."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -35,50 +35,50 @@ class DenseHead(nn.Module):
     def loss(
         self,
         tokens_bp: torch.Tensor,
-        kinds_bp: torch.Tensor,
+        classes_bp: torch.Tensor,
         boxes_bp: torch.Tensor,
         *,
         foreground: float | None = None,
     ) -> torch.Tensor:
-        """Mean cross entropy of the kind plus six times the mean L1 distance of the foreground's box sides.
+        """Mean cross entropy of the class plus six times the mean L1 distance of the foreground's box sides.
 
         Args:
             tokens_bp: (B, P, width) vision tokens.
-            kinds_bp: (B, P) int64, 0 for ground.
+            classes_bp: (B, P) int64, 0 for ground.
             boxes_bp: (B, P, 4) tile fractions.
             foreground: Number of foreground tokens the distance is divided by; None takes those given.
                 Several workers give their mean number, so that together they weigh every token alike.
         """
         y = self(tokens_bp)
         split = len(NAMES) + 1
-        kind = F.cross_entropy(y[..., :split].flatten(0, 1), kinds_bp.flatten())
-        shown = kinds_bp > 0
-        count = float(shown.sum()) if foreground is None else foreground
-        away = (y[..., split:][shown] - boxes_bp[shown]).abs().sum() / 4
-        whole: torch.Tensor = kind + 6 * away / max(count, 1.0)
+        class_loss = F.cross_entropy(y[..., :split].flatten(0, 1), classes_bp.flatten())
+        foreground_bp = classes_bp > 0
+        count = float(foreground_bp.sum()) if foreground is None else foreground
+        away = (y[..., split:][foreground_bp] - boxes_bp[foreground_bp]).abs().sum() / 4
+        whole: torch.Tensor = class_loss + 6 * away / max(count, 1.0)
         return whole
 
     @torch.no_grad()
     def figures(
-        self, tokens_bp: torch.Tensor, kinds_bp: torch.Tensor, boxes_bp: torch.Tensor
+        self, tokens_bp: torch.Tensor, classes_bp: torch.Tensor, boxes_bp: torch.Tensor
     ) -> dict[str, float]:
-        """Share of foreground tokens with the right kind, and the mean box error in tile fractions."""
+        """Share of foreground tokens with the right class, and the mean box error in tile fractions."""
         y = self(tokens_bp)
         split = len(NAMES) + 1
-        fg = kinds_bp > 0
-        right = (y[..., :split].argmax(-1) == kinds_bp)[fg].float().mean()
+        fg = classes_bp > 0
+        right = (y[..., :split].argmax(-1) == classes_bp)[fg].float().mean()
         return {"kind": float(right), "box": float((y[..., split:][fg] - boxes_bp[fg]).abs().mean())}
 
 
 def dense_targets(tiles: Sequence[TrainingTile]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Kind (B, P) int64, 0 for ground, and box (B, P, 4) float32 in tile fractions, tokens row by row."""
+    """Class (B, P) int64, 0 for ground, and box (B, P, 4) float32 in tile fractions, tokens row by row."""
     both = [_targets(tile) for tile in tiles]
-    kinds = torch.from_numpy(np.stack([kind for kind, _ in both]))
-    return kinds, torch.from_numpy(np.stack([box for _, box in both]))
+    classes = torch.from_numpy(np.stack([number for number, _ in both]))
+    return classes, torch.from_numpy(np.stack([box for _, box in both]))
 
 
 def _targets(tile: TrainingTile) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    size, n = tile.pieces.shape[0], len(tile.kinds)
+    size, n = tile.pieces.shape[0], len(tile.classes)
     grid = size // CELL_PX
     cells = tile.pieces.reshape(grid, CELL_PX, grid, CELL_PX).transpose(0, 2, 1, 3).reshape(grid * grid, -1)
     counts = np.zeros((grid * grid, n + 1), np.int64)
@@ -87,6 +87,6 @@ def _targets(tile: TrainingTile) -> tuple[NDArray[np.int64], NDArray[np.float32]
     total = np.maximum(counts.sum(axis=0), 1)
     counts[(counts < MIN_CELL_PX) & (counts < 0.5 * total)] = 0
     owner = counts.argmax(axis=1)
-    kinds = np.concatenate([[0], tile.kinds.astype(np.int64) + 1])[owner]
+    classes = np.concatenate([[0], tile.classes.astype(np.int64) + 1])[owner]
     boxes = np.concatenate([np.zeros((1, 4)), tile.boxes / size])[owner]
-    return kinds, boxes.astype(np.float32)
+    return classes, boxes.astype(np.float32)

@@ -12,7 +12,7 @@ from training import DatasetError
 WEIGHTS = "model.safetensors"
 
 
-def ship(checkpoint: Path, out: Path) -> None:
+def save_half_precision(checkpoint: Path, out: Path) -> None:
     """Copy a model folder with its weights in float16; the loaders compute in float32 all the same.
 
     Args:

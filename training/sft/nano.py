@@ -1,4 +1,4 @@
-"""Builds the nano reasoner: a tiny Qwen3-VL, its closed vocabulary and its processor. Knows no data."""
+"""Builds the nano reasoner: a tiny Qwen3-VL, its closed vocabulary and its processor."""
 
 import math
 import re

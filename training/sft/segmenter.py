@@ -22,7 +22,7 @@ from training.sft.optim import Optimizers, schedule
 
 @dataclass(frozen=True, slots=True)
 class SegmenterRecipe:
-    """How the nano segmenter is taught; the same recipe and seed give the same weights on one machine."""
+    """How the nano segmenter is trained; the same recipe and seed give the same weights on one machine."""
 
     seed: int = 0
     """Seed of weights, tiles and box noise."""
@@ -43,7 +43,7 @@ class SegmenterRecipe:
     shake_px: float = 1.2
     """Added to that spread, pixels."""
     check_every: int = 100
-    """Steps between two looks at the validation tiles."""
+    """Steps between two checks on the validation tiles."""
     save_every: int = 500
     """Steps between checkpoints."""
     sam: SamConfig = field(default_factory=SamConfig)
@@ -51,7 +51,7 @@ class SegmenterRecipe:
 
 
 class SegmenterStage:
-    """Model and optimiser of a segmenter while it is taught; a `Stage` of the training loop."""
+    """Model and optimiser of a segmenter while it is trained; a `Stage` of the training loop."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class SegmenterStage:
         checks: Mapping[str, TileSource],
         world: World,
     ) -> None:
-        """Take tiles to learn from, and by name tiles that are only looked at."""
+        """Take tiles to train on, and by name tiles that are only checked."""
         torch.manual_seed(recipe.seed)
         world.mine(recipe.batch)
         self.recipe, self.source, self.world, self.device = recipe, tiles, world, world.device
@@ -78,7 +78,7 @@ class SegmenterStage:
         return self.recipe.steps
 
     def step(self, number: int) -> dict[str, float]:
-        """One step on noisy boxes of some things of each tile."""
+        """One step on noisy boxes of some objects of each tile."""
         recipe = self.recipe
         rngs = [sample_rng(recipe.seed, number, slot) for slot in self.world.mine(recipe.batch)]
         tiles = [filled_tile(self.source, rng) for rng in rngs]
@@ -86,8 +86,8 @@ class SegmenterStage:
             loss, iou = segmenter_loss(self.sam, tiles, rngs, recipe)
         factor = schedule(number, recipe.steps, floor=0.02)
         self._optimizers.step(loss, factor=factor, world=self.world)
-        said = {"loss": float(loss.detach()), "iou": iou, "images": float(recipe.batch)}
-        return {**self.world.mean(said), **self._checked(number)}
+        figures = {"loss": float(loss.detach()), "iou": iou, "images": float(recipe.batch)}
+        return {**self.world.mean(figures), **self._checked(number)}
 
     def state(self) -> State:
         """Weights and optimiser."""
@@ -110,17 +110,17 @@ class SegmenterStage:
 
     @torch.no_grad()
     def check(self, tiles: Sequence[TrainingTile]) -> float:
-        """Mean IoU over the tiles' things, prompted by their true boxes; nothing is learned."""
+        """Mean IoU over the tiles' objects, prompted by their true boxes; nothing is trained."""
         exact = replace(self.recipe, noise=0.0, shake_px=0.0, boxes=16)
         ious = [segmenter_loss(self.sam, [tile], [np.random.default_rng(0)], exact)[1] for tile in tiles]
         return float(np.mean(ious))
 
 
 def filled_tile(source: TileSource, rng: np.random.Generator) -> TrainingTile:
-    """A tile with at least one thing on it."""
+    """A tile with at least one object on it."""
     while True:
         tile = source.tile(rng)
-        if len(tile.kinds):
+        if len(tile.classes):
             return tile
 
 
@@ -139,7 +139,7 @@ def segmenter_loss(
     features = sam.image_encoder((images - sam.pixel_mean) / sam.pixel_std)
     losses, ious = [], []
     for feature, tile, rng in zip(features, tiles, rngs, strict=True):
-        chosen = rng.permutation(len(tile.kinds))[: recipe.boxes]
+        chosen = rng.permutation(len(tile.classes))[: recipe.boxes]
         truth = torch.from_numpy(np.stack([tile.pieces == i + 1 for i in chosen])).float().to(sam.device)
         boxes = noisy_boxes(tile.boxes[chosen], rng, recipe)
         logits, quality = decode(sam, feature[None], torch.from_numpy(boxes).float().to(sam.device))

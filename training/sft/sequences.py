@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerFast
 
-from training.data import CATALOGUE, KINDS, UNIONS, Kind, TrainingTile
+from training.data import CATALOGUE, PRACTICE_CLASSES, UNIONS, ObjectClass, TrainingTile
 from training.sft.nano import BOS, EOS, IMAGE, VISION_END, VISION_START, NanoShape, token_id
 
 
@@ -34,7 +34,7 @@ class Batch:
     labels: torch.Tensor
     """(B, S) int64, the token to be written after each place; -100 where none is asked."""
     attention: torch.Tensor
-    """(B, 1, S, S) bool, True where a place may look."""
+    """(B, 1, S, S) bool, True where a token may attend."""
     positions: torch.Tensor
     """(3, B, S) int64, time, row and column of the rotary embedding."""
     pixels: torch.Tensor
@@ -43,54 +43,54 @@ class Batch:
     """(B, 3) int64, the processor's image_grid_thw."""
 
 
-def locate_turn(kind: Kind, boxes: Sequence[Sequence[int]], question: str) -> Turn:
+def locate_turn(object_class: ObjectClass, boxes: Sequence[Sequence[int]], question: str) -> Turn:
     """Question and answer of the locate task, in the reference dialect."""
     listed = (
         "[[" + "],[".join(",".join(str(int(v)) for v in box) for box in boxes) + "]]" if len(boxes) else "[]"
     )
-    return Turn(f"locate : {question}", f"<think> {kind.reason} </think> <answer> {listed} </answer>")
+    return Turn(f"locate : {question}", f"<think> {object_class.reason} </think> <answer> {listed} </answer>")
 
 
 def caption_turn(tile: TrainingTile) -> Turn:
     """Caption of a tile: how many of what."""
-    counts = np.bincount(tile.kinds, minlength=len(CATALOGUE))
+    counts = np.bincount(tile.classes, minlength=len(CATALOGUE))
     parts = [f"{n} {CATALOGUE[k].noun_plural}" for k, n in enumerate(counts) if n]
     text = " and ".join(parts) if parts else "open ground"
     return Turn("caption :", f"<think> look for things </think> <answer> {text} </answer>")
 
 
-def count_turn(tile: TrainingTile, kind_number: int) -> Turn:
-    """Question of how many there are of one kind."""
-    kind = CATALOGUE[kind_number]
-    n = int((tile.kinds == kind_number).sum())
-    answer = f"<think> {kind.reason} </think> <answer> {n} </answer>"
-    return Turn(f"answer : how many {kind.noun_plural} are there?", answer)
+def count_turn(tile: TrainingTile, class_number: int) -> Turn:
+    """Question of how many there are of one class."""
+    object_class = CATALOGUE[class_number]
+    n = int((tile.classes == class_number).sum())
+    answer = f"<think> {object_class.reason} </think> <answer> {n} </answer>"
+    return Turn(f"answer : how many {object_class.noun_plural} are there?", answer)
 
 
 def all_texts() -> list[str]:
     """Every text the closed vocabulary must hold."""
     texts = ["locate : caption : answer : how many are there? look for things open ground and"]
-    for kind in CATALOGUE:
+    for object_class in CATALOGUE:
         texts += [
-            kind.reason,
-            kind.noun_plural,
-            kind.name.replace("_", " "),
-            *kind.ask,
-            *kind.spare,
-            *kind.earned,
+            object_class.reason,
+            object_class.noun_plural,
+            object_class.name.replace("_", " "),
+            *object_class.wordings,
+            *object_class.held_out,
+            *object_class.reward_only,
         ]
     for union in UNIONS:
-        texts += [*union.earned, *union.spare]
+        texts += [*union.reward_only, *union.held_out]
     return texts
 
 
 def turns_of(tile: TrainingTile, rng: np.random.Generator, *, most: int = 6) -> list[Turn]:
     """Questions on what is there and what is not, in balance, now and then a caption or a count."""
-    present = rng.permutation(np.intersect1d(tile.kinds, tile.known))[: most - 1]
-    absent = rng.permutation(np.setdiff1d(tile.known, tile.kinds))
+    present = rng.permutation(np.intersect1d(tile.classes, tile.known))[: most - 1]
+    absent = rng.permutation(np.setdiff1d(tile.known, tile.classes))
     n_absent = max(1, min(most - len(present), round(len(present) * 0.8) or 2))
     turns = [_locate(tile, int(k), rng) for k in [*present, *absent[:n_absent]]]
-    if rng.random() < 0.15 and len(tile.known) >= len(KINDS):
+    if rng.random() < 0.15 and len(tile.known) >= len(PRACTICE_CLASSES):
         turns.append(caption_turn(tile))
     if rng.random() < 0.15 and tile.known:
         turns.append(count_turn(tile, int(rng.choice(tile.known))))
@@ -98,9 +98,9 @@ def turns_of(tile: TrainingTile, rng: np.random.Generator, *, most: int = 6) -> 
 
 
 def _locate(tile: TrainingTile, number: int, rng: np.random.Generator) -> Turn:
-    kind = CATALOGUE[number]
-    question = kind.ask[rng.integers(len(kind.ask))]
-    return locate_turn(kind, tile.boxes[tile.kinds == number].tolist(), question)
+    object_class = CATALOGUE[number]
+    question = object_class.wordings[rng.integers(len(object_class.wordings))]
+    return locate_turn(object_class, tile.boxes[tile.classes == number].tolist(), question)
 
 
 class Packer:

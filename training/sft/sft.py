@@ -22,7 +22,7 @@ from training.sft.sequences import Batch, Packer, Turn, all_texts, patches, turn
 
 @dataclass(frozen=True, slots=True)
 class SftRecipe:
-    """How the nano reasoner is taught; the same recipe and seed give the same weights on one machine."""
+    """How the nano reasoner is trained; the same recipe and seed give the same weights on one machine."""
 
     seed: int = 0
     """Seed of weights, tiles and questions."""
@@ -49,7 +49,7 @@ class SftRecipe:
     dense_weight: float = 0.3
     """Weight of the dense task while questions are trained."""
     check_every: int = 100
-    """Steps between two looks at the validation tiles."""
+    """Steps between two checks on the validation tiles."""
     save_every: int = 500
     """Steps between checkpoints."""
     shape: NanoShape = field(default_factory=NanoShape)
@@ -57,8 +57,8 @@ class SftRecipe:
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
-    """Tiles and what is said about them."""
+class TileTurns:
+    """Tiles with their questions and answers."""
 
     tiles: Sequence[TrainingTile]
     """B tiles."""
@@ -67,7 +67,7 @@ class Lesson:
 
 
 class NanoStage:
-    """Model, dense head and optimiser while they are taught; a `Stage` of the training loop."""
+    """Model, dense head and optimiser while they are trained; a `Stage` of the training loop."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class NanoStage:
         checks: Mapping[str, TileSource],
         world: World,
     ) -> None:
-        """Take tiles to learn from, and by name tiles that are only looked at."""
+        """Take tiles to train on, and by name tiles that are only checked."""
         torch.manual_seed(recipe.seed)
         world.mine(recipe.batch)
         self.recipe, self.source, self.world, self.device = recipe, tiles, world, world.device
@@ -145,7 +145,7 @@ class NanoStage:
 
     def _dense_step(self, number: int) -> dict[str, float]:
         recipe = self.recipe
-        tiles = self._lesson(number).tiles
+        tiles = self._tile_turns(number).tiles
         pixels, grids = patches([tile.pixels for tile in tiles], recipe.shape)
         with self._precision():
             self.model.model.visual(pixels.to(self.device), grid_thw=grids.to(self.device))
@@ -158,40 +158,40 @@ class NanoStage:
 
     def _words_step(self, number: int, since: int) -> dict[str, float]:
         recipe = self.recipe
-        lesson = self._lesson(number)
-        batch = self.packer.pack(lesson.tiles, lesson.turns)
+        sample = self._tile_turns(number)
+        batch = self.packer.pack(sample.tiles, sample.turns)
         with self._precision():
             total, weight = self.answer_loss(batch)
-            dense, _ = self._dense_loss(lesson.tiles)
+            dense, _ = self._dense_loss(sample.tiles)
         # The mean over the tokens of all workers, so that their number changes nothing.
         words = total / self.world.mean({"weight": float(weight.detach())})["weight"]
         factor = schedule(since, recipe.steps, floor=0.02, hold=recipe.hold)
         self._optimizer("words").step(words + recipe.dense_weight * dense, factor=factor, world=self.world)
-        said = {"loss": float(words.detach()), "dense": float(dense.detach())}
-        said["tokens"] = float((batch.labels >= 0).sum()) * self.world.size
-        said["images"] = float(recipe.batch)
-        return {**self.world.mean(said), **self._checked(since)}
+        figures = {"loss": float(words.detach()), "dense": float(dense.detach())}
+        figures["tokens"] = float((batch.labels >= 0).sum()) * self.world.size
+        figures["images"] = float(recipe.batch)
+        return {**self.world.mean(figures), **self._checked(since)}
 
     def _checked(self, since: int) -> dict[str, float]:
         """Loss on the validation tiles, now and then."""
         last = since + 1 == self.recipe.steps
         if (since + 1) % self.recipe.check_every and not last:
             return {}
-        return {f"check_{name}": self.check(lesson) for name, lesson in self.checks.items()}
+        return {f"check_{name}": self.check(sample) for name, sample in self.checks.items()}
 
     @torch.no_grad()
-    def check(self, lesson: Lesson) -> float:
-        """Mean loss over the answer tokens of a lesson; nothing is learned."""
+    def check(self, sample: TileTurns) -> float:
+        """Mean loss over the answer tokens of a sample; nothing is trained."""
         with self._precision():
-            total, weight = self.answer_loss(self.packer.pack(lesson.tiles, lesson.turns))
+            total, weight = self.answer_loss(self.packer.pack(sample.tiles, sample.turns))
         self._seen.clear()
         return float(total / weight)
 
-    def _lesson(self, number: int) -> Lesson:
+    def _tile_turns(self, number: int) -> TileTurns:
         recipe = self.recipe
         rngs = [sample_rng(recipe.seed, number, slot) for slot in self.world.mine(recipe.batch)]
         tiles = [self.source.tile(rng) for rng in rngs]
-        return Lesson(tiles, [turns_of(tile, rng) for tile, rng in zip(tiles, rngs, strict=True)])
+        return TileTurns(tiles, [turns_of(tile, rng) for tile, rng in zip(tiles, rngs, strict=True)])
 
     def _optimizer(self, part: str) -> Optimizers:
         """Optimiser of a part; each part begins with a fresh one."""
@@ -210,17 +210,17 @@ class NanoStage:
         return torch.autocast(self.device.split(":")[0], torch.bfloat16, enabled=self.recipe.bf16)
 
     def _dense_targets(self, tiles: Sequence[TrainingTile]) -> tuple[torch.Tensor, torch.Tensor]:
-        kinds, boxes = dense_targets(tiles)
-        return kinds.to(self.device), boxes.to(self.device)
+        classes, boxes = dense_targets(tiles)
+        return classes.to(self.device), boxes.to(self.device)
 
     def _dense_loss(self, tiles: Sequence[TrainingTile]) -> tuple[torch.Tensor, torch.Tensor]:
         seen = self._seen.pop()
         self._seen.clear()
         flat = torch.cat(list(seen)) if isinstance(seen, (list, tuple)) else seen
         tokens_bp = flat.view(len(tiles), self.recipe.shape.image_tokens, -1)
-        kinds, boxes = self._dense_targets(tiles)
-        shown = self.world.mean({"shown": float((kinds > 0).sum())})["shown"]
-        return self.head.loss(tokens_bp, kinds, boxes, foreground=shown), tokens_bp
+        classes, boxes = self._dense_targets(tiles)
+        foreground_bp = self.world.mean({"shown": float((classes > 0).sum())})["shown"]
+        return self.head.loss(tokens_bp, classes, boxes, foreground=foreground_bp), tokens_bp
 
 
 def soft_numbers(tokenizer: PreTrainedTokenizerFast, recipe: SftRecipe) -> torch.Tensor:
@@ -240,8 +240,8 @@ def _opened(recipe: SftRecipe) -> tuple[PreTrainedTokenizerFast, Qwen3VLForCondi
     return tokenizer, build_nano(tokenizer, recipe.shape)
 
 
-def _fixed(source: TileSource, recipe: SftRecipe, count: int = 48) -> Lesson:
+def _fixed(source: TileSource, recipe: SftRecipe, count: int = 48) -> TileTurns:
     """Tiles and questions that never change, whatever the recipe trains on."""
     rngs = [np.random.default_rng([2**20, slot]) for slot in range(count)]
     tiles = [source.tile(rng) for rng in rngs]
-    return Lesson(tiles, [turns_of(tile, rng) for tile, rng in zip(tiles, rngs, strict=True)])
+    return TileTurns(tiles, [turns_of(tile, rng) for tile, rng in zip(tiles, rngs, strict=True)])

@@ -1,6 +1,6 @@
 """Models as shapes without weights: the known bases, or any checkpoint's config.json, on the meta device.
 
-Knows architectures. Reads no weights, needs no network and no GPU.
+Built on the meta device: no weights, network or GPU are needed.
 """
 
 from dataclasses import dataclass
@@ -95,7 +95,7 @@ def build_on_meta(source: str) -> "PreTrainedModel":
         source: as `config_file` takes it.
 
     Raises:
-        RecipeError: there is no such architecture, or it is none of images and words.
+        RecipeError: there is no such architecture, or it is not one of images and words.
     """
     import torch
     from transformers import AutoConfig, AutoModelForImageTextToText
@@ -108,7 +108,9 @@ def build_on_meta(source: str) -> "PreTrainedModel":
             model: PreTrainedModel = AutoModelForImageTextToText.from_config(config)  # type: ignore[no-untyped-call]
     except (ValueError, TypeError, KeyError) as error:
         reason = str(error).splitlines()[0][:200]
-        raise RecipeError(f"{path} is no architecture of images and words known here: {reason}") from error
+        raise RecipeError(
+            f"{path} is not an architecture of images and words known here: {reason}"
+        ) from error
     return model
 
 

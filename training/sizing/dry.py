@@ -1,7 +1,4 @@
-"""Checks a GRPO training without weights, GPU or network: sizes, memory, steps, data and one prompt.
-
-Knows the recipe and what it leads to. Trains nothing.
-"""
+"""Checks a GRPO training without weights, GPU or network: sizes, memory, steps, data and one prompt."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -14,8 +11,8 @@ from training import DatasetError, RecipeError
 from training.data import Example, Reading
 from training.rl import Batches, GrpoRecipe, LoraRecipe, with_lora
 from training.sizing.architectures import Dims, build_on_meta, config_file, count_parameters, dims_of
-from training.sizing.dry_report import DryRunReport, Prompt
-from training.sizing.footprint import Load, estimate
+from training.sizing.dry_report import DryRunReport, FirstPrompt
+from training.sizing.footprint import Load, estimate_footprint
 from training.sizing.prompt_text import prompt_text, text_tokens
 
 
@@ -50,7 +47,7 @@ class DryRunRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class _Sizes:
+class _ModelSizes:
     """What was learnt from the model on the meta device."""
 
     dims: Dims
@@ -101,7 +98,7 @@ def dry_run(request: DryRunRequest) -> DryRunReport:
         profile=profile.name,
         parameters=sizes.parameters,
         trainable=sizes.trainable,
-        footprint=estimate(
+        footprint=estimate_footprint(
             sizes.dims, _load(request, sizes, longest=longest, exact=profile.name == NANO.name)
         ),
         image_tokens=longest[0],
@@ -133,13 +130,13 @@ def conventions(model: str, *, architecture: str | None, profile: str | None) ->
     return profile_for(model, read_json(file), args=read_json(args) if args.is_file() else None)
 
 
-def _sizes(request: DryRunRequest) -> _Sizes:
+def _sizes(request: DryRunRequest) -> _ModelSizes:
     model = build_on_meta(request.architecture or request.model)
     dims, own = dims_of(model.config), count_parameters(model)
     if request.lora is None:
-        return _Sizes(dims, own, own)
+        return _ModelSizes(dims, own, own)
     wrapped = with_lora(model, request.lora, init=False)
-    return _Sizes(dims, own, count_parameters(wrapped, trainable=True))
+    return _ModelSizes(dims, own, count_parameters(wrapped, trainable=True))
 
 
 def _sizing(profile: Profile, dims: Dims, max_pixels: int) -> Sizing:
@@ -148,9 +145,9 @@ def _sizing(profile: Profile, dims: Dims, max_pixels: int) -> Sizing:
     Raises:
         RecipeError: the limit is below the smallest image the profile allows.
     """
-    least = profile.sizing.min_pixels
-    if max_pixels < least:
-        raise RecipeError(f"max_pixels {max_pixels}: profile {profile.name} makes no image below {least}")
+    minimum = profile.sizing.min_pixels
+    if max_pixels < minimum:
+        raise RecipeError(f"max_pixels {max_pixels}: profile {profile.name} makes no image below {minimum}")
     most = min(profile.sizing.max_pixels, max_pixels)
     return dataclasses.replace(profile.sizing, multiple=dims.token_px, max_pixels=most)
 
@@ -166,7 +163,7 @@ def _longest(examples: Sequence[Example], profile: Profile, sizing: Sizing) -> t
     return image, image + max(text_tokens(profile, query) for query in {each.query for each in examples})
 
 
-def _load(request: DryRunRequest, sizes: _Sizes, *, longest: tuple[int, int], exact: bool) -> Load:
+def _load(request: DryRunRequest, sizes: _ModelSizes, *, longest: tuple[int, int], exact: bool) -> Load:
     """What one GPU is given, by the trainer's own choices.
 
     The trainer keeps weights as they were saved beside low-rank matrices, in float32 where they are trained
@@ -191,8 +188,8 @@ def _load(request: DryRunRequest, sizes: _Sizes, *, longest: tuple[int, int], ex
     )
 
 
-def _first(example: Example, profile: Profile, sizing: Sizing) -> Prompt:
-    return Prompt(
+def _first(example: Example, profile: Profile, sizing: Sizing) -> FirstPrompt:
+    return FirstPrompt(
         id=example.id,
         text=prompt_text(profile, example.query),
         size=example.size,

@@ -1,4 +1,4 @@
-"""What a dry run found, for people as lines and for programs as a plain dict. Knows no model."""
+"""What a dry run found, for people as lines and for programs as a plain dict."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from training.sizing.footprint import GB, GPU_BYTES, Footprint
 
 
 @dataclass(frozen=True, slots=True)
-class Prompt:
+class FirstPrompt:
     """The first question as the model would get it."""
 
     id: str
@@ -27,7 +27,7 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class DryRunReport:
-    """Everything that can be said of a training before it starts."""
+    """Everything that is known of a training before it starts."""
 
     model: str
     """Checkpoint it starts from."""
@@ -50,8 +50,8 @@ class DryRunReport:
     examples: int
     """Questions."""
     problems: Mapping[str, int]
-    """How often each thing was left out of the data."""
-    prompt: Prompt
+    """How often each problem was met in the data."""
+    prompt: FirstPrompt
     """The first question."""
 
     @property

@@ -1,7 +1,4 @@
-"""How much memory one GPU needs for a step of GRPO, term by term, before anything runs.
-
-Knows sizes and formulas. Holds no model.
-"""
+"""How much memory one GPU needs for a step of GRPO, term by term, before anything runs."""
 
 from dataclasses import dataclass
 
@@ -112,7 +109,7 @@ class Footprint:
         return {name: getattr(self, name) / GB for name in names}
 
 
-def estimate(dims: Dims, load: Load) -> Footprint:
+def estimate_footprint(dims: Dims, load: Load) -> Footprint:
     """Estimate the peak of one GPU.
 
     Matrices added by peft are float32 beside a bfloat16 model; AdamW keeps two moments of the same size.

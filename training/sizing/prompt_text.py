@@ -1,4 +1,4 @@
-"""A model's prompt as a person reads it, and about how many tokens its words take. Knows no tokenizer."""
+"""A model's prompt as a person reads it, and about how many tokens its words take."""
 
 import math
 from collections.abc import Iterable, Mapping

@@ -10,7 +10,7 @@ from pipelines.inference.infer_chunk import ChunkModels, answer_chunk
 from pipelines.inference.tasks import ChunkAnswers, ChunkTask
 from pipelines.plan.plan import ChunkRef, PlannedScene
 from pipelines.tables.ledger import AnswerRow, Status
-from reasoner.answer import Answer, Completion, Masks, View
+from reasoner.answer import Answer, Completion, Masks, TileView
 from reasoner.engines.null import NullReasoner, NullSegmenter
 from reasoner.query import Query, Task
 from tiling.geo.geobox import working_grid
@@ -42,7 +42,7 @@ class Scripted(NullReasoner):
         super().__init__()
         self.text, self.fails_on, self.seen = text, fails_on, []  # type: ignore[var-annotated]
 
-    def generate(self, views: Sequence[View], queries: Sequence[Query]) -> list[list[Completion]]:
+    def generate(self, views: Sequence[TileView], queries: Sequence[Query]) -> list[list[Completion]]:
         self.seen += [view.key for view in views]
         if any(self.fails_on in view.key for view in views):
             raise RuntimeError("out of memory")
@@ -54,7 +54,7 @@ class Failing(NullSegmenter):
 
     calls = 0
 
-    def segment(self, view: View, answers: Sequence[Answer]) -> list[Masks]:
+    def segment(self, view: TileView, answers: Sequence[Answer]) -> list[Masks]:
         self.calls += 1
         raise RuntimeError("no mask today")
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pipelines.errors import RequestError
 from pipelines.plan.oracle_truth import Placement, Truth, question_classes, read_view_key, view_key
 from pipelines.plan.plan_files import read_plan
-from reasoner.answer import View
+from reasoner.answer import TileView
 from reasoner.query import Query
 from tests.worlds.fixtures import SHIPS
 from tiling.geo.crs import to_pixels
@@ -35,7 +35,7 @@ def test_the_polygons_are_those_of_the_scene_kind_and_tile(practice: Path, whole
     uri = f"{practice}/truth.parquet"
     lookup = Truth(uri, (Placement(scene_id, planned.work),)).load()
     window = Window(20, 30, 180, 190)
-    found = lookup(View(np.zeros((160, 160, 3), np.uint8), view_key(scene_id, window)), Query(SHIPS))
+    found = lookup(TileView(np.zeros((160, 160, 3), np.uint8), view_key(scene_id, window)), Query(SHIPS))
     table = geopandas.read_parquet(uri)
     ships = table[(table["scene_id"] == scene_id) & (table["kind"] == "ship")].geometry.to_crs(crs)
     pixels = to_pixels(ships.to_numpy(), transform)
@@ -43,7 +43,7 @@ def test_the_polygons_are_those_of_the_scene_kind_and_tile(practice: Path, whole
     assert len(found) == len(expected) > 0
     moved = shapely.transform(np.array(found), lambda xy: xy + np.array([20, 30]))
     assert shapely.equals_exact(moved, np.array(expected), tolerance=1e-9).all()
-    assert lookup(View(np.zeros((160, 160, 3), np.uint8), view_key("other", window)), Query(SHIPS)) == ()
+    assert lookup(TileView(np.zeros((160, 160, 3), np.uint8), view_key("other", window)), Query(SHIPS)) == ()
 
 
 def test_every_practice_question_has_its_kind(practice: Path) -> None:

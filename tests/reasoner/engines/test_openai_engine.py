@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reasoner.answer import View
+from reasoner.answer import TileView
 from reasoner.engines.openai_engine import OpenAIReasoner, endpoint_of
 from reasoner.errors import ModelError
 from reasoner.profiles import PROFILES
@@ -68,9 +68,9 @@ def reasoner_at(server: Server, *, attempts: int = 2) -> OpenAIReasoner:
     return OpenAIReasoner(endpoint, PROFILES["remotereasoner"])
 
 
-def view(width: int = 60, height: int = 40) -> View:
+def view(width: int = 60, height: int = 40) -> TileView:
     pixels = np.random.default_rng(0).integers(0, 255, (height, width, 3), dtype=np.uint8)
-    return View(pixels, "tile")
+    return TileView(pixels, "tile")
 
 
 def test_every_view_and_query_is_asked_and_read_in_order(server: Server) -> None:

@@ -8,13 +8,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapely.geometry import Point, Polygon
 
-from reasoner.answer import Answer, Masks, Parse, View
+from reasoner.answer import Answer, Masks, Parse, TileView
 from reasoner.engines.null import NullReasoner, NullSegmenter
-from reasoner.engines.oracle import MIN_AREA_PX, OracleReasoner, OracleSegmenter, coverage, hull_box, pieces
+from reasoner.engines.oracle import (
+    MIN_AREA_PX,
+    OracleReasoner,
+    OracleSegmenter,
+    hull_box,
+    pieces,
+    pixel_coverage,
+)
 from reasoner.query import Query, Task
 
 QUERY = Query("Where is a pond?")
-VIEW = View(np.zeros((48, 64, 3), dtype=np.uint8), "tile")
+VIEW = TileView(np.zeros((48, 64, 3), dtype=np.uint8), "tile")
 
 
 def asked(truth: Sequence[Polygon]) -> tuple[Answer, Masks]:
@@ -38,7 +45,7 @@ def test_coverage_is_the_exact_share_of_every_pixel(
     outer: Polygon, hole: tuple[tuple[float, float], float]
 ) -> None:
     shape = outer.difference(Point(hole[0]).buffer(hole[1]))
-    covered = coverage(shape, width=64, height=48)
+    covered = pixel_coverage(shape, width=64, height=48)
     y, x = np.mgrid[0:48, 0:64]
     true = shapely.area(shapely.intersection(shapely.box(x, y, x + 1, y + 1), shape))
     assert np.abs(covered - true).max() < 1e-6
@@ -64,14 +71,14 @@ def test_holes_survive() -> None:
     assert masks.probabilities[0, 24, 41] == 1
 
 
-def test_two_things_two_pixels_apart_stay_two_masks() -> None:
+def test_two_objects_two_pixels_apart_stay_two_masks() -> None:
     answer, masks = asked([shapely.box(5, 5, 20, 20), shapely.box(22, 5, 40, 20)])
     assert len(answer.boxes) == 2
     assert (masks.probabilities > 0).any(axis=(1, 2)).all()
     assert not ((masks.probabilities[0] > 0) & (masks.probabilities[1] > 0)).any()
 
 
-def test_two_things_in_one_box_are_told_apart_by_their_order() -> None:
+def test_two_objects_in_one_box_are_distinguished_by_their_order() -> None:
     below, above = Polygon([(10, 10), (10, 30), (29.5, 30)]), Polygon([(10.5, 10), (30, 10), (30, 30)])
     answer, masks = asked([below, above])
     assert answer.boxes.tolist() == [[10, 10, 30, 30]] * 2
@@ -79,7 +86,7 @@ def test_two_things_in_one_box_are_told_apart_by_their_order() -> None:
     assert masks.probabilities[1, 12, 28] == 1
 
 
-def test_a_thing_cut_by_the_tile_is_seen_in_its_pieces_but_not_in_slivers() -> None:
+def test_an_object_truncated_by_the_tile_is_seen_in_its_pieces_but_not_in_slivers() -> None:
     horseshoe = shapely.box(50, 10, 80, 40).difference(shapely.box(40, 20, 70, 30))
     sliver = shapely.box(63.99, 0, 80, 48)
     answer, _ = asked([horseshoe, sliver])

@@ -20,7 +20,7 @@ from transformers import (
 )
 from transformers import SamConfig as HuggingSamConfig
 
-from reasoner.answer import Answer, Parse, View
+from reasoner.answer import Answer, Parse, TileView
 from reasoner.engines.nano_sam import EncoderConfig, SamConfig, build_sam, load_sam, read_config, save_sam
 from reasoner.engines.segment_anything import OriginalSam
 from reasoner.errors import ModelError
@@ -49,9 +49,9 @@ def answer_of(
     )
 
 
-def view(*, width: int = 64, height: int = 48) -> View:
+def view(*, width: int = 64, height: int = 48) -> TileView:
     rng = np.random.default_rng(5)
-    return View(rng.integers(0, 255, (height, width, 3), dtype=np.uint8), "tile")
+    return TileView(rng.integers(0, 255, (height, width, 3), dtype=np.uint8), "tile")
 
 
 def save_original(folder: Path) -> Path:

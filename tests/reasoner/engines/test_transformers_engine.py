@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reasoner.answer import Completion, View
+from reasoner.answer import Completion, TileView
 from reasoner.engines.transformers_engine import (
     TransformersReasoner,
     open_transformers_reasoner,
@@ -39,10 +39,10 @@ def short_reasoner(folder: Path, *, batch_size: int = 5) -> TransformersReasoner
     return open_transformers_reasoner(folder, profile, device="cpu", batch_size=batch_size)
 
 
-def views(count: int, *, width: int = 56, height: int = 56) -> list[View]:
+def views(count: int, *, width: int = 56, height: int = 56) -> list[TileView]:
     rng = np.random.default_rng(3)
     shape = (height, width, 3)
-    return [View(rng.integers(0, 255, shape, dtype=np.uint8), f"tile-{place}") for place in range(count)]
+    return [TileView(rng.integers(0, 255, shape, dtype=np.uint8), f"tile-{place}") for place in range(count)]
 
 
 def test_batches_of_views_and_queries_equal_one_by_one(reasoner: TransformersReasoner) -> None:
@@ -82,7 +82,7 @@ def test_reaching_the_limit_is_truncation_and_the_end_token_is_not(reasoner: Tra
 
 
 @pytest.mark.parametrize("size", [(56, 56), (100, 60), (300, 200), (17, 80)])
-def test_the_frame_is_the_size_the_processor_really_makes(
+def test_the_coordinate_scale_is_the_size_the_processor_really_makes(
     reasoner: TransformersReasoner, size: tuple[int, int]
 ) -> None:
     width, height = size
@@ -91,13 +91,13 @@ def test_the_frame_is_the_size_the_processor_really_makes(
     made = processor.image_processor(images=[Image.fromarray(view.pixels)], return_tensors="pt")
     rows, columns = made["image_grid_thw"][0, 1:].tolist()
     patch = processor.image_processor.patch_size
-    frame = reasoner.profile.frame(width=width, height=height)
-    assert (frame.model_width, frame.model_height) == (columns * patch, rows * patch)
+    scale = reasoner.profile.scale(width=width, height=height)
+    assert (scale.model_width, scale.model_height) == (columns * patch, rows * patch)
 
 
 def test_a_box_in_the_processors_pixels_lands_on_the_tile(reasoner: TransformersReasoner) -> None:
-    frame = reasoner.profile.frame(width=300, height=200)
-    half = f"<answer>[[0,0,{frame.model_width / 2},{frame.model_height / 2}]]</answer>"
+    scale = reasoner.profile.scale(width=300, height=200)
+    half = f"<answer>[[0,0,{scale.model_width / 2},{scale.model_height / 2}]]</answer>"
     answer = reasoner.parse(Completion(half, 9), QUERIES[0], width=300, height=200)
     assert np.allclose(answer.boxes, [[0, 0, 150, 100]])
 
@@ -107,7 +107,7 @@ def test_the_profile_caps_the_image_area(tmp_path: Path) -> None:
     small = dataclasses.replace(PROFILES["qwen2.5-vl"].sizing, max_pixels=28 * 28 * 4)
     profile = dataclasses.replace(PROFILES["qwen2.5-vl"], sizing=small, max_new_tokens=2)
     reasoner = open_transformers_reasoner(folder, profile, device="cpu")
-    assert reasoner.profile.frame(width=500, height=500).model_width == 56
+    assert reasoner.profile.scale(width=500, height=500).model_width == 56
     assert reasoner._processor.image_processor.size["longest_edge"] == 28 * 28 * 4
 
 

@@ -4,7 +4,7 @@ wordings taught by reward alone are never among those taught with answers."""
 import numpy as np
 import pytest
 
-from training.data.classes import CATALOGUE, KINDS, UNIONS
+from training.data.classes import CATALOGUE, PRACTICE_CLASSES, UNIONS
 from training.data.rng import sample_rng
 from training.data.tile_questions import QuestionMix, tile_examples
 from training.data.tiles import NAMES, PracticeTiles
@@ -31,23 +31,29 @@ def test_the_seed_decides_and_tiles_differ(tiles: PracticeTiles) -> None:
 
 
 @pytest.mark.parametrize("filled", [0.0, 1.0])
-def test_fullness_is_as_asked(filled: float, tiles: PracticeTiles) -> None:
+def test_the_share_with_a_target_is_as_requested(filled: float, tiles: PracticeTiles) -> None:
     mix = QuestionMix({"ask": 1.0, "earned": 1.0, "spare": 1.0, "union": 1.0, "union_spare": 1.0}, filled)
     asked = tile_examples(tiles, mix, count=25, seed=3, name="t")
     assert {bool(len(each.boxes)) for each in asked} == {bool(filled)}
     assert len({each.source for each in asked}) == 5
 
 
-def test_targets_are_the_things_of_the_kinds_meant(tiles: PracticeTiles) -> None:
-    meant = {wording: [kind.name] for kind in CATALOGUE for wording in (*kind.ask, *kind.earned, *kind.spare)}
-    meant |= {wording: list(union.kinds) for union in UNIONS for wording in (*union.earned, *union.spare)}
+def test_targets_are_the_objects_of_the_classes_meant(tiles: PracticeTiles) -> None:
+    meant = {
+        wording: [each.name]
+        for each in CATALOGUE
+        for wording in (*each.wordings, *each.reward_only, *each.held_out)
+    }
+    meant |= {
+        wording: list(union.classes) for union in UNIONS for wording in (*union.reward_only, *union.held_out)
+    }
     by_pixels, seen = {tile.pixels.tobytes(): tile for tile in drawn(tiles)}, 0
     for each in tile_examples(tiles, QuestionMix({"earned": 1.0, "union": 1.0}), count=20, seed=9, name="t"):
         tile = by_pixels.get(each.picture.pixels().tobytes())
         numbers = [NAMES.index(name) for name in meant[each.query.text]]
         if tile is not None:
             seen += 1
-            wanted = np.isin(tile.kinds, numbers)
+            wanted = np.isin(tile.classes, numbers)
             assert np.array_equal(each.boxes, tile.boxes[wanted])
             assert each.shapes is not None
             union = np.isin(tile.pieces, np.flatnonzero(wanted) + 1)
@@ -63,22 +69,25 @@ def drawn(tiles: PracticeTiles):
         yield tiles.tile(rng)
 
 
-def test_what_only_a_reward_teaches_is_never_shown_an_answer(tiles: PracticeTiles) -> None:
+def test_what_only_a_reward_trains_never_has_an_answer_in_training(tiles: PracticeTiles) -> None:
     rng = np.random.default_rng(0)
     shown = {turn.prompt for _ in range(150) for turn in turns_of(tiles.tile(rng), rng)}
-    earned = {text for kind in CATALOGUE for text in (*kind.earned, *kind.spare)}
-    earned |= {text for union in UNIONS for text in (*union.earned, *union.spare)}
-    assert not {prompt.removeprefix("locate : ") for prompt in shown} & earned
-    assert all(len(kind.earned) >= 2 for kind in KINDS)
+    reward_only = {text for each in CATALOGUE for text in (*each.reward_only, *each.held_out)}
+    reward_only |= {text for union in UNIONS for text in (*union.reward_only, *union.held_out)}
+    assert not {prompt.removeprefix("locate : ") for prompt in shown} & reward_only
+    assert all(len(each.reward_only) >= 2 for each in PRACTICE_CLASSES)
 
 
-def test_no_wording_holds_a_word_that_is_not_taught() -> None:
+def test_no_wording_holds_a_word_that_is_not_trained() -> None:
     taught = {
-        word for kind in CATALOGUE for text in (*kind.ask, kind.reason) for word in text.strip("?").split()
+        word
+        for each in CATALOGUE
+        for text in (*each.wordings, each.reason)
+        for word in text.strip("?").split()
     }
     taught |= {"there"}
-    asked = [text for kind in CATALOGUE for text in (*kind.earned, *kind.spare)]
-    asked += [text for union in UNIONS for text in (*union.earned, *union.spare)]
+    asked = [text for each in CATALOGUE for text in (*each.reward_only, *each.held_out)]
+    asked += [text for union in UNIONS for text in (*union.reward_only, *union.held_out)]
     assert {word for text in asked for word in text.strip("?").split()} <= taught
     assert all(text in all_texts() for text in asked)
 

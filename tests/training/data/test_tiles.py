@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from reasoner.engines.nano_sam import SamConfig
 from training.data.tiles import NAMES, cut, random_tile
 from training.scenery.pool import scene_raster
-from training.scenery.world import PracticeScene, Thing, draw_scene
+from training.scenery.world import PracticeObject, PracticeScene, draw_scene
 from training.sft.dense import dense_targets
 from training.sft.segmenter import SegmenterRecipe, noisy_boxes
 
@@ -16,26 +16,26 @@ TANK, ROAD = NAMES.index("tank"), NAMES.index("road")
 
 
 def drawn() -> PracticeScene:
-    things = (
-        Thing("tank", shapely.box(10, 20, 30, 44)),
-        Thing("tank", shapely.box(90, 60, 140, 80)),
-        Thing("road", shapely.box(0, 100, 256, 110)),
+    objects = (
+        PracticeObject("tank", shapely.box(10, 20, 30, 44)),
+        PracticeObject("tank", shapely.box(90, 60, 140, 80)),
+        PracticeObject("road", shapely.box(0, 100, 256, 110)),
     )
     pixels = np.zeros((3, 256, 256), np.uint8)
-    return PracticeScene(pixels, np.ones((256, 256), bool), things)
+    return PracticeScene(pixels, np.ones((256, 256), bool), objects)
 
 
 def test_pieces_are_clipped_to_the_tile_and_in_reading_order():
     tile = cut(scene_raster(drawn()), x0=0, y0=0, tile_px=128)
-    assert tile.kinds.tolist() == [TANK, TANK, ROAD]
+    assert tile.classes.tolist() == [TANK, TANK, ROAD]
     assert tile.boxes.tolist() == [[10, 20, 30, 44], [90, 60, 128, 80], [0, 100, 128, 110]]
     assert [(tile.pieces == n).sum() for n in (1, 2, 3)] == [20 * 24, 38 * 20, 128 * 10]
 
 
 def test_dense_targets_name_the_owner_of_each_token():
     tile = cut(scene_raster(drawn()), x0=0, y0=0, tile_px=128)
-    kinds, boxes = dense_targets([tile])
-    grid = kinds[0].reshape(8, 8)
+    classes, boxes = dense_targets([tile])
+    grid = classes[0].reshape(8, 8)
     assert grid[1, 0] == TANK + 1
     assert grid[6, 5] == ROAD + 1
     assert grid[0, 7] == 0

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from training.datasets.earthreason import read_earthreason
-from training.datasets.options import Choices, Parts, Questions
+from training.datasets.options import Choices, Questions, TargetSplit
 from training.errors import DatasetError
 
 
@@ -34,14 +34,14 @@ def mask_with(*boxes, size=(40, 60), value=255):
     return mask
 
 
-ASK = {"questions": ["where is it?", "which place is it?"], "answer": ["there"]}
+TRAINING = {"questions": ["where is it?", "which place is it?"], "answer": ["there"]}
 NONE = {"questions": ["where is nothing?"], "answer": []}
 
 
 @pytest.fixture
 def root(tmp_path):
-    put(tmp_path, "10", mask=mask_with((5, 6, 20, 30), (40, 1, 60, 9), value=1), qa=ASK, suffix="png")
-    put(tmp_path, "9", mask=np.dstack([mask_with((2, 3, 7, 11)), *[mask_with()] * 2]), qa=ASK)
+    put(tmp_path, "10", mask=mask_with((5, 6, 20, 30), (40, 1, 60, 9), value=1), qa=TRAINING, suffix="png")
+    put(tmp_path, "9", mask=np.dstack([mask_with((2, 3, 7, 11)), *[mask_with()] * 2]), qa=TRAINING)
     put(tmp_path, "11", mask=mask_with(), qa=NONE)
     return tmp_path
 
@@ -57,7 +57,7 @@ def test_boxes_are_the_masks_own_and_an_empty_target_stays(root):
 
 
 def test_all_questions_and_patches_can_be_asked_for(root):
-    choices = Choices(questions=Questions.ALL, parts=Parts.COMPONENTS)
+    choices = Choices(questions=Questions.ALL, parts=TargetSplit.COMPONENTS)
     examples = read_earthreason(root, split="val", choices=choices).examples
     assert [e.id for e in examples] == ["val/9#0", "val/9#1", "val/10#0", "val/10#1", "val/11#0"]
     assert examples[2].boxes.tolist() == [[40, 1, 60, 9], [5, 6, 20, 30]]
@@ -66,7 +66,7 @@ def test_all_questions_and_patches_can_be_asked_for(root):
 
 
 def test_pixels_and_masks_survive_pickling(root):
-    pixels = put(root, "10", mask=mask_with((1, 1, 3, 3)), qa=ASK, suffix="png")
+    pixels = put(root, "10", mask=mask_with((1, 1, 3, 3)), qa=TRAINING, suffix="png")
     (example,) = [e for e in read_earthreason(root, split="val").examples if "/10#" in e.id]
     again = pickle.loads(pickle.dumps(example))
     assert len(pickle.dumps(example)) < 2000
@@ -76,19 +76,19 @@ def test_pixels_and_masks_survive_pickling(root):
 
 def broken_ones(root):
     good = mask_with((1, 1, 9, 9))
-    put(root, "b-size", mask=mask_with((1, 1, 9, 9), size=(60, 40)), qa=ASK)
-    put(root, "b-label", qa=ASK)
+    put(root, "b-size", mask=mask_with((1, 1, 9, 9), size=(60, 40)), qa=TRAINING)
+    put(root, "b-label", qa=TRAINING)
     put(root, "b-qa", mask=good)
     put(root, "b-json", mask=good, qa='{"questions": ["wh')
     put(root, "b-list", mask=good, qa=["where?"])
     put(root, "b-none", mask=good, qa={"questions": [], "answer": []})
     put(root, "b-blank", mask=good, qa={"questions": ["  "], "answer": ["x"]})
     put(root, "b-number", mask=good, qa={"questions": [3], "answer": ["x"]})
-    put(root, "b-twice", mask=good, qa=ASK)
-    put(root, "b-twice", suffix="png", mask=good, qa=ASK)
-    put(root, "b-cut", mask=good, qa=ASK, suffix="png")
-    put(root, "b-dark", mask=good, qa=ASK)
-    put(root, "b-gone", mask=good, qa=ASK)
+    put(root, "b-twice", mask=good, qa=TRAINING)
+    put(root, "b-twice", suffix="png", mask=good, qa=TRAINING)
+    put(root, "b-cut", mask=good, qa=TRAINING, suffix="png")
+    put(root, "b-dark", mask=good, qa=TRAINING)
+    put(root, "b-gone", mask=good, qa=TRAINING)
     put(root, "b-says", mask=good, qa=NONE)
     put(root, "b-deep", mask=good, qa="[" * 100_000)
     images = root / "val" / "images"
@@ -109,12 +109,12 @@ def test_everything_broken_is_named_and_nothing_else_is_lost(root):
         "b-size": "the mask is of another size than the image",
         "b-label": "no mask",
         "b-qa": "no questions file",
-        "b-json": "the questions file is no JSON",
-        "b-deep": "the questions file is no JSON",
+        "b-json": "the questions file is not JSON",
+        "b-deep": "the questions file is not JSON",
         "b-list": "the questions file holds no questions",
         "b-none": "the questions file holds no questions",
         "b-blank#0": "the question is empty",
-        "b-number#0": "the question is no text",
+        "b-number#0": "the question is not a text",
         "b-twice": "several images of one id",
         "b-cut": "the image cannot be decoded",
         "b-dark": "the image cannot be decoded",
@@ -129,7 +129,7 @@ def test_everything_broken_is_named_and_nothing_else_is_lost(root):
 
 def test_a_limit_draws_the_same_examples_for_the_same_seed(root):
     for number in range(20, 40):
-        put(root, str(number), mask=mask_with((1, 1, 9, 9)), qa=ASK)
+        put(root, str(number), mask=mask_with((1, 1, 9, 9)), qa=TRAINING)
     choices = Choices(questions=Questions.ALL)
     drawn = [
         [e.id for e in read_earthreason(root, split="val", choices=choices, limit=7, seed=seed).examples]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from training.datasets.options import Choices, Parts
+from training.datasets.options import Choices, TargetSplit
 from training.datasets.refsegrs_risbench import REFSEGRS, RISBENCH, read_phrases
 
 SIZE = (32, 48)
@@ -112,7 +112,7 @@ def test_masks_of_ones_and_patches(tmp_path):
     (tmp_path / "output_phrase_train.txt").write_text("1 both")
     (whole,) = read_phrases(tmp_path, REFSEGRS, split="train").examples
     (parts,) = read_phrases(
-        tmp_path, REFSEGRS, split="train", choices=Choices(parts=Parts.COMPONENTS)
+        tmp_path, REFSEGRS, split="train", choices=Choices(parts=TargetSplit.COMPONENTS)
     ).examples
     assert whole.boxes.tolist() == [[1, 1, 30, 5]]
     assert parts.boxes.tolist() == [[1, 1, 5, 5], [20, 1, 30, 5]]

@@ -11,7 +11,7 @@ import pytest
 
 from reasoner.profiles import profile_named
 from reasoner.query import Task
-from training.data.classes import kind_named
+from training.data.classes import CATALOGUE
 from training.data.tiles import NAMES, cut
 from training.datasets.options import Choices, Phrasing
 from training.datasets.practice_folder import read_practice_folder
@@ -20,6 +20,8 @@ from training.scenery.pool import scene_raster
 from training.scenery.practice import _scene_seed, write_practice
 from training.scenery.world import draw_scene
 from training.sft.sequences import caption_turn, count_turn, locate_turn
+
+CLASSES = {each.name: each for each in CATALOGUE}
 
 SIZE = 320
 
@@ -50,18 +52,20 @@ def test_tiles_hold_exactly_the_pieces_of_the_scene_that_was_drawn(folder, drawn
         scene = drawn[int(picture.scene.scene_id[-4:])]
         truth = cut(scene, x0=picture.x0, y0=picture.y0, tile_px=128)
         np.testing.assert_array_equal(picture.pixels(), truth.pixels)
-        located = {e.kind: e for e in examples if e.query.task is Task.LOCATE}
-        assert {NAMES[kind] for kind in truth.kinds} == {k for k, e in located.items() if len(e.boxes)}
-        for kind, example in located.items():
-            numbers = np.flatnonzero(truth.kinds == NAMES.index(kind))
+        located = {e.class_name: e for e in examples if e.query.task is Task.LOCATE}
+        assert {NAMES[class_name] for class_name in truth.classes} == {
+            k for k, e in located.items() if len(e.boxes)
+        }
+        for class_name, example in located.items():
+            numbers = np.flatnonzero(truth.classes == NAMES.index(class_name))
             np.testing.assert_array_equal(example.boxes, truth.boxes[numbers])
             np.testing.assert_array_equal(
                 example.shapes.masks(), truth.pieces == (numbers + 1)[:, None, None]
             )
-            assert example.query.text in kind_named(kind).ask
+            assert example.query.text in CLASSES[class_name].wordings
 
 
-def test_present_and_absent_kinds_are_in_balance(folder):
+def test_present_and_absent_classes_are_in_balance(folder):
     examples = read_practice_folder(folder, split="test").examples
     for _, tile in by_tile(examples):
         there = [len(e.boxes) > 0 for e in tile if e.query.task is Task.LOCATE]
@@ -76,9 +80,9 @@ def test_prompts_and_answers_are_the_ones_models_are_trained_on(folder, drawn):
         scene = drawn[int(picture.scene.scene_id[-4:])]
         truth = cut(scene, x0=picture.x0, y0=picture.y0, tile_px=128)
         for example in examples:
-            number = NAMES.index(example.kind) if example.kind else -1
+            number = NAMES.index(example.class_name) if example.class_name else -1
             turn = {
-                Task.LOCATE: lambda e=example: locate_turn(kind_named(e.kind), e.boxes, e.query.text),
+                Task.LOCATE: lambda e=example: locate_turn(CLASSES[e.class_name], e.boxes, e.query.text),
                 Task.CAPTION: lambda t=truth: caption_turn(t),
                 Task.VQA: lambda t=truth, n=number: count_turn(t, n),
             }[example.query.task]()
@@ -95,14 +99,14 @@ def test_splits_share_scenes_by_place_and_random_tiles_follow_the_seed(folder):
     assert places["train"] == {"scene-0000", "scene-0001"}
     assert places["val"] == {"scene-0002"}
     assert places["test"] == places["train"] | places["val"]
-    choices = Choices(tiles=5, tile_px=64, phrasing=Phrasing.SPARE, tasks=(Task.LOCATE,))
+    choices = Choices(tiles=5, tile_px=64, phrasing=Phrasing.HELD_OUT, tasks=(Task.LOCATE,))
     one, two, three = (
         read_practice_folder(folder, split="test", choices=choices, seed=seed).examples for seed in (4, 4, 5)
     )
     assert [(e.id, e.query) for e in one] == [(e.id, e.query) for e in two]
     assert {e.picture for e in one} != {e.picture for e in three}
     assert len({e.picture for e in one}) == 5
-    assert all(e.query.text in kind_named(e.kind).spare for e in one)
+    assert all(e.query.text in CLASSES[e.class_name].held_out for e in one)
     assert len(read_practice_folder(folder, split="test", limit=9, seed=1).examples) == 9
 
 
@@ -144,7 +148,7 @@ def test_damage_is_named(copy):
         "a scene with truth is not there": 1,
         "the scene cannot be opened": 1,
         "a kind without questions": 1,
-        "a thing without a polygon": 1,
+        "an object without a polygon": 1,
     }
     assert {e.place for e in reading.examples} == {"scene-0000"}
 
@@ -173,8 +177,8 @@ def test_a_folder_too_small_for_a_validation_split_says_so(copy):
         read_practice_folder(copy, split="val")
     questions = json.loads((copy / "questions.json").read_text())
     (copy / "questions.json").write_text(json.dumps({"tank": questions["tank"]}))
-    kinds = {e.kind for e in read_practice_folder(copy, split="train").examples}
-    assert kinds == {"tank", ""}
+    classes = {e.class_name for e in read_practice_folder(copy, split="train").examples}
+    assert classes == {"tank", ""}
 
 
 def test_tiles_without_data_are_named(tmp_path):

@@ -9,7 +9,7 @@ import shapely
 from PIL import Image
 
 from tests.training.datasets.test_rle import runs_of, string_of
-from training.datasets.options import Choices, Parts
+from training.datasets.options import Choices, TargetSplit
 from training.datasets.rrsisd import IMAGES, INSTANCES, REFS, read_rrsisd
 from training.errors import DatasetError
 
@@ -61,7 +61,7 @@ def test_every_way_to_write_a_mask_gives_the_mask(tmp_path):
     assert reading.problems == ()
     assert [e.id for e in reading.examples][:3] == ["test/0#0", "test/0#1", "test/1#0"]
     assert {e.query.text for e in reading.examples} == {"the ship", "a vessel"}
-    assert {(e.kind, e.place, e.size) for e in reading.examples} == {("ship", "00001", SIZE)}
+    assert {(e.class_name, e.place, e.size) for e in reading.examples} == {("ship", "00001", SIZE)}
     for example in pickle.loads(pickle.dumps(reading.examples)):
         assert example.boxes.tolist() == [[4, 5, 20, 25]]
         np.testing.assert_array_equal(example.shapes.masks(), wanted[None])
@@ -72,7 +72,7 @@ def test_polygons_are_clipped_and_split_into_patches(tmp_path):
     slanted = shapely.Polygon([(-5, -3), (12.2, 1.1), (9.7, 8.9)])
     rings = [list(np.ravel(slanted.exterior.coords[:-1])), [30, 20, 60, 20, 60, 40, 30, 40]]
     root = write(tmp_path, [ref(1, sentences=["both"])], [annotation(1, rings)])
-    (example,) = read_rrsisd(root, split="test", choices=Choices(parts=Parts.COMPONENTS)).examples
+    (example,) = read_rrsisd(root, split="test", choices=Choices(parts=TargetSplit.COMPONENTS)).examples
     rows, columns = np.mgrid[: SIZE[0], : SIZE[1]] + 0.5
     inside = shapely.contains_xy(slanted, columns, rows)
     np.testing.assert_array_equal(example.shapes.masks(), np.stack([inside, mask(30, 20, 50, 30)]))
@@ -109,11 +109,11 @@ def broken():
         ({}, {"ann_id": [1]}, "its annotation is not there"),
         ({"image_id": 99}, {"image_id": 99}, "its image record is not there"),
         ({"image_id": 3}, {"image_id": 3}, "no image"),
-        ({"image_id": 4}, {"image_id": 4}, "the file name of an image is no plain name"),
+        ({"image_id": 4}, {"image_id": 4}, "the file name of an image is not a plain name"),
         ({"image_id": 5}, {"image_id": 5}, "the image is of another size than its record says"),
         ({}, {"sentences": []}, "a reference without sentences"),
         ({}, {"sentences": [{"raw": " "}]}, "the question is empty"),
-        ({}, {"sentences": ["bare"]}, "the question is no text"),
+        ({}, {"sentences": ["bare"]}, "the question is not a text"),
         ({}, {"split": None}, "a reference without id or split"),
     ]
     images = [
@@ -157,7 +157,7 @@ def test_what_is_doubtful_stays_and_is_counted(tmp_path):
     assert reading.counts == {
         "the box is out of range: the mask's is taken": 1,
         "the mask is empty: taken as no target": 1,
-        "the box is no box: the mask's is taken": 1,
+        "the box is not a box: the mask's is taken": 1,
         "annotation stands twice: the first is kept": 1,
         "annotation without id": 1,
         "a reference's id stands twice: the first is kept": 1,
@@ -173,7 +173,7 @@ def test_files_that_are_no_such_files_are_sentences(tmp_path):
     with pytest.raises(DatasetError, match="no list `annotations`"):
         read_rrsisd(root, split="test")
     (root / INSTANCES).write_text("{")
-    with pytest.raises(DatasetError, match="is no JSON"):
+    with pytest.raises(DatasetError, match="is not JSON"):
         read_rrsisd(root, split="test")
 
 

@@ -81,7 +81,7 @@ class Runs:
 @pytest.mark.parametrize("protocol", [0, 2, 4])
 def test_everything_else_is_refused_and_not_run(path, value, protocol, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(DatasetError, match="is no pickle of plain data"):
+    with pytest.raises(DatasetError, match="is not a pickle of plain data"):
         load(path, pickle.dumps([value], protocol))
     assert not (tmp_path / "ran").exists()
 

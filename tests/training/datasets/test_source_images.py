@@ -12,8 +12,8 @@ from PIL import Image
 from scipy import ndimage
 
 from training.datasets.errors import UnusableError
-from training.datasets.images import MAX_PARTS, PackedShapes, boxes_of, image_size, read_mask, split_mask
-from training.datasets.options import Parts
+from training.datasets.images import MAX_PARTS, PackedShapes, image_size, mask_boxes, read_mask, split_mask
+from training.datasets.options import TargetSplit
 
 MASKS = hnp.arrays(np.bool_, hnp.array_shapes(min_dims=2, max_dims=2, max_side=24))
 
@@ -21,8 +21,8 @@ MASKS = hnp.arrays(np.bool_, hnp.array_shapes(min_dims=2, max_dims=2, max_side=2
 @given(MASKS)
 @settings(max_examples=60, deadline=None)
 def test_parts_make_up_the_mask_and_fill_their_boxes(mask):
-    for parts in Parts:
-        masks, boxes = split_mask(mask, parts), boxes_of(mask, parts)
+    for parts in TargetSplit:
+        masks, boxes = split_mask(mask, parts), mask_boxes(mask, parts)
         np.testing.assert_array_equal(masks.any(axis=0), mask)
         assert masks.sum() == mask.sum()
         assert len(masks) == len(boxes)
@@ -32,12 +32,12 @@ def test_parts_make_up_the_mask_and_fill_their_boxes(mask):
     assert len(masks) == ndimage.label(mask, np.ones((3, 3)))[1]
 
 
-def test_dust_is_not_told_apart():
+def test_dust_is_not_separated():
     dust = np.zeros((60, 60), bool)
     dust[::2, ::2] = True
-    assert len(boxes_of(dust, Parts.WHOLE)) == 1
+    assert len(mask_boxes(dust, TargetSplit.WHOLE)) == 1
     with pytest.raises(UnusableError, match=str(MAX_PARTS)):
-        boxes_of(dust, Parts.COMPONENTS)
+        mask_boxes(dust, TargetSplit.COMPONENTS)
 
 
 @given(hnp.arrays(np.bool_, hnp.array_shapes(min_dims=3, max_dims=3, min_side=0, max_side=9)))

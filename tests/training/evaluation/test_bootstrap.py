@@ -1,10 +1,29 @@
 """Bootstrap intervals hold the truth as often as they say, for means, ratios and paired differences."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy.stats import bootstrap
 
-from training.evaluation.bootstrap import Interval, differences, interval, intervals, paired
+from training.evaluation.bootstrap import Interval, differences, intervals
+
+
+def _pairs(values: np.ndarray) -> np.ndarray:
+    """(n, 1, 2) numerators and denominators of one figure: a mean has denominators of 1."""
+    return (values if values.ndim == 2 else np.stack([values, np.ones_like(values)], axis=-1))[:, None]
+
+
+def interval(values: np.ndarray, **options: Any) -> Interval:
+    """The interval of one figure alone."""
+    (one,) = intervals(_pairs(values), **options)
+    return one
+
+
+def paired(before: np.ndarray, after: np.ndarray, **options: Any) -> Interval:
+    """The difference of one figure alone."""
+    (one,) = differences(_pairs(before), _pairs(after), **options)
+    return one
 
 
 def covers(one: Interval, truth: float) -> bool:

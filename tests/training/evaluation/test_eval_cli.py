@@ -50,7 +50,7 @@ def test_the_files_are_written_and_can_be_compared_with(practice: Path, tmp_path
     assert changes["acc@0.5"] == {"value": 0.0, "low": 0.0, "high": 0.0}
 
 
-def test_spare_wordings_and_the_protocol_reach_the_questions(practice: Path, tmp_path: Path) -> None:
+def test_held_out_wordings_and_the_protocol_reach_the_questions(practice: Path, tmp_path: Path) -> None:
     asked = {}
     for name, more in {"ask": (), "spare": ("--spare", "--protocol", "rmsin")}.items():
         assert run(practice, *NULL, "--boxes-only", "--out", tmp_path / name, *more).exit_code == 0
@@ -69,14 +69,14 @@ def test_wrong_requests_are_refused_before_anything_is_asked(practice: Path, tmp
         "scenes|questions|truth": (DatasetError, (tmp_path, *NULL)),
         "split": (DatasetError, (practice, *NULL, "--split", "tset")),
         "limit is 0": (DatasetError, (practice, "--reasoner", "null", "--limit", "0")),
-        "is no evaluation": (DatasetError, (practice, *NULL, "--compare", tmp_path / "other.json")),
+        "is not an evaluation": (DatasetError, (practice, *NULL, "--compare", tmp_path / "other.json")),
         "shares no example": (DatasetError, (practice, *NULL, "--compare", tmp_path / "strange.json")),
         "no such model": (ModelError, (practice, "--reasoner", "nosuch")),
         "no such model.*mask": (ModelError, (practice, "--reasoner", "null", "--segmenter", "mask")),
     }
-    for words, (kind, arguments) in wrong.items():
+    for words, (class_name, arguments) in wrong.items():
         result = run(*arguments)
-        with pytest.raises(kind, match=words):
+        with pytest.raises(class_name, match=words):
             raise result.exception or AssertionError("no error")
 
 

@@ -17,12 +17,12 @@ from training.evaluation.scoring import PackedMask
 BOX = (4, 4, 24, 14)
 HALF = (4, 4, 14, 14)
 EXAMPLES = (
-    example(a := picture(1), "where is it?", [BOX], kind="ship"),
-    example(a, "where else?", [], kind="tank"),
+    example(a := picture(1), "where is it?", [BOX], class_name="ship"),
+    example(a, "where else?", [], class_name="tank"),
     example(a, "what is it?", task=Task.VQA, text="Two ships."),
-    example(b := picture(2, height=17, width=23), "where is it?", [], kind="ship"),
-    example(b, "where else?", [(0, 0, 10, 10), (12, 4, 20, 12)], kind="tank"),
-    example(picture(3), "where is it?", [BOX], kind="ship"),
+    example(b := picture(2, height=17, width=23), "where is it?", [], class_name="ship"),
+    example(b, "where else?", [(0, 0, 10, 10), (12, 4, 20, 12)], class_name="tank"),
+    example(picture(3), "where is it?", [BOX], class_name="ship"),
 )
 EXACT = {
     (1, "where is it?"): says([BOX]),
@@ -69,13 +69,13 @@ def test_a_protocol_changes_the_figures_it_is_about() -> None:
     assert strict["empty_accuracy"] == strict["ciou"] == strict["f1@0.5"] == 1.0
 
 
-def test_figures_are_grouped_by_task_kind_and_source() -> None:
+def test_figures_are_grouped_by_task_class_and_source() -> None:
     found = run(FLAWED)
     assert set(found.by_task) == {"locate", "vqa"}
-    assert set(found.by_kind) == {"ship", "tank"}
+    assert set(found.by_class) == {"ship", "tank"}
     assert set(found.by_source) == {"drawn"}
-    assert found.by_kind["ship"]["acc@0.5"].mean == 1.0
-    assert found.by_kind["tank"]["acc@0.5"].mean == 0.0
+    assert found.by_class["ship"]["acc@0.5"].mean == 1.0
+    assert found.by_class["tank"]["acc@0.5"].mean == 0.0
     assert set(found.by_task["vqa"]) == {"malformed", "exact", "token_f1"}
 
 
@@ -136,7 +136,7 @@ class Small:
         return np.zeros((1, 5, 5), dtype=np.bool_)
 
 
-def test_what_cannot_be_read_is_counted_and_the_rest_is_judged() -> None:
+def test_what_cannot_be_read_is_counted_and_the_rest_is_scored() -> None:
     first: Example = EXAMPLES[0]
     broken = [replace(first, id="i", picture=Broken()), replace(first, id="m", shapes=Broken())]
     broken += [replace(first, id="s", shapes=Small()), replace(first, id="z", size=(99, 40))]
@@ -162,7 +162,7 @@ def test_two_evaluations_are_compared_example_by_example() -> None:
     assert compare(before[:0], after, seed=0) == {}
 
 
-def test_true_boxes_judge_the_segmenter_alone() -> None:
+def test_oracle_boxes_score_the_segmenter_alone() -> None:
     shown = [replace(EXAMPLES[0], shapes=ArrayShapes(EXAMPLES[0].shapes.masks() & (np.arange(40) < 14)))]
     found = evaluate([*shown, *EXAMPLES[1:]], None, CountingSegmenter())
     # Of four things one is half of its box.

@@ -15,7 +15,6 @@ from training.evaluation.metrics import (
     answer_scores,
     boundary,
     contour_scores,
-    figure,
     pixel_scores,
     region_scores,
     text_scores,
@@ -163,11 +162,11 @@ def measure(case: Case) -> Slow:
 
 def expected(cases: list[Case], slow: list[Slow], protocol: Protocol) -> dict[str, float]:
     """Every figure of all cases, by its definition."""
-    policy = protocol.policy
+    rules = protocol.rules
     total: dict[str, list[float]] = {}
     sums = dict.fromkeys(("shared", "either", "found", "true", "right"), 0.0)
     for case, known in zip(cases, slow, strict=True):
-        empty = policy.empty_score if case.readable else 0.0
+        empty = rules.empty_score if case.readable else 0.0
         most = max(len(case.found), len(case.true))
         one = {
             "malformed": float(not case.readable),
@@ -194,15 +193,15 @@ def expected(cases: list[Case], slow: list[Slow], protocol: Protocol) -> dict[st
 
 
 def expected_pixels(case: Case, known: Slow, protocol: Protocol, sums: dict[str, float]) -> dict[str, float]:
-    policy = protocol.policy
+    rules = protocol.rules
     shared, either = known.shared, known.either
-    iou = shared / either if either else (policy.empty_score if case.readable else 0.0)
+    iou = shared / either if either else (rules.empty_score if case.readable else 0.0)
     sums["shared"] += shared
     if case.true_mask.any() or protocol is not Protocol.THINK2SEG:
         sums["either"] += either
     figures = {"giou": iou}
     predicted = case.found_mask.any() if case.true_mask.any() else case.readable
-    if policy.divisor is Divisor.ALL or predicted:
+    if rules.divisor is Divisor.ALL or predicted:
         for limit in (0.5, 0.6, 0.7, 0.8, 0.9):
             above = iou > limit if protocol is Protocol.SEGEARTH else iou >= limit
             figures[f"p@{limit}"] = float(above)
@@ -231,13 +230,19 @@ def expected_contours(case: Case, known: Slow, empty: float) -> dict[str, float]
 
 
 def scored(case: Case, protocol: Protocol) -> Scores:
-    policy, readable = protocol.policy, case.readable
+    rules, readable = protocol.rules, case.readable
     return (
         answer_scores(len(case.found), len(case.true), readable=readable)
-        | region_scores(case.found, case.true, policy, readable=readable)
-        | pixel_scores(case.found_mask, case.true_mask, policy, readable=readable)
-        | contour_scores(case.found_mask, case.true_mask, policy, readable=readable)
+        | region_scores(case.found, case.true, rules, readable=readable)
+        | pixel_scores(case.found_mask, case.true_mask, rules, readable=readable)
+        | contour_scores(case.found_mask, case.true_mask, rules, readable=readable)
     )
+
+
+def figure(scores: list[Scores], name: str) -> float:
+    """One figure of a set of examples: the sum of the numerators over that of the denominators."""
+    above, below = (sum(score[name][side] for score in scores if name in score) for side in (0, 1))
+    return above / below if below else float("nan")
 
 
 @pytest.fixture(scope="module")
@@ -251,8 +256,8 @@ def slow(cases: list[Case]) -> list[Slow]:
 
 
 def test_the_cases_hold_every_kind(cases: list[Case]) -> None:
-    kinds = {(min(len(c.found), 2), min(len(c.true), 2), c.readable) for c in cases}
-    assert len(kinds) == 9 + 3
+    classes = {(min(len(c.found), 2), min(len(c.true), 2), c.readable) for c in cases}
+    assert len(classes) == 9 + 3
 
 
 @pytest.mark.parametrize("protocol", list(Protocol))
@@ -275,7 +280,7 @@ def test_a_boundary_has_no_inner_pixel_and_closes_at_the_edge_of_the_image() -> 
 
 def test_a_box_without_area_is_no_area_but_a_box() -> None:
     flat, box = np.array([[2.0, 2.0, 2.0, 8.0]]), np.array([[0.0, 0.0, 4.0, 4.0]])
-    scores = region_scores(box, flat, Protocol.SEGEARTH.policy)
+    scores = region_scores(box, flat, Protocol.SEGEARTH.rules)
     assert (scores["box_giou"], scores["acc@0.5"], scores["recall@0.5"]) == ((0, 1), (0, 1), (0, 1))
 
 

@@ -35,7 +35,7 @@ def test_the_reward_equals_a_search_over_all_pairings() -> None:
         assert got == pytest.approx(slow_reward(case.found, case.true), abs=1e-9)
 
 
-def test_an_answer_that_cannot_be_read_earns_nothing() -> None:
+def test_an_answer_that_cannot_be_read_gets_no_reward() -> None:
     nothing = np.empty((0, 4))
     assert reward_scores(nothing, nothing, readable=True) == {"reward": (1.0, 1.0)}
     assert reward_scores(nothing, nothing, readable=False) == {"reward": (0.0, 1.0)}

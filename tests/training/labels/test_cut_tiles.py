@@ -27,7 +27,7 @@ HEIGHT, WIDTH = 150, 190
 
 def image_of(
     *boxes: tuple[float, float, float, float],
-    kinds: tuple[str, ...] = (),
+    classes: tuple[str, ...] = (),
     outlines: tuple[shapely.Polygon | None, ...] = (),
     complete: tuple[str, ...] = ("building",),
 ) -> LabelledImage:
@@ -41,7 +41,7 @@ def image_of(
         pixels=pixels,
         valid=np.ones((HEIGHT, WIDTH), bool),
         boxes=np.array(boxes, np.float64).reshape(-1, 4),
-        kinds=kinds or ("building",) * len(boxes),
+        classes=classes or ("building",) * len(boxes),
         outlines=outlines or (None,) * len(boxes),
         complete=complete,
     )
@@ -61,7 +61,7 @@ def test_a_box_holds_the_pixels_of_its_rectangle_at_every_turn_and_scale(turn: i
     tile = cut_labelled(image, x0=x0, y0=y0, side=side, tile_px=48, turn=turn, numbers=NUMBERS)
     bright = tile.pixels[:, :, 0] > 120
     assert tile.boxes.shape == (1, 4)
-    assert tile.kinds.tolist() == [4]
+    assert tile.classes.tolist() == [4]
     assert np.abs(tile.boxes[0] - extent(bright)).max() <= 1
     assert ((tile.pieces == 1) & bright).sum() >= 0.85 * ((tile.pieces == 1) | bright).sum()
 
@@ -77,7 +77,7 @@ def test_a_box_holds_the_pixels_of_its_rectangle_at_every_turn_and_scale(turn: i
     side=st.floats(20, 120),
     turn=st.integers(0, 7),
 )
-def test_a_thing_stays_exactly_if_enough_of_it_is_seen(
+def test_an_object_stays_exactly_if_enough_of_it_is_seen(
     x: int, y: int, w: int, h: int, left: float, top: float, side: float, turn: int
 ) -> None:
     image = image_of((x, y, x + w, y + h))
@@ -98,7 +98,7 @@ def test_a_thing_stays_exactly_if_enough_of_it_is_seen(
         assert np.abs((box[2:] - box[:2]) - wanted).max() <= 1.001
 
 
-def test_small_things_lie_on_top_of_large_ones_and_numbers_follow_the_reading_order() -> None:
+def test_small_objects_lie_on_top_of_large_ones_and_numbers_follow_the_reading_order() -> None:
     image = image_of((20, 70, 60, 100), (10, 10, 120, 130), (100, 20, 110, 30))
     tile = cut_labelled(image, x0=0, y0=0, side=150, tile_px=150, turn=0, numbers=NUMBERS)
     keys = [reading_order(box) for box in tile.boxes.tolist()]
@@ -108,12 +108,15 @@ def test_small_things_lie_on_top_of_large_ones_and_numbers_follow_the_reading_or
         assert middle == number or x1 - x0 > 100
 
 
-def test_a_tree_is_painted_as_the_ellipse_in_its_box_and_a_thing_with_an_outline_as_that() -> None:
+def test_a_tree_is_painted_as_the_ellipse_in_its_box_and_an_object_with_an_outline_as_that() -> None:
     corner = shapely.Polygon([(100, 20), (140, 20), (140, 30), (110, 30), (110, 60), (100, 60)])
     boxes = ((20.0, 20.0, 60.0, 80.0), (100.0, 20.0, 140.0, 60.0))
-    image = image_of(*boxes, kinds=("tree", "building"), outlines=(None, corner))
+    image = image_of(*boxes, classes=("tree", "building"), outlines=(None, corner))
     tile = cut_labelled(image, x0=0, y0=0, side=150, tile_px=150, turn=0, numbers=NUMBERS)
-    painted = {kind: int((tile.pieces == n).sum()) for n, kind in enumerate(tile.kinds.tolist(), start=1)}
+    painted = {
+        class_name: int((tile.pieces == n).sum())
+        for n, class_name in enumerate(tile.classes.tolist(), start=1)
+    }
     assert painted[7] == pytest.approx(np.pi / 4 * 40 * 60, rel=0.02)
     assert painted[4] == corner.area
 
@@ -172,11 +175,11 @@ def test_a_random_tile_lies_within_the_image_and_is_the_same_for_the_same_seed()
             assert np.median(thing) > np.median(ground) + 100
 
 
-def test_a_kind_without_a_number_and_parts_that_do_not_belong_together_are_refused() -> None:
+def test_a_class_without_a_number_and_parts_that_do_not_belong_together_are_refused() -> None:
     with pytest.raises(KeyError, match="building"):
         cut_labelled(image_of((1, 1, 30, 30)), x0=0, y0=0, side=50, tile_px=50, turn=0, numbers={})
     with pytest.raises(ValueError, match="belong together"):
-        image_of((1, 1, 30, 30), kinds=("building", "building"))
+        image_of((1, 1, 30, 30), classes=("building", "building"))
     with pytest.raises(ValueError, match="turn"):
         Square(0, 0, 10, 10, 8)
 
@@ -198,7 +201,7 @@ def test_a_grid_covers_every_pixel_with_the_fewest_windows(scale: float, overlap
         assert len(squares) == np.ceil(HEIGHT / side - 1e-9) * np.ceil(WIDTH / side - 1e-9)
 
 
-def test_there_is_an_example_for_every_tile_and_complete_kind_whether_it_is_there_or_not() -> None:
+def test_there_is_an_example_for_every_tile_and_complete_class_whether_it_is_there_or_not() -> None:
     outline = shapely.Polygon([(10, 10), (40, 10), (40, 50)])
     image = image_of((10.0, 10.0, 40.0, 50.0), outlines=(outline,), complete=("building", "tree"))
     questions = {"building": ("where are roofs?", "what has walls?"), "tree": ("where is shade?",)}
@@ -207,15 +210,15 @@ def test_there_is_an_example_for_every_tile_and_complete_kind_whether_it_is_ther
     assert len(examples) == 2 * len(squares)
     assert len({example.id for example in examples}) == len(examples)
     found = [example for example in examples if len(example.boxes)]
-    assert {example.kind for example in found} == {"building"}
-    assert {e.query.text for e in examples if e.kind == "building"} == set(questions["building"])
+    assert {example.class_name for example in found} == {"building"}
+    assert {e.query.text for e in examples if e.class_name == "building"} == set(questions["building"])
     for example in examples:
-        assert (example.shapes is None) == (example.kind == "tree")
+        assert (example.shapes is None) == (example.class_name == "tree")
         if example.shapes is not None:
             masks = example.shapes.masks()
             assert masks.shape == (len(example.boxes), 64, 64)
             for mask, box in zip(masks, example.boxes, strict=True):
                 assert np.abs(extent(mask) - box).max() <= 1
     tiles = grid_tiles(image, scale=1, tile_px=64, numbers=NUMBERS)
-    assert [len(t.boxes) for t in tiles] == [len(e.boxes) for e in examples if e.kind == "building"]
+    assert [len(t.boxes) for t in tiles] == [len(e.boxes) for e in examples if e.class_name == "building"]
     assert (tiles[0].pixels == found[0].picture.pixels()).all()

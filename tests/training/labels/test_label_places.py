@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pyproj import Transformer
 
 from training.errors import DatasetError
-from training.labels.class_names import Naming, one_kind
+from training.labels.class_names import Naming
 from training.labels.labelled_image import LabelledImage
 from training.labels.polygons import read_polygons
 from training.labels.raster_mask import read_raster_mask
@@ -71,7 +71,7 @@ def test_polygons_lie_on_their_pixels(tmp_path: Path, transform: Affine, ending:
     frame = gpd.GeoDataFrame({"geometry": [world(SHAPE, transform, crs)]}, crs=crs)
     file = tmp_path / f"labels.{ending}"
     frame.to_parquet(file) if ending == "parquet" else frame.to_file(file)
-    reading = read_polygons(file, [scene(tmp_path, transform)], naming=one_kind("building"))
+    reading = read_polygons(file, [scene(tmp_path, transform)], naming=Naming({"building": "building"}))
     (image,) = reading.images
     (outline,) = image.outlines
     assert outline is not None
@@ -97,7 +97,7 @@ def square(x: float, y: float, side: float = 10) -> shapely.Polygon:
     return world([(x, y), (x + side, y), (x + side, y + side), (x, y + side)], PLAIN)
 
 
-def test_what_is_no_polygon_on_the_scene_is_counted_and_names_become_kinds(tmp_path: Path) -> None:
+def test_what_is_not_a_polygon_on_the_scene_is_counted_and_names_become_classes(tmp_path: Path) -> None:
     bow = world([(60, 60), (80, 80), (80, 60), (60, 80)], PLAIN)
     shapes = [
         square(10, 10),
@@ -112,13 +112,13 @@ def test_what_is_no_polygon_on_the_scene_is_counted_and_names_become_kinds(tmp_p
     ]
     names = ["house", "hall", "house", "house", "house", "oak", "oak", "shed", None]
     image, counts = read_shapes(tmp_path, shapes, names)
-    assert image.kinds == ("building", "building", "tree", "tree", "tree", "tree")
+    assert image.classes == ("building", "building", "tree", "tree", "tree", "tree")
     assert np.allclose(image.boxes[1], [0, 40, 5, 50])
     assert image.complete == ("building", "tree")
     assert counts == {
         "polygon outside of every scene": 1,
         "row without a polygon": 2,
-        "several parts, each taken as one thing": 2,
+        "several parts, each taken as one object": 2,
         "label 'shed' is not among hall, house, oak": 1,
         "label without a name": 1,
     }
@@ -128,17 +128,17 @@ def test_labels_without_a_crs_or_a_column_are_refused_in_a_sentence(tmp_path: Pa
     file = tmp_path / "labels.parquet"
     gpd.GeoDataFrame(geometry=[square(1, 1)]).to_parquet(file)
     with pytest.raises(DatasetError, match="no CRS"):
-        read_polygons(file, [], naming=one_kind("building"))
+        read_polygons(file, [], naming=Naming({"building": "building"}))
     gpd.GeoDataFrame(geometry=[square(1, 1)], crs=CRS).to_parquet(file)
     with pytest.raises(DatasetError, match="no column 'what'"):
-        read_polygons(file, [], naming=one_kind("building"), kind_column="what")
+        read_polygons(file, [], naming=Naming({"building": "building"}), kind_column="what")
     with pytest.raises(DatasetError, match="column that tells them apart"):
         read_polygons(file, [], naming=Naming({"a": "tree", "b": "car"}))
     file.write_bytes(b"PAR1 and no more")
     with pytest.raises(DatasetError, match="cannot be read as a vector file"):
-        read_polygons(file, [], naming=one_kind("building"))
+        read_polygons(file, [], naming=Naming({"building": "building"}))
     with pytest.raises(DatasetError, match="no such file"):
-        read_polygons(tmp_path / "none.gpkg", [], naming=one_kind("building"))
+        read_polygons(tmp_path / "none.gpkg", [], naming=Naming({"building": "building"}))
 
 
 def test_a_polygon_on_two_scenes_is_on_both_and_a_broken_scene_is_a_problem(tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_a_polygon_on_two_scenes_is_on_both_and_a_broken_scene_is_a_problem(tmp_
     beside = scene(tmp_path, PLAIN @ Affine.translation(45, 40), name="beside.tif")
     (tmp_path / "broken.tif").write_text("no raster")
     scenes = [scene(tmp_path), beside, tmp_path / "broken.tif"]
-    reading = read_polygons(file, scenes, naming=one_kind("building"))
+    reading = read_polygons(file, scenes, naming=Naming({"building": "building"}))
     assert [image.boxes.round(6).tolist() for image in reading.images] == [
         [[50, 50, 60, 60], [10, 10, 20, 20]],
         [[5, 10, 15, 20]],
@@ -167,7 +167,7 @@ def mask_of(side: int) -> NDArray[np.uint8]:
 def test_a_mask_of_half_the_resolution_is_placed_by_its_georeference(tmp_path: Path) -> None:
     image = scene(tmp_path)
     mask = write(tmp_path / "mask.tif", mask_of(60), PLAIN @ Affine.scale(2))
-    reading = read_raster_mask(mask, image, values=(1,), naming=one_kind("field"))
+    reading = read_raster_mask(mask, image, values=(1,), naming=Naming({"field": "field"}))
     (labelled,) = reading.images
     assert labelled.pixels.shape == (SIZE, SIZE, 3)
     # The two touch at a corner only: two fields. Edges run on pixel borders, but for what outlines round off.
@@ -175,24 +175,26 @@ def test_a_mask_of_half_the_resolution_is_placed_by_its_georeference(tmp_path: P
     both = shapely.union_all([outline for outline in labelled.outlines if outline is not None])
     assert both.area == pytest.approx(4 * (200 + 100), rel=0.02)
     assert dict(reading.counts) == {"piece of fewer than 4 pixels": 1}
-    more = read_raster_mask(mask, image, values=(1, 2), naming=one_kind("field"))
+    more = read_raster_mask(mask, image, values=(1, 2), naming=Naming({"field": "field"}))
     assert len(more.images[0].boxes) == 3
 
 
 def test_a_larger_mask_with_an_offset_is_placed_by_its_georeference(tmp_path: Path) -> None:
     mask = write(tmp_path / "mask.tif", mask_of(150), PLAIN @ Affine.translation(-12, -8))
-    (labelled,) = read_raster_mask(mask, scene(tmp_path), values=(1,), naming=one_kind("field")).images
+    (labelled,) = read_raster_mask(
+        mask, scene(tmp_path), values=(1,), naming=Naming({"field": "field"})
+    ).images
     assert np.abs(labelled.boxes - [[0, 0, 18, 7], [18, 7, 28, 17]]).max() < 0.2
 
 
 def test_a_mask_of_other_ground_labels_nothing_and_one_in_another_crs_is_refused(tmp_path: Path) -> None:
     image = scene(tmp_path)
     away = write(tmp_path / "away.tif", mask_of(60), Affine(1, 0, 330_000, 0, -1, 5_390_000))
-    reading = read_raster_mask(away, image, values=(1,), naming=one_kind("field"))
+    reading = read_raster_mask(away, image, values=(1,), naming=Naming({"field": "field"}))
     assert reading.images == ()
     assert list(reading.counts) == ["mask does not cover its image"]
     other = write(tmp_path / "other.tif", mask_of(60), PLAIN @ Affine.scale(2), crs="EPSG:32632")
     with pytest.raises(DatasetError, match="EPSG:32632 is not the scene's EPSG:32633"):
-        read_raster_mask(other, image, values=(1,), naming=one_kind("field"))
+        read_raster_mask(other, image, values=(1,), naming=Naming({"field": "field"}))
     with pytest.raises(DatasetError, match="one kind"):
         read_raster_mask(away, image, values=(1,), naming=Naming({"a": "field", "b": "tree"}))

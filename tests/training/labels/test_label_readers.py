@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from training.errors import DatasetError
-from training.labels.class_names import Naming, one_kind
+from training.labels.class_names import Naming
 from training.labels.coco import read_coco
 from training.labels.labelled_image import LabelReading
 from training.labels.points import read_points
@@ -20,6 +20,8 @@ from training.labels.voc import read_voc
 from training.labels.yolo import read_yolo
 
 WIDTH, HEIGHT = 60, 40
+
+SHIPS = Naming({"ship": "ship"})
 
 
 @pytest.fixture
@@ -42,7 +44,7 @@ def voc(name: str, *things: tuple[str, object, object, object, object], width: i
 def read_one_voc(tmp_path: Path, text: str, images: Mapping[str, Path]) -> LabelReading:
     file = tmp_path / "one.xml"
     file.write_text(text)
-    return read_voc([file], images, naming=one_kind("tree"))
+    return read_voc([file], images, naming=Naming({"tree": "tree"}))
 
 
 def test_voc_boxes_are_kept_and_bent_names_mended_and_counted(tmp_path: Path, picture: Path) -> None:
@@ -68,7 +70,7 @@ def test_voc_boxes_are_kept_and_bent_names_mended_and_counted(tmp_path: Path, pi
         [50, 30, 60, 40],
         [50, 30, 60, 40],
     ]
-    assert set(image.kinds) == {"tree"}
+    assert set(image.classes) == {"tree"}
     assert dict(reading.counts) == {
         "label 'Tree\\\\' mended to tree": 1,
         "label without a name, taken as tree": 1,
@@ -97,12 +99,12 @@ def test_a_broken_voc_file_is_a_problem_and_no_image(
     images = {"one.png": picture, "text.png": tmp_path / "text.png"}
     file = tmp_path / "other.xml"
     file.write_text(text)
-    reading = read_voc([file], images, naming=one_kind("tree"))
+    reading = read_voc([file], images, naming=Naming({"tree": "tree"}))
     assert reading.images == ()
     assert list(reading.counts) == [what]
 
 
-def test_yolo_lines_become_pixels_and_kinds_are_joined(tmp_path: Path, picture: Path) -> None:
+def test_yolo_lines_become_pixels_and_classes_are_joined(tmp_path: Path, picture: Path) -> None:
     (tmp_path / "names").write_text("car\nbus\ncyclist\n")
     picture.with_suffix(".txt").write_text(
         "0 0.5 0.5 0.1 0.2\n1 0.25 0.25 0.5 0.5\n\n2 0.5 0.5 0.1 0.1\n7 0 0 1 1\n1 a\n"
@@ -111,7 +113,7 @@ def test_yolo_lines_become_pixels_and_kinds_are_joined(tmp_path: Path, picture: 
     reading = read_yolo([picture], tmp_path / "names", naming=naming)
     (image,) = reading.images
     assert np.allclose(image.boxes, [[27, 16, 33, 24], [0, 0, 30, 20]])
-    assert image.kinds == ("car", "car")
+    assert image.classes == ("car", "car")
     assert image.complete == ("car",)
     assert dict(reading.counts) == {
         "label 'cyclist' left out on purpose": 1,
@@ -127,7 +129,7 @@ def test_yolo_lines_become_pixels_and_kinds_are_joined(tmp_path: Path, picture: 
 def test_any_yolo_text_gives_boxes_within_the_image(tmp_path: Path, picture: Path, text: str) -> None:
     (tmp_path / "names").write_text("car\n")
     picture.with_suffix(".txt").write_text(text)
-    reading = read_yolo([picture], tmp_path / "names", naming=one_kind("car"))
+    reading = read_yolo([picture], tmp_path / "names", naming=Naming({"car": "car"}))
     lines = sum(1 for line in text.splitlines() if line.strip())
     (image,) = reading.images
     lost = [p for p in reading.problems if "clipped" not in p.what]
@@ -142,7 +144,7 @@ def test_points_become_boxes_of_the_size_given(tmp_path: Path, picture: Path) ->
     bad.write_text("a,b\n1,2\n")
     lost.write_text("x,y\n1,2\n")
     reading = read_points(
-        [good, bad, lost], {"one": picture, "bad": picture}, size_px=10, naming=one_kind("tree")
+        [good, bad, lost], {"one": picture, "bad": picture}, size_px=10, naming=Naming({"tree": "tree"})
     )
     (image,) = reading.images
     assert image.boxes.tolist() == [[15, 5, 25, 15], [0, 33, 7, 40]]
@@ -153,7 +155,7 @@ def test_points_become_boxes_of_the_size_given(tmp_path: Path, picture: Path) ->
         "image is not there": 1,
     }
     with pytest.raises(DatasetError, match="size above 0"):
-        read_points([good], {}, size_px=0, naming=one_kind("tree"))
+        read_points([good], {}, size_px=0, naming=Naming({"tree": "tree"}))
 
 
 def runs(x0: int, y0: int, x1: int, y1: int) -> list[int]:
@@ -202,7 +204,7 @@ def test_coco_masks_boxes_and_polygons_are_read_and_every_bend_is_counted(
         {**base, "id": 10, "image_id": 77, "bbox": [1, 2, 3, 4]},
         {**base, "id": 11, "segmentation": "{'counts': __import__('os')}"},
     ]
-    reading = read_coco(coco(tmp_path, annotations), {"one.png": picture}.get, naming=one_kind("ship"))
+    reading = read_coco(coco(tmp_path, annotations), {"one.png": picture}.get, naming=SHIPS)
     (image,) = reading.images
     assert image.boxes.tolist() == [[10, 5, 18, 12], [10, 5, 18, 12], [20, 20, 30, 32], [1, 2, 4, 6]]
     assert [outline is not None for outline in image.outlines] == [True, True, True, False]
@@ -213,7 +215,7 @@ def test_coco_masks_boxes_and_polygons_are_read_and_every_bend_is_counted(
     assert dict(reading.counts) == {
         "annotation of an image that is not listed": 1,
         "value written as text, taken apart": 2,
-        "marked as a crowd, taken as one thing": 1,
+        "marked as a crowd, taken as one object": 1,
         "box and mask disagree, mask taken": 1,
         "mask cannot be decoded": 1,
         "mask is not of its image's size": 1,
@@ -230,7 +232,7 @@ def test_a_coco_image_that_is_missing_or_of_another_size_is_a_problem(tmp_path: 
         {"id": 1, "width": WIDTH, "height": HEIGHT, "file_name": "none.png"},
         {"id": 2, "width": 5, "height": 5, "file_name": "one.png"},
     ]
-    reading = read_coco(coco(tmp_path, [], images=images), {"one.png": picture}.get, naming=one_kind("ship"))
+    reading = read_coco(coco(tmp_path, [], images=images), {"one.png": picture}.get, naming=SHIPS)
     assert reading.images == ()
     assert list(reading.counts) == ["image is not there", "image is not of the declared size"]
 
@@ -242,7 +244,7 @@ def test_a_file_that_is_not_coco_is_refused_in_a_sentence(tmp_path: Path, text: 
     file = tmp_path / "coco.json"
     file.write_text(text)
     with pytest.raises(DatasetError, match=r"coco\.json"):
-        read_coco(file, nothing, naming=one_kind("ship"))
+        read_coco(file, nothing, naming=SHIPS)
 
 
 VALUES = st.recursive(
@@ -268,7 +270,7 @@ def test_any_coco_values_give_boxes_within_the_image_or_a_problem(
         "segmentation": segmentation,
         "iscrowd": crowd,
     }
-    reading = read_coco(coco(tmp_path, [annotation]), {"one.png": picture}.get, naming=one_kind("ship"))
+    reading = read_coco(coco(tmp_path, [annotation]), {"one.png": picture}.get, naming=SHIPS)
     (image,) = reading.images
     assert len(image.boxes) or reading.problems
     assert (image.boxes >= 0).all()
@@ -276,7 +278,7 @@ def test_any_coco_values_give_boxes_within_the_image_or_a_problem(
 
 
 def test_a_naming_that_means_nothing_is_refused() -> None:
-    with pytest.raises(DatasetError, match="no regular expression"):
+    with pytest.raises(DatasetError, match="not a regular expression"):
         Naming({"tree": "tree"}, place="(")
     with pytest.raises(DatasetError, match="needs a group"):
         Naming({"tree": "tree"}, place="x")
@@ -285,5 +287,5 @@ def test_a_naming_that_means_nothing_is_refused() -> None:
     with pytest.raises(DatasetError, match="both labelled and absent"):
         Naming({"tree": "tree"}, absent=("tree",))
     assert Naming({"a": "tree"}, place=r"^(.+)_\d{4}(_\d+)$").place_of("city_2016_4") == "city_4"
-    assert one_kind("tree").kind_of("TREE ") == ("tree", "")
-    assert Naming({"a": "tree", "b": "car"}).kind_of("") == (None, "label without a name")
+    assert Naming({"tree": "tree"}).class_of("TREE ") == ("tree", "")
+    assert Naming({"a": "tree", "b": "car"}).class_of("") == (None, "label without a name")

@@ -10,13 +10,13 @@ import torch
 
 from tests.training.toy import Toy, weights
 from training.errors import LaunchError
-from training.launching.checkpoints import folders
+from training.launching.checkpoints import checkpoint_names
 from training.launching.in_process import run_here
 from training.launching.metrics_log import read_log
 from training.launching.ray_failures import sentence, worst
 from training.launching.ray_launch import launch, prepared
 from training.launching.stage import stage_loop
-from training.launching.worker import Launch, Outcome
+from training.launching.worker import Launch, TrainingResult
 
 STEPS = 7
 LOOP = stage_loop(Toy, save_every=2)
@@ -74,7 +74,7 @@ def test_two_workers_give_the_loss_curve_of_one_process(
     assert outcome.metrics["loss"] == losses(tmp_path)[-1]
     assert outcome.checkpoint == str(tmp_path / "checkpoint")
     torch.testing.assert_close(weights(outcome.checkpoint), weights(f"{undisturbed}/checkpoint"))
-    assert folders(str(tmp_path / "train")) == ["checkpoint_000000006", "checkpoint_000000007"]
+    assert checkpoint_names(str(tmp_path / "train")) == ["checkpoint_000000006", "checkpoint_000000007"]
 
 
 @pytest.mark.ray
@@ -128,12 +128,12 @@ def test_what_has_no_room_is_refused_before_it_starts(tmp_path: Path, ray_here: 
 def test_a_finished_training_is_not_repeated(undisturbed: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in undisturbed.rglob("*")}
     outcome = launch(LOOP, {"steps": STEPS}, Launch(out=str(undisturbed), workers=2))
-    assert outcome == Outcome(str(undisturbed / "checkpoint"), STEPS, outcome.metrics)
+    assert outcome == TrainingResult(str(undisturbed / "checkpoint"), STEPS, outcome.metrics)
     assert outcome.metrics["loss"] == losses(undisturbed)[-1]
     assert {path: path.stat().st_mtime_ns for path in undisturbed.rglob("*")} == before
 
 
-def test_the_failure_that_says_most_is_told() -> None:
+def test_the_failure_that_is_most_telling_is_reported() -> None:
     failures = {0: RuntimeError("connection closed by peer"), 1: ValueError("no such kind: tree\nmore")}
     assert worst(failures)[0] == 1
     assert sentence(failures[1]) == "ValueError: no such kind: tree"

@@ -60,7 +60,7 @@ def test_what_trl_accepts_is_accepted_and_the_rest_refused(tmp_path):
             assert Batches(group, size, grad_accum=accum).generation_batch == theirs
 
 
-def test_a_group_that_does_not_divide_is_told_what_would():
+def test_a_group_that_does_not_divide_names_those_that_would():
     with pytest.raises(RecipeError, match="use a group of 3 or 6 or a per_device_batch of 2 or 4"):
         Batches(4, 3, workers=2, grad_accum=1)
     with pytest.raises(RecipeError, match="at least 2"):

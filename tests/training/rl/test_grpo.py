@@ -13,18 +13,27 @@ import pytest
 import torch
 from transformers import TrainerCallback
 
-from reasoner.answer import View
+from reasoner.answer import TileView
 from reasoner.engines.transformers_engine import load_checkpoint, vision_token_ids
 from reasoner.loading import load_reasoner
 from reasoner.profiles import NANO
 from reasoner.query import Query
 from tests.reasoner.checkpoints import save_qwen2_5, save_qwen3
-from training.data.examples import ArrayPicture, ArrayShapes, Example
+from training.data.examples import ArrayImage, ArrayShapes, Example
 from training.launching.distributed import World
 from training.launching.worker import Worker
-from training.rl.grpo import MODEL, TRAINER, Parts, Policy, as_dataset, build_trainer, open_policy, teach
+from training.rl.grpo import (
+    MODEL,
+    TRAINER,
+    Policy,
+    TrainerHooks,
+    as_dataset,
+    build_trainer,
+    open_policy,
+    train_grpo,
+)
 from training.rl.grpo_recipe import DataRecipe, GrpoRecipe, LoraRecipe
-from training.rl.reward_function import Rewarder, Writing
+from training.rl.reward_function import CompletionReader, Rewarder
 from training.rl.rewards import RewardWeights
 
 
@@ -49,7 +58,7 @@ def examples(count: int, side: int) -> list[Example]:
             query=Query("where is a ship ?" if number % 2 else "where is the water ?"),
             size=(side, side),
             boxes=np.array([[4.0, 4.0, 20.0, 20.0]])[: number % 2],
-            picture=ArrayPicture(rng.integers(0, 255, (side, side, 3), dtype=np.uint8)),
+            picture=ArrayImage(rng.integers(0, 255, (side, side, 3), dtype=np.uint8)),
         )
         for number in range(count)
     ]
@@ -152,12 +161,12 @@ def test_training_leaves_a_folder_that_answers(
 ) -> None:
     start: Path = request.getfixturevalue(architecture)
     kept = Kept(tmp_path)
-    teach(recipe(start), examples(8, 56), worker=kept.worker(), parts=Parts())
+    train_grpo(recipe(start), examples(8, 56), worker=kept.worker(), parts=TrainerHooks())
     assert [step for step, _ in kept.figures] == [1, 2]
     assert {"reward", "reward_format", "groups_without_spread", "seconds"} <= set(kept.figures[0][1])
     assert sorted(kept.checkpoints) == [1, 2]
     reasoner = load_reasoner(str(kept.checkpoints[2] / MODEL), device="cpu")
-    view = View(examples(1, 56)[0].picture.pixels(), "a")
+    view = TileView(examples(1, 56)[0].picture.pixels(), "a")
     assert reasoner.generate([view], [Query("where is water ?")])[0][0].n_tokens > 0
 
 
@@ -172,7 +181,12 @@ class Stop(TrainerCallback):
 def test_a_resumed_policy_has_the_weights_of_the_checkpoint(qwen2_5: Path, tmp_path: Path) -> None:
     kept = Kept(tmp_path / "first")
     asked = recipe(qwen2_5)
-    teach(asked, examples(8, 56), worker=kept.worker(), parts=Parts(prepare=lambda t: length_reward(t) or t))
+    train_grpo(
+        asked,
+        examples(8, 56),
+        worker=kept.worker(),
+        parts=TrainerHooks(prepare=lambda t: length_reward(t) or t),
+    )
     checkpoint = kept.checkpoints[1]
     saved, _ = load_checkpoint(checkpoint / MODEL, exact=True)
     untaught, _ = load_checkpoint(qwen2_5, exact=True)
@@ -197,8 +211,8 @@ def begun(policy: Policy, asked: GrpoRecipe, checkpoint: Path, out: Path) -> Sto
 def test_low_rank_training_resumes_and_is_merged_at_the_end(qwen2_5: Path, tmp_path: Path) -> None:
     kept = Kept(tmp_path / "first")
     asked = recipe(qwen2_5, lora=LoraRecipe(r=2, alpha=4, targets=("q_proj", "v_proj")))
-    parts = Parts(prepare=lambda trainer: length_reward(trainer) or trainer)
-    teach(asked, examples(8, 56), worker=kept.worker(), parts=parts)
+    parts = TrainerHooks(prepare=lambda trainer: length_reward(trainer) or trainer)
+    train_grpo(asked, examples(8, 56), worker=kept.worker(), parts=parts)
     assert not (kept.checkpoints[1] / MODEL).exists(), "a large model is written once, at the end"
     merged, _ = load_checkpoint(kept.checkpoints[2] / MODEL, exact=True)
     start, _ = load_checkpoint(qwen2_5, exact=True)
@@ -223,14 +237,14 @@ def test_no_vision_token_is_ever_sampled(qwen3: Path, tmp_path: Path) -> None:
 
 def test_the_reward_reads_what_inference_would_read() -> None:
     words = {1: "<think> ships float </think>", 2: "<answer> [[4,4,20,20]] </answer>", 3: "[]"}
-    writing = Writing(lambda ids: " ".join(words[i] for i in ids), frozenset({9}), longest=3)
+    reader = CompletionReader(lambda ids: " ".join(words[i] for i in ids), frozenset({9}), longest=3)
     (example,) = examples(2, 128)[1:]
     masks = SimpleNamespace(union_masks=lambda pixels, boxes: [square(b) for b in boxes])
     shown = dataclasses.replace(example, shapes=ArrayShapes(square(example.boxes)[None]))
     rewarder = Rewarder(
         [shown],
         profile=NANO,
-        writing=writing,
+        reader=reader,
         weights=RewardWeights(),
         masks=masks,  # type: ignore[arg-type]
     )

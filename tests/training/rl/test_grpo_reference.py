@@ -15,7 +15,7 @@ from reasoner.query import Query
 from tests.training.answers import read
 from tests.training.rl.reference import group_advantages
 from tests.training.rl.toy_policy import Sample, Settings, learn_by_hand, toy_model, toy_tokenizer
-from training.rl.rewards import RewardWeights, Truth, score_completion
+from training.rl.rewards import RewardWeights, TrueAnswer, score_completion
 
 WEIGHTS = RewardWeights(format=1, location=2, quantity=1, accuracy=1, repetition=0.5)
 QUESTIONS = {
@@ -56,7 +56,7 @@ def reward(prompts, completions, boxes, **_) -> list[float]:
     scores = []
     for prompt, text, true in zip(prompts, completions, boxes, strict=True):
         answer = read(NANO, text, Query(prompt))
-        truth = Truth(np.array(true, dtype=np.float64).reshape(-1, 4))
+        truth = TrueAnswer(np.array(true, dtype=np.float64).reshape(-1, 4))
         scores.append(score_completion(answer, text, truth=truth, weights=WEIGHTS).composite)
     return scores
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from reasoner.answer import View
+from reasoner.answer import TileView
 from reasoner.engines.null import NullSegmenter
 from reasoner.loading import load_segmenter
 from reasoner.profiles import NANO
@@ -71,7 +71,7 @@ def test_masks_are_those_of_the_answers_the_pipeline_would_segment(work, centre_
         answer = type(answer)(
             **{**{name: getattr(answer, name) for name in answer.__slots__}, "points": points}
         )
-    (masks,) = segmenter.segment(View(pixels, "a"), [answer])
+    (masks,) = segmenter.segment(TileView(pixels, "a"), [answer])
     (union,) = SegmenterMasks(segmenter, centre_points=centre_points).union_masks([pixels], [boxes])
     np.testing.assert_array_equal(union, (masks.probabilities > INSIDE).any(axis=0))
     assert union.any()
@@ -120,7 +120,7 @@ def test_an_actor_called_by_two_processes_gives_the_masks_of_this_process(work, 
         served.union_masks(pixels, boxes)
 
 
-def test_no_ray_is_said_in_words(monkeypatch):
+def test_a_missing_ray_is_reported(monkeypatch):
     monkeypatch.setattr("ray.is_initialized", lambda: False)
     from training.rl.ray_masks import MaskActorOptions, start_masks
 

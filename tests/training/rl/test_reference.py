@@ -42,7 +42,7 @@ def test_a_group_worked_out_by_hand():
     )
 
 
-def test_what_could_not_be_judged_moves_nothing():
+def test_what_could_not_be_scored_moves_nothing():
     rewards = np.array([[0.0, np.nan, 1.0], [np.nan, np.nan, 0.7], [np.nan, np.nan, np.nan]])
     advantages = group_advantages(rewards, "group")
     np.testing.assert_allclose(advantages[0, [0, 2]], group_advantages(np.array([[0.0, 1.0]]), "group")[0])

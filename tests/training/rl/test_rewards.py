@@ -17,7 +17,7 @@ from training.rl.rewards import (
     MaskPair,
     Rewards,
     RewardWeights,
-    Truth,
+    TrueAnswer,
     accuracy_reward,
     format_reward,
     location_reward,
@@ -44,7 +44,12 @@ TEXTS = st.one_of(
 
 def score(text, boxes, *, profile=NANO, query=LOCATE, **more) -> Rewards:
     return score_completion(
-        read(profile, text, query), text, truth=Truth(boxes), weights=ALIKE, dialect=profile.dialect, **more
+        read(profile, text, query),
+        text,
+        truth=TrueAnswer(boxes),
+        weights=ALIKE,
+        dialect=profile.dialect,
+        **more,
     )
 
 
@@ -162,15 +167,15 @@ def test_tags_count_where_the_prompt_asks_for_them():
 
 
 @pytest.mark.parametrize("text", ["<think> none here", "[]", "<answer>[[5,5,5,5]]</answer>", ""])
-def test_what_cannot_be_read_earns_nothing_even_where_there_is_no_target(text):
+def test_what_cannot_be_read_gets_no_reward_even_where_there_is_no_target(text):
     assert read(NANO, text, LOCATE).parse is Parse.MALFORMED
     assert set(score(text, np.empty((0, 4))).figures().values()) == {0}
 
 
-def test_a_completion_cut_off_earns_nothing():
+def test_a_completion_cut_off_gets_no_reward():
     text = "<think> a </think><answer>[]</answer>"
     cut = NANO.parse(Completion(text, n_tokens=9, truncated=True), LOCATE, width=SIDE, height=SIDE)
-    assert score_completion(cut, text, truth=Truth(np.empty((0, 4))), weights=ALIKE).composite == 0
+    assert score_completion(cut, text, truth=TrueAnswer(np.empty((0, 4))), weights=ALIKE).composite == 0
 
 
 def test_repetition_counts_sentences_runs_of_words_and_boxes():
@@ -191,21 +196,21 @@ def test_the_composite_is_the_weighted_mean_of_the_parts_that_apply():
     weights = RewardWeights(format=1, location=2, quantity=4, accuracy=8, repetition=16, mask=32, text=64)
     pair = masks([[1, 1, 0]], [[0, 1, 1]])
     answer = read(NANO, text, LOCATE)
-    with_mask = score_completion(answer, text, truth=Truth(boxes), weights=weights, masks=pair)
+    with_mask = score_completion(answer, text, truth=TrueAnswer(boxes), weights=weights, masks=pair)
     assert with_mask == Rewards(
         composite=pytest.approx((1 + 2 * 0.2 + 4 * 0.5 + 0 + 16 + 32 / 3) / 63),
         format=1, location=0.2, quantity=0.5, accuracy=0, repetition=1, mask=1 / 3,
     )  # fmt: skip
-    without = score_completion(answer, text, truth=Truth(boxes), weights=weights)
+    without = score_completion(answer, text, truth=TrueAnswer(boxes), weights=weights)
     assert without.mask is None
     assert without.composite == pytest.approx((1 + 2 * 0.2 + 4 * 0.5 + 16) / 31)
 
 
-def test_words_are_judged_by_words_alone():
+def test_words_are_scored_by_words_alone():
     text = "<think> count </think> <answer> two tanks </answer>"
     weights = RewardWeights.of({"format": 1, "text": 3, "location": 9})
     rewards = score_completion(
-        read(NANO, text, COUNT), text, truth=Truth(np.empty((0, 4)), text="3 tanks"), weights=weights
+        read(NANO, text, COUNT), text, truth=TrueAnswer(np.empty((0, 4)), text="3 tanks"), weights=weights
     )
     assert rewards.figures() == {"format": 1, "repetition": 1, "text": 0.5, "composite": (1 + 3 * 0.5) / 4}
 
@@ -230,7 +235,9 @@ def test_weights_that_do_not_apply_to_a_task_are_refused_in_words():
     text = "<think> a </think> <answer> 3 </answer>"
     only_boxes = RewardWeights.of({"location": 1.0})
     with pytest.raises(RecipeError, match="format, repetition, text"):
-        score_completion(read(NANO, text, COUNT), text, truth=Truth(np.empty((0, 4))), weights=only_boxes)
+        score_completion(
+            read(NANO, text, COUNT), text, truth=TrueAnswer(np.empty((0, 4))), weights=only_boxes
+        )
 
 
 def test_weights_are_named_like_the_parts():

@@ -18,9 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from training.data.classes import KINDS, kind_named
+from training.data.classes import PRACTICE_CLASSES
 from training.errors import PracticeError
-from training.scenery.drawing import Sketch, coverage, paint, place
+from training.scenery.drawing import Sketch, coverage, paint, placed_sketch
 from training.scenery.practice import write_practice
 from training.scenery.world import PracticeScene, draw_scene
 
@@ -69,10 +69,10 @@ def test_a_window_sees_the_same_coverage_as_the_whole(cut_x: int, cut_y: int) ->
     np.testing.assert_allclose(part, whole[cut_y + 32 : cut_y + 43, cut_x + 32 : cut_x + 49], atol=1e-6)
 
 
-def test_long_things_painted_in_blocks_show_no_seams() -> None:
+def test_long_objects_painted_in_blocks_show_no_seams() -> None:
     canvas = np.zeros((600, 600, 3), dtype=np.float32)
     strip = Sketch("runway", shapely.box(-280, -20, 280, 20), (200.0, 200.0, 200.0))
-    laid = place(strip, 0.7, 300.0, 300.0)
+    laid = placed_sketch(strip, 0.7, 300.0, 300.0)
     paint(canvas, laid, [laid.outline], np.zeros((600, 600), dtype=np.float32))
     assert canvas[..., 0].sum() / 200 == pytest.approx(laid.outline.area, rel=1e-3)
     assert canvas.max() == 200.0
@@ -81,47 +81,52 @@ def test_long_things_painted_in_blocks_show_no_seams() -> None:
 def test_one_seed_one_scene_and_another_seed_another() -> None:
     first, again, other = draw_scene(200, seed=4), draw_scene(200, seed=4), draw_scene(200, seed=5)
     assert first.pixels.tobytes() == again.pixels.tobytes()
-    assert [thing.polygon.wkb for thing in first.things] == [thing.polygon.wkb for thing in again.things]
+    assert [one.polygon.wkb for one in first.objects] == [one.polygon.wkb for one in again.objects]
     assert first.pixels.tobytes() != other.pixels.tobytes()
 
 
-def test_every_kind_of_the_catalogue_is_drawn_and_no_other(scenes: list[PracticeScene]) -> None:
-    drawn = {thing.kind for scene in scenes for thing in scene.things}
-    assert drawn == {kind.name for kind in KINDS}
+def test_every_class_of_the_catalogue_is_drawn_and_no_other(scenes: list[PracticeScene]) -> None:
+    drawn = {one.class_name for scene in scenes for one in scene.objects}
+    assert drawn == {each.name for each in PRACTICE_CLASSES}
 
 
 def test_truth_is_valid_inside_the_valid_part_and_no_sliver(scenes: list[PracticeScene]) -> None:
     for scene in scenes:
         height, width = scene.valid.shape
-        for thing in scene.things:
-            assert thing.polygon.is_valid
-            assert thing.polygon.area >= 60
-            assert shapely.box(0, 0, width, height).covers(thing.polygon)
-            x, y = thing.polygon.representative_point().coords[0]
+        for one in scene.objects:
+            assert one.polygon.is_valid
+            assert one.polygon.area >= 60
+            assert shapely.box(0, 0, width, height).covers(one.polygon)
+            x, y = one.polygon.representative_point().coords[0]
             assert scene.valid[int(y), int(x)]
 
 
-def test_things_keep_their_distance(scenes: list[PracticeScene]) -> None:
+def test_objects_keep_their_distance(scenes: list[PracticeScene]) -> None:
     for scene in scenes:
-        polygons = [thing.polygon for thing in scene.things]
+        polygons = [one.polygon for one in scene.objects]
         near = shapely.STRtree(polygons).query(polygons, predicate="dwithin", distance=3.0)
         for i, j in near.T[near[0] < near[1]]:
-            assert scene.things[i].kind == scene.things[j].kind == "greenhouse"
+            assert scene.objects[i].class_name == scene.objects[j].class_name == "greenhouse"
             assert polygons[i].distance(polygons[j]) >= 2.0
 
 
 def test_rings_have_holes(scenes: list[PracticeScene]) -> None:
     whole = shapely.box(1, 1, 447, 447)
-    rings = [t for scene in scenes[:9] for t in scene.things if t.kind in ("ring_road", "atoll")]
-    inner = [thing for thing in rings if whole.contains(thing.polygon)]
-    assert {thing.kind for thing in inner} == {"ring_road", "atoll"}
-    assert all(len(thing.polygon.interiors) == 1 for thing in inner)
+    rings = [t for scene in scenes[:9] for t in scene.objects if t.class_name in ("ring_road", "atoll")]
+    inner = [one for one in rings if whole.contains(one.polygon)]
+    assert {one.class_name for one in inner} == {"ring_road", "atoll"}
+    assert all(len(one.polygon.interiors) == 1 for one in inner)
 
 
-@pytest.mark.parametrize("kind", ["tank", "aircraft", "pool", "car_park", "greenhouse", "atoll", "runway"])
-def test_pixels_change_at_the_outline(scenes: list[PracticeScene], kind: str) -> None:
+@pytest.mark.parametrize(
+    "class_name", ["tank", "aircraft", "pool", "car_park", "greenhouse", "atoll", "runway"]
+)
+def test_pixels_change_at_the_outline(scenes: list[PracticeScene], class_name: str) -> None:
     contrasts = [
-        _contrast(scene, thing.polygon) for scene in scenes for thing in scene.things if thing.kind == kind
+        _contrast(scene, one.polygon)
+        for scene in scenes
+        for one in scene.objects
+        if one.class_name == class_name
     ]
     assert np.median(contrasts) > 25
 
@@ -140,37 +145,37 @@ def _contrast(scene: PracticeScene, polygon: shapely.Polygon) -> float:
 
 def test_ships_and_atolls_float_and_the_rest_stands_dry() -> None:
     scene = draw_scene(512, seed=11)
-    assert {thing.kind for thing in scene.things} & set(SEA) == set(SEA)
-    near = {i: _blueness_around(scene, i) for i in range(len(scene.things))}
-    afloat = [near[i] for i, thing in enumerate(scene.things) if thing.kind in SEA]
-    ashore = [near[i] for i, thing in enumerate(scene.things) if thing.kind not in SEA]
+    assert {one.class_name for one in scene.objects} & set(SEA) == set(SEA)
+    near = {i: _blueness_around(scene, i) for i in range(len(scene.objects))}
+    afloat = [near[i] for i, one in enumerate(scene.objects) if one.class_name in SEA]
+    ashore = [near[i] for i, one in enumerate(scene.objects) if one.class_name not in SEA]
     assert min(afloat) > 15 > max(ashore)
 
 
 def _blueness_around(scene: PracticeScene, number: int) -> float:
     """Measure how much bluer than red the pixels 7 px outside a thing are, near neighbours excepted."""
     height, width = scene.valid.shape
-    line = shapely.segmentize(scene.things[number].polygon.buffer(7).exterior, 2.0)
+    line = shapely.segmentize(scene.objects[number].polygon.buffer(7).exterior, 2.0)
     x, y = shapely.get_coordinates(line).T.astype(int)
     points = shapely.points(x + 0.5, y + 0.5)
     free = (x >= 0) & (y >= 0) & (x < width) & (y < height)
-    for other in scene.things:
+    for other in scene.objects:
         free &= shapely.distance(other.polygon, points) > 4
     red, _, blue = np.median(scene.pixels[:, y[free], x[free]], axis=1)
     return float(blue - red)
 
 
 def test_an_empty_scene_holds_nothing_and_a_collar_is_black() -> None:
-    assert draw_scene(300, seed=2, empty=True).things == ()
+    assert draw_scene(300, seed=2, empty=True).objects == ()
     collared = draw_scene(300, seed=2, nodata_collar=True)
     assert 0.4 < collared.valid.mean() < 0.98
     np.testing.assert_array_equal(collared.pixels.any(axis=0), collared.valid)
 
 
-def test_density_is_one_thing_per_75_px_square(scenes: list[PracticeScene]) -> None:
-    count = np.mean([len(scene.things) for scene in scenes[:9]])
+def test_density_is_one_object_per_75_px_square(scenes: list[PracticeScene]) -> None:
+    count = np.mean([len(scene.objects) for scene in scenes[:9]])
     assert count == pytest.approx((448 / 75) ** 2, rel=0.3)
-    assert len(draw_scene(448, seed=0, density=0.3).things) < 0.6 * count
+    assert len(draw_scene(448, seed=0, density=0.3).objects) < 0.6 * count
 
 
 def test_files_are_repeatable_to_the_byte(written: Path, tmp_path: Path) -> None:
@@ -214,10 +219,10 @@ def test_truth_table_matches_the_scenes_in_their_crs(written: Path) -> None:
 
 def _same_places(pixels: list[shapely.Polygon], scene_id: str) -> None:
     seed = np.random.SeedSequence([3, int(scene_id[-4:])]).generate_state(1, np.uint64)[0]
-    things = draw_scene(320, seed=int(seed)).things
-    assert len(things) == len(pixels)
-    for thing, shape in zip(things, pixels, strict=True):
-        assert thing.polygon.symmetric_difference(shape).area < 0.01
+    objects = draw_scene(320, seed=int(seed)).objects
+    assert len(objects) == len(pixels)
+    for one, shape in zip(objects, pixels, strict=True):
+        assert one.polygon.symmetric_difference(shape).area < 0.01
 
 
 def test_scenes_lie_in_their_zone_and_apart(written: Path) -> None:
@@ -244,21 +249,22 @@ def test_a_truth_table_without_rows_still_reads(tmp_path: Path) -> None:
 
 def test_questions_on_disk_are_the_catalogue(written: Path) -> None:
     stored = json.loads((written / "questions.json").read_text())
-    assert list(stored) == [kind.name for kind in KINDS]
-    assert stored["tank"] == {"ask": list(kind_named("tank").ask), "spare": list(kind_named("tank").spare)}
+    assert list(stored) == [each.name for each in PRACTICE_CLASSES]
+    (tank,) = (each for each in PRACTICE_CLASSES if each.name == "tank")
+    assert stored["tank"] == {"ask": list(tank.wordings), "spare": list(tank.held_out)}
 
 
 def test_questions_are_plain_distinct_and_answerable_from_known_words() -> None:
-    every = [question for kind in KINDS for question in (*kind.ask, *kind.spare)]
+    every = [question for each in PRACTICE_CLASSES for question in (*each.wordings, *each.held_out)]
     assert len(set(every)) == len(every) == 14 * 11
     assert all(re.fullmatch(r"[a-z]+( [a-z]+){3,8}\?", question) for question in every)
-    vocabulary = {word for kind in KINDS for text in kind.ask for word in text[:-1].split()}
-    for kind in KINDS:
-        own = {word for text in kind.ask for word in text[:-1].split()}
-        spare = [word for text in kind.spare for word in text[:-1].split()]
-        assert set(spare) <= vocabulary
-        assert np.mean([word in own for word in spare]) > 0.8
-        assert 3 <= len(kind.reason.split()) <= 6
+    vocabulary = {word for each in PRACTICE_CLASSES for text in each.wordings for word in text[:-1].split()}
+    for object_class in PRACTICE_CLASSES:
+        own = {word for text in object_class.wordings for word in text[:-1].split()}
+        held_out = [word for text in object_class.held_out for word in text[:-1].split()]
+        assert set(held_out) <= vocabulary
+        assert np.mean([word in own for word in held_out]) > 0.8
+        assert 3 <= len(object_class.reason.split()) <= 6
 
 
 @pytest.mark.parametrize(

@@ -86,8 +86,8 @@ def same(one: object, other: object) -> bool:
 
 
 def test_two_workers_take_the_samples_of_one(tiles: PracticeTiles) -> None:
-    alone = reasoner(tiles)._lesson(5)
-    shared = [reasoner(tiles, World(rank, 2))._lesson(5) for rank in (0, 1)]
+    alone = reasoner(tiles)._tile_turns(5)
+    shared = [reasoner(tiles, World(rank, 2))._tile_turns(5) for rank in (0, 1)]
     for slot, tile in enumerate(alone.tiles):
         assert np.array_equal(tile.pixels, shared[slot % 2].tiles[slot // 2].pixels)
         assert alone.turns[slot] == shared[slot % 2].turns[slot // 2]

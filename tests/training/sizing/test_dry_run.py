@@ -15,7 +15,7 @@ import training
 from reasoner.errors import ModelError
 from reasoner.profiles import QWEN3_VL, REMOTEREASONER, THINK2SEG
 from reasoner.query import Query, Task
-from training.data.examples import ArrayPicture, Example, FilePicture, Problem, Reading
+from training.data.examples import ArrayImage, Example, FileImage, Problem, Reading
 from training.datasets.open import read_examples
 from training.errors import DatasetError, RecipeError
 from training.rl.batches import Batches
@@ -36,7 +36,7 @@ def example(height: int, width: int, *, number: int = 0, text: str = QUESTION) -
         query=Query(text),
         size=(height, width),
         boxes=np.array([[1.0, 2.0, 30.0, 40.0]]),
-        picture=ArrayPicture(np.zeros((height, width, 3), np.uint8)),
+        picture=ArrayImage(np.zeros((height, width, 3), np.uint8)),
     )
 
 
@@ -145,7 +145,7 @@ def test_what_does_not_fit_together_is_refused(changed: dict[str, object], said:
 
 def test_an_image_that_cannot_be_read_or_has_another_size_is_refused(tmp_path: Path):
     (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
-    first = dataclasses.replace(example(128, 128), picture=FilePicture(tmp_path / "broken.png"))
+    first = dataclasses.replace(example(128, 128), picture=FileImage(tmp_path / "broken.png"))
     with pytest.raises(DatasetError, match="drawn tile-0: its image cannot be read"):
         dry_run(nano(reading=Reading((first,))))
     first = dataclasses.replace(example(128, 128), size=(128, 64))
@@ -153,7 +153,7 @@ def test_an_image_that_cannot_be_read_or_has_another_size_is_refused(tmp_path: P
         dry_run(nano(reading=Reading((first,))))
 
 
-def test_the_profile_is_the_asked_one_or_that_of_the_checkpoint(tmp_path: Path):
+def test_the_profile_is_the_requested_one_or_that_of_the_checkpoint(tmp_path: Path):
     assert dry_run(nano()).profile == "nano"
     assert dry_run(nano(profile="qwen3-vl", max_pixels=1_310_720)).profile == "qwen3-vl"
     (tmp_path / "config.json").write_text(config_file("qwen2.5-vl-3b").read_text())

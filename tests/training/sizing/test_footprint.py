@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 from training.rl.grpo_recipe import LoraRecipe
 from training.rl.lora import with_lora
 from training.sizing.architectures import Dims, Tower, build_on_meta, dims_of
-from training.sizing.footprint import GB, Footprint, Load, estimate
+from training.sizing.footprint import GB, Footprint, Load, estimate_footprint
 
 TEXT = Tower(layers=28, hidden=3584, inner=18944, heads=28, kv_heads=4, head_dim=128)
 VISION = Tower(layers=32, hidden=1280, inner=3420, heads=16, kv_heads=16, head_dim=80)
@@ -41,11 +41,11 @@ GROWING = (
 
 def full(**changed: object) -> Footprint:
     load = dataclasses.replace(LOAD, lora=False, trainable=LOAD.parameters)
-    return estimate(DIMS, dataclasses.replace(load, **changed))
+    return estimate_footprint(DIMS, dataclasses.replace(load, **changed))
 
 
 def test_held_terms_are_the_bytes_of_their_numbers():
-    found = estimate(DIMS, LOAD)
+    found = estimate_footprint(DIMS, LOAD)
     assert found.weights == 2 * LOAD.parameters
     assert (found.trained, found.gradients, found.optimizer) == tuple(
         size * LOAD.trainable for size in (4, 4, 8)
@@ -54,7 +54,7 @@ def test_held_terms_are_the_bytes_of_their_numbers():
 
 
 def test_terms_of_tokens_are_those_counted_by_hand():
-    found = estimate(DIMS, LOAD)
+    found = estimate_footprint(DIMS, LOAD)
     tokens = 4 * 2200
     # Grouped heads: 4 × 128 numbers for a key and as many for a value, 28 layers, two bytes each
     assert found.cache == 57_344 * tokens
@@ -65,7 +65,7 @@ def test_terms_of_tokens_are_those_counted_by_hand():
 
 
 def test_the_total_is_what_stays_and_the_larger_phase_and_a_tenth_of_it():
-    found = estimate(DIMS, LOAD)
+    found = estimate_footprint(DIMS, LOAD)
     assert found.learning == found.checkpoints + found.layer + found.vision + found.logits
     assert found.generation == found.cache + found.prefill + found.sampling
     assert found.total == found.held + found.learning + round(0.1 * found.learning)
@@ -81,17 +81,23 @@ def test_full_training_in_float32_holds_sixteen_bytes_a_number_and_autocasts_cop
 
 
 def test_what_saves_memory_saves_it():
-    assert estimate(DIMS, LOAD).total < estimate(DIMS, dataclasses.replace(LOAD, bf16=False)).total
-    assert estimate(DIMS, LOAD).total < estimate(DIMS, dataclasses.replace(LOAD, checkpointing=False)).total
+    assert (
+        estimate_footprint(DIMS, LOAD).total
+        < estimate_footprint(DIMS, dataclasses.replace(LOAD, bf16=False)).total
+    )
+    assert (
+        estimate_footprint(DIMS, LOAD).total
+        < estimate_footprint(DIMS, dataclasses.replace(LOAD, checkpointing=False)).total
+    )
     assert full().total < full(reference=True).total
-    assert estimate(DIMS, LOAD).total < full(trained_size=2).total
+    assert estimate_footprint(DIMS, LOAD).total < full(trained_size=2).total
 
 
 @given(st.sampled_from(GROWING), st.integers(1, 5), st.booleans(), st.booleans())
 def test_a_larger_load_never_needs_less(name: str, factor: int, lora: bool, checkpointing: bool):
     before = dataclasses.replace(LOAD, lora=lora, checkpointing=checkpointing)
     after = dataclasses.replace(before, **{name: getattr(before, name) * factor})
-    small, large = estimate(DIMS, before), estimate(DIMS, after)
+    small, large = estimate_footprint(DIMS, before), estimate_footprint(DIMS, after)
     for term in (field.name for field in dataclasses.fields(Footprint)):
         assert getattr(large, term) >= getattr(small, term), term
     assert large.total >= small.total
@@ -101,7 +107,10 @@ def test_a_larger_load_never_needs_less(name: str, factor: int, lora: bool, chec
 def test_a_larger_model_never_needs_less(name: str, vision: bool):
     tower = "vision" if vision else "text"
     grown = dataclasses.replace(getattr(DIMS, tower), **{name: 2 * getattr(getattr(DIMS, tower), name)})
-    assert estimate(dataclasses.replace(DIMS, **{tower: grown}), LOAD).total >= estimate(DIMS, LOAD).total
+    assert (
+        estimate_footprint(dataclasses.replace(DIMS, **{tower: grown}), LOAD).total
+        >= estimate_footprint(DIMS, LOAD).total
+    )
 
 
 def saved_bytes(run: Callable[[], object], model: nn.Module, *, scores: int) -> int:
@@ -148,7 +157,7 @@ def test_a_layer_holds_what_autograd_keeps_of_the_real_one(seven: PreTrainedMode
     load = dataclasses.replace(
         LOAD, micro_batch=1, prompt_tokens=tokens - 100, completion_tokens=100, lora=lora, image_tokens=0
     )
-    assert kept < estimate(dims_of(model.config), load).layer < 2.2 * kept
+    assert kept < estimate_footprint(dims_of(model.config), load).layer < 2.2 * kept
 
 
 def test_a_vision_layer_holds_what_autograd_keeps_of_the_real_one(seven: PreTrainedModel):
@@ -161,7 +170,7 @@ def test_a_vision_layer_holds_what_autograd_keeps_of_the_real_one(seven: PreTrai
     )
     load = dataclasses.replace(LOAD, micro_batch=1, image_tokens=patches // 4)
     inputs = 32 * patches * 1280 * 2
-    assert kept < estimate(DIMS, load).vision - inputs < 4 * kept
+    assert kept < estimate_footprint(DIMS, load).vision - inputs < 4 * kept
 
 
 def test_the_cache_is_that_of_the_real_language_model_to_the_byte(seven: PreTrainedModel):
@@ -173,4 +182,4 @@ def test_the_cache_is_that_of_the_real_language_model_to_the_byte(seven: PreTrai
         ).past_key_values
     held = sum(each.nbytes for layer in cache.layers for each in (layer.keys, layer.values))
     load = dataclasses.replace(LOAD, sampled=2, prompt_tokens=60, completion_tokens=40)
-    assert estimate(DIMS, load).cache == held
+    assert estimate_footprint(DIMS, load).cache == held

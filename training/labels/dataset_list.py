@@ -1,4 +1,4 @@
-"""Sets of labelled images as a YAML file names them. Opens no image."""
+"""Labelled datasets as a YAML file names them."""
 
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
@@ -14,8 +14,8 @@ FORMATS = ("voc", "coco", "yolo", "points", "polygons", "raster_mask")
 
 
 @dataclass(frozen=True, slots=True)
-class Area:
-    """A part of every image of a set that is ground of its own."""
+class ImageArea:
+    """A part of every image of a dataset that is ground of its own."""
 
     name: str
     """Name; the areas' order by name decides which of them validate."""
@@ -30,28 +30,28 @@ class Area:
 
     def __post_init__(self) -> None:
         if not (0 <= self.x0 < self.x1 and 0 <= self.y0 < self.y1):
-            raise DatasetError(f"area {self.name}: {self.x0},{self.y0},{self.x1},{self.y1} is no area")
+            raise DatasetError(f"area {self.name}: {self.x0},{self.y0},{self.x1},{self.y1} is not an area")
 
 
 @dataclass(frozen=True, slots=True)
-class RealSet:
-    """A set of labelled images of one format."""
+class LabelledDataset:
+    """A labelled dataset of one format."""
 
     name: str
-    """Name of the set."""
+    """Name of the dataset."""
     format: str
     """One of the label formats."""
     root: Path
     """Folder that the patterns below start from."""
     kind: str
-    """Catalogue kind of the labels, where `kinds` does not say more."""
+    """Catalogue class of the labels, where `kinds` does not say more."""
     scale: float
-    """Tile pixels per image pixel at which its things look as large as in practice scenes."""
+    """Tile pixels per image pixel at which its objects look as large as in practice scenes."""
     absent: tuple[str, ...] = ()
-    """Catalogue kinds that surely do not occur."""
+    """Catalogue classes that surely do not occur."""
     partial: tuple[str, ...] = ()
-    """Names of images whose labels miss things: nothing is asked that their labels would answer."""
-    areas: tuple[Area, ...] = ()
+    """Names of images whose labels miss objects: nothing is asked that their labels would answer."""
+    areas: tuple[ImageArea, ...] = ()
     """Parts that are places of their own; none: an image is one place."""
     images: str = "**/*"
     """Pattern of the images' paths; with `channels`, of the folders that hold them."""
@@ -60,21 +60,21 @@ class RealSet:
     place: str = "(.+)"
     """Regular expression; its groups, found in an image's name and joined, are the place."""
     kinds: Mapping[str, str] = field(default_factory=dict)
-    """Catalogue kind by label as written; an empty one leaves the label out."""
+    """Catalogue class by label as written; an empty one leaves the label out."""
     bands: tuple[int, ...] | None = None
-    """Bands shown as red, green, blue, from 1; None where the files are clear."""
+    """Display bands: red, green, blue, from 1; None where the files are clear."""
     channels: tuple[str, ...] = ()
     """Three patterns, for `coco`: the red, green and blue file of the folder named like the image's place."""
     size_px: float = 0.0
-    """Assumed size of things, image pixels, for `points`."""
+    """Assumed size of objects, image pixels, for `points`."""
     kind_column: str | None = None
-    """Column with the kinds, for `polygons`."""
+    """Column with the classes, for `polygons`."""
     values: tuple[int, ...] = (1,)
-    """Values that mean the kind, for `raster_mask`."""
+    """Values that mean the class, for `raster_mask`."""
 
     def __post_init__(self) -> None:
         if self.format not in FORMATS:
-            raise DatasetError(f"{self.name}: format {self.format!r} is none of {', '.join(FORMATS)}")
+            raise DatasetError(f"{self.name}: format {self.format!r} is not one of {', '.join(FORMATS)}")
         if not self.scale > 0:
             raise DatasetError(f"{self.name}: scale {self.scale} must be above 0")
         if len(self.channels) not in (0, 3):
@@ -86,23 +86,25 @@ class RealSet:
         return Naming(self.kinds or {self.kind: self.kind}, self.absent, self.place)
 
 
-SHIPPED = Path(__file__).parents[1] / "recipes" / "real-sets.yaml"
-"""The sets that are known by name."""
-GIVEN = {field.name for field in fields(RealSet)} - {"name"}
-NEEDED = {f.name for f in fields(RealSet) if f.default is MISSING and f.default_factory is MISSING} - {"name"}
+SHIPPED_DATASETS = Path(__file__).parents[1] / "recipes" / "real-sets.yaml"
+"""The datasets that are known by name."""
+GIVEN = {field.name for field in fields(LabelledDataset)} - {"name"}
+NEEDED = {
+    f.name for f in fields(LabelledDataset) if f.default is MISSING and f.default_factory is MISSING
+} - {"name"}
 LISTS = ("absent", "partial", "channels", "bands", "values")
 NUMBERS = ("scale", "size_px")
 
 
-def read_sets(path: Path, *, root: Path) -> tuple[RealSet, ...]:
-    """Sets named in a YAML file, in its order.
+def read_dataset_list(path: Path, *, root: Path) -> tuple[LabelledDataset, ...]:
+    """Labelled datasets that a YAML file names, in its order.
 
     Args:
-        path: The file: a mapping from a set's name to its fields.
+        path: The file: a mapping from a dataset's name to its fields.
         root: Folder that relative roots start from.
 
     Raises:
-        RecipeError: The file cannot be read, or a set lacks a field, has an unknown one or a wrong value.
+        RecipeError: The file cannot be read, or a dataset lacks a field, has an unknown one or a wrong value.
     """
     try:
         content = yaml.safe_load(path.read_text())
@@ -116,14 +118,14 @@ def read_sets(path: Path, *, root: Path) -> tuple[RealSet, ...]:
         raise RecipeError(f"{path}: {error}") from error
 
 
-def _set(name: str, entry: object, root: Path) -> RealSet:
+def _set(name: str, entry: object, root: Path) -> LabelledDataset:
     if not isinstance(entry, dict):
         raise ValueError(f"{name}: needs fields")
     _check_keys(name, set(entry), needed=NEEDED, known=GIVEN)
     taken = {key: _value(f"{name}.{key}", key, value, root) for key, value in entry.items()}
-    real = RealSet(name=name, **taken)  # type: ignore[arg-type]
-    real.naming  # noqa: B018  a naming that cannot be made is refused here, not when images are read
-    return real
+    dataset = LabelledDataset(name=name, **taken)  # type: ignore[arg-type]
+    dataset.naming  # noqa: B018  a naming that cannot be made is refused here, not when images are read
+    return dataset
 
 
 def _check_keys(where: str, keys: set[object], *, needed: set[str], known: set[str]) -> None:
@@ -169,10 +171,10 @@ def _items(where: str, value: object, kind: type) -> tuple[object, ...]:
     return tuple(value)
 
 
-def _area(where: str, value: object) -> Area:
+def _area(where: str, value: object) -> ImageArea:
     if not isinstance(value, Mapping):
         raise ValueError(f"{where}: needs name, x0, y0, x1, y1, not {value!r}")
-    names = {field.name for field in fields(Area)}
+    names = {field.name for field in fields(ImageArea)}
     _check_keys(where, set(value), needed=names, known=names)
     x0, y0, x1, y1 = _items(where, [value[key] for key in ("x0", "y0", "x1", "y1")], int)
-    return Area(_text(where, value["name"]), x0, y0, x1, y1)  # type: ignore[arg-type]
+    return ImageArea(_text(where, value["name"]), x0, y0, x1, y1)  # type: ignore[arg-type]

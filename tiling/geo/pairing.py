@@ -1,0 +1,32 @@
+"""One-to-one pairs of shapes or boxes by how much they overlap: for scores and for objects kept over time."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def greedy_pairs(
+    first: Sequence[int] | NDArray[np.int64],
+    second: Sequence[int] | NDArray[np.int64],
+    overlap: Sequence[float] | NDArray[np.float64],
+) -> NDArray[np.int64]:
+    """Choose pairs one to one: the one that overlaps most, then the next of those that are left.
+
+    Args:
+        first: (n,) index of each candidate pair on one side.
+        second: (n,) its index on the other side.
+        overlap: (n,) how much the two overlap; of equal ones the pair that is listed earlier comes first.
+
+    Returns:
+        (k,) positions of the chosen pairs among the candidates, by descending overlap.
+    """
+    chosen: list[int] = []
+    used: tuple[set[int], set[int]] = (set(), set())
+    for at in np.argsort(-np.asarray(overlap, dtype=np.float64), kind="stable").tolist():
+        one, other = int(first[at]), int(second[at])
+        if one not in used[0] and other not in used[1]:
+            chosen.append(at)
+            used[0].add(one)
+            used[1].add(other)
+    return np.array(chosen, dtype=np.int64)
