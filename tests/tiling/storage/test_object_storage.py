@@ -22,7 +22,8 @@ from tiling.raster.describe import describe_scene
 from tiling.raster.handles import opened
 from tiling.scene import Scene
 from tiling.storage.files import list_sources
-from tiling.storage.s3 import access, credentials_to_forward, use_forwarded
+from tiling.storage.s3 import access
+from tiling.storage.schemes import credentials_to_forward, use_forwarded
 
 HOLE = np.s_[10:60, 20:80]
 
