@@ -4,14 +4,13 @@ import math
 import os
 import signal
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
 import pytest
 
-from pipelines.engine import ray_chunks, ray_cluster, ray_executor
+from pipelines.engine import ray_chunks, ray_executor
 from pipelines.engine.executor import in_turn
 from pipelines.engine.ray_executor import Spread
 from pipelines.engine.resources import Cluster
@@ -28,15 +27,6 @@ from pipelines.tables.ledger import Status
 from pipelines.tables.objects import object_files
 from tests.worlds.fixtures import MakeConfig, file_bytes
 from tiling.storage.store import Store
-
-
-@pytest.fixture(scope="module")
-def ray_here() -> Iterator[None]:
-    import ray
-
-    ray_cluster.connect(None)
-    yield
-    ray.shutdown()
 
 
 @pytest.mark.ray
@@ -99,7 +89,7 @@ def test_a_chunk_that_kills_its_workers_is_recorded_and_the_rest_is_done(
     read = PoisonedRead(ReadStep(None, job_limits(config)), pending[1].ref.chunk_id)
     recipe, commit = model_recipe(plan), CommitStep(store)
     events = list(
-        ray_chunks.run_chunks(pending, read=read, recipe=recipe, commit=commit, cluster=Cluster())  # type: ignore[arg-type]
+        ray_chunks.run_chunks_on_ray(pending, read=read, recipe=recipe, commit=commit, cluster=Cluster())  # type: ignore[arg-type]
     )
     failed = {event.chunk_id for event in events if Status.FAILED in event.statuses}
     assert len(events) == len(pending)
@@ -113,7 +103,7 @@ def test_a_step_that_raises_is_raised_here_as_itself(make_config: MakeConfig, ra
     gone = replace(model_recipe(plan), reasoner="oracle:nowhere/truth.parquet")
     work = {"read": ReadStep(None, job_limits(config)), "commit": CommitStep(Store(config.out))}
     with pytest.raises(RequestError, match="nowhere"):
-        list(ray_chunks.run_chunks(pending_chunks(plan, ()), recipe=gone, cluster=Cluster(), **work))  # type: ignore[arg-type]
+        list(ray_chunks.run_chunks_on_ray(pending_chunks(plan, ()), recipe=gone, cluster=Cluster(), **work))  # type: ignore[arg-type]
 
 
 @pytest.mark.ray
