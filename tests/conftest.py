@@ -6,11 +6,12 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.grouping import GroupScheduling, place_of
-from tests.servers.fixtures import bucket, impatient, ray_cache, ray_here, s3_server
+from tests.servers.fixtures import bucket, hurried, impatient, ray_cache, ray_here, s3_server
 from tests.worlds.fixtures import make_config, practice, whole, whole_copy
 
 __all__ = [
     "bucket",
+    "hurried",
     "impatient",
     "make_config",
     "practice",

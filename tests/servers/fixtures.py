@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 import s3fs
+from tenacity import wait_fixed
 
 from tests.servers.radosgw import Server, missing_programs, radosgw
 from tiling.storage import retry
@@ -69,6 +70,13 @@ def ray_here(ray_cache: Path) -> None:
             log_to_driver=False,
             logging_level="ERROR",
         )
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests of this process are repeated as often as ever, with no pauses or the shortest between them."""
+    monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda self, _: 0.0)
+    monkeypatch.setattr(retry, "wait_random_exponential", lambda **_: wait_fixed(0.05))
 
 
 @pytest.fixture

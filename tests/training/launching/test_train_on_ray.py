@@ -39,21 +39,22 @@ def losses(out: Path, name: str) -> list[float]:
     return [row.figures[name] for row in rows if name in row.figures]
 
 
-def test_one_worker_and_two_give_the_loss_curve_of_one_process(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [2, pytest.param(1, marks=pytest.mark.thorough)])
+def test_one_worker_and_two_give_the_loss_curve_of_one_process(tmp_path: Path, workers: int) -> None:
     config = config_of(SFT, max_steps=None)
     run_here(SFT_LOOP, config, Launch(out=str(tmp_path / "here")))
-    for workers in (1, 2):
-        out = tmp_path / str(workers)
-        outcome = launch(SFT_LOOP, config, Launch(out=str(out), workers=workers))
-        assert outcome.steps == SFT_STEPS
-        for name, count in (("dense", SFT_STEPS), ("loss", SFT_STEPS - SFT["dense_steps"])):
-            expected = losses(tmp_path / "here", name)
-            assert len(expected) == count
-            # Sums in another order differ in their last bits, which the optimiser carries on.
-            assert losses(out, name) == pytest.approx(expected, rel=2e-3)
-        assert load_reasoner(outcome.checkpoint, device="cpu")
+    out = tmp_path / "out"
+    outcome = launch(SFT_LOOP, config, Launch(out=str(out), workers=workers))
+    assert outcome.steps == SFT_STEPS
+    for name, count in (("dense", SFT_STEPS), ("loss", SFT_STEPS - SFT["dense_steps"])):
+        expected = losses(tmp_path / "here", name)
+        assert len(expected) == count
+        # Sums in another order differ in their last bits, which the optimiser carries on.
+        assert losses(out, name) == pytest.approx(expected, rel=2e-3)
+    assert load_reasoner(outcome.checkpoint, device="cpu")
 
 
+@pytest.mark.thorough
 def test_grpo_with_masks_of_an_actor_finishes_and_its_checkpoint_loads(tmp_path: Path) -> None:
     model = save_qwen3(tmp_path / "model")
     fields = {**GRPO, "model": str(model), "max_steps": 2}
