@@ -50,7 +50,7 @@ from tests.worlds.sheets import CASES, made
 from tiling.storage.store import Store
 
 DAY_1, DAY_2, DAY_3 = "2026-11-23", "2026-11-24", "2026-11-25"
-ZONES = 5
+ZONES = 7
 SIZES = {"tile": 192, "chunk": 200}
 FIRST = 20
 """Scenes of the first night."""
