@@ -45,6 +45,14 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Row]:
     }
 
 
+OFTEN = {(True, 0), (True, 2), (True, 5), (False, 1), (False, 3)}
+"""Rows and changes that are merged whenever tests run; the others in `make test-all`."""
+ROWS = [
+    pytest.param(strips, *each, marks=() if (strips, at) in OFTEN else pytest.mark.thorough)
+    for strips in (True, False)
+    for at, each in enumerate(COMES_AND_GOES)
+]
+"""Whether things lie over more than two scenes, and the scenes before and after."""
 KINDS = ["aircraft", "building", "atoll"]
 """Kinds of which the scenes hold 2, 1, 2, 2 and 0, 1, 2, 2 and 2, 0, 0, 0 things."""
 
@@ -85,8 +93,7 @@ def test_scenes_that_come_and_go(country: Path, tmp_path: Path, then: list[int])
     assert file_bytes(tmp_path / "out" / "objects") == file_bytes(tmp_path / "fresh" / "objects")
 
 
-@pytest.mark.parametrize("strips", [True, False], ids=["long things", "short things"])
-@pytest.mark.parametrize(("before", "then"), COMES_AND_GOES, ids=str)
+@pytest.mark.parametrize(("strips", "before", "then"), ROWS, ids=str)
 def test_scenes_that_come_and_go_beside_others(
     rows: dict[bool, Row], strips: bool, before: list[int], then: list[int], tmp_path: Path
 ) -> None:
