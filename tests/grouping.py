@@ -6,7 +6,7 @@ pytest-xdist 3.8 has for this go unheard with pytest 9.2, and files are what its
 """
 
 import re
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 from xdist.scheduler import LoadScopeScheduling
@@ -22,7 +22,7 @@ FIRST = (*NEEDS, "tests/jobs/", "tests/pipelines/", "tests/training/")
 """The starts of the names of groups that take longest, which begin."""
 
 
-@lru_cache
+@cache
 def group_of(file: str) -> str:
     """The group of a test file, given by its path from the root."""
     text = (ROOT / file).read_text("utf-8")
