@@ -18,7 +18,7 @@ NEEDS = {
     "browser": re.compile(r"\bbrowser: object\b"),
 }
 """What a file that needs it holds, by group."""
-FIRST = (*NEEDS, "tests/jobs/", "tests/pipelines/", "tests/training/")
+FIRST = (*NEEDS, "tests/benchmarks/", "tests/jobs/", "tests/pipelines/", "tests/training/")
 """The starts of the names of groups that take longest, which begin."""
 
 

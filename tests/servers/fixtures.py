@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 from uuid import uuid4
@@ -54,22 +55,17 @@ def ray_here(ray_cache: Path) -> None:
     """The session's Ray, started unless it runs; a test that needs another one ends it first."""
     import ray
 
+    from pipelines.engine import ray_cluster
+
     if ray.is_initialized():
         return
     given = {
         "XDG_CACHE_HOME": str(ray_cache),
         "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.3",
         "RAY_CHDIR_TO_TRIAL_DIR": "0",
-        "RAY_USAGE_STATS_ENABLED": "0",
     }
-    with patch.dict(os.environ, given):
-        ray.init(
-            address="local",
-            include_dashboard=False,
-            num_cpus=RAY_CPUS,
-            log_to_driver=False,
-            logging_level="ERROR",
-        )
+    with patch.dict(os.environ, given), patch.object(ray, "init", partial(ray.init, num_cpus=RAY_CPUS)):
+        ray_cluster.connect(None)
 
 
 @pytest.fixture
