@@ -1,4 +1,4 @@
-"""Claim: a class and a line in the table are all that a scheme of object storage needs; the rest asks them."""
+"""Claim: a scheme of object storage needs a class and a line in the table; everything else asks them."""
 
 import hashlib
 import os
