@@ -20,7 +20,7 @@ from pipelines import RequestError
 from pipelines.results.export_request import ExportRequest, Shape
 from pipelines.results.query import again, open_dataset, plain_errors, select, view_files
 from pipelines.results.query_output import in_place, own_file
-from pipelines.tables import GEOMETRIES, OBJECTS, ROW_GROUP
+from pipelines.tables import GEOMETRIES, OBJECT_COLUMNS, OBJECTS, ROW_GROUP
 from reasoner.query import Query
 from tiling.geo import components, group_by
 from tiling.storage import Store
@@ -77,13 +77,14 @@ FORMAT_CRS = "EPSG:4326"
 BATCH = 10_000
 """Objects handed over at a time."""
 LAYER = "objects"
-PLAIN_COLUMNS = (
-    *("id", "query_id", "query", "label", "score", "area_m2", "n_fragments", "touches_scene_edge"),
-    *("valid_fraction", "thinking", "datetime", "run_id"),
+LISTS = tuple(column.name for column in OBJECT_COLUMNS if pa.types.is_list(column.type))
+"""Columns that become words with a space between them where a format knows no lists."""
+PLAIN_COLUMNS = tuple(
+    column.name
+    for column in OBJECT_COLUMNS
+    if not pa.types.is_nested(column.type) and not pa.types.is_binary(column.type)
 )
 """Columns that every format can carry as they are."""
-LISTS = ("tile_ids", "scene_ids")
-"""Columns that become words with a space between them where a format knows no lists."""
 
 _PARQUET = f"FORMAT parquet, COMPRESSION zstd, GEOPARQUET_VERSION 'V2', ROW_GROUP_SIZE {ROW_GROUP}"
 _EMPTY_GEO = json.dumps(
