@@ -1,4 +1,5 @@
-# setup: make or reuse .venv   demo: the main job in one command   docs: the site   test, lint, bench: what they say
+# setup: make or reuse .venv   demo: the main job in one command   docs: the site   lint, bench: what they say
+# test: the tests, in minutes   test-all: further cases and heavy ones too
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
@@ -6,7 +7,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 OUT ?= demo-out
 
-.PHONY: setup demo test lint bench docs
+AT_ONCE ?= 2
+PYTEST := $(BIN)/python -m pytest -n $(AT_ONCE)
+
+.PHONY: setup demo test test-all lint bench docs
 setup: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
@@ -20,7 +24,10 @@ demo: setup
 	@$(BIN)/remotereasoner demo --out $(OUT)
 
 test: setup
-	$(BIN)/python -m pytest
+	$(PYTEST)
+
+test-all: setup
+	$(PYTEST) -m "not slow"
 
 lint: setup
 	$(BIN)/ruff check .

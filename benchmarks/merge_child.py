@@ -17,21 +17,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from benchmarks.synthetic_run import QUERY, SyntheticRun, synthetic_run
 from pipelines.merge import blocks
 from pipelines.merge.job import merge_job
 from pipelines.tables import cells
 from pipelines.tables.ledger import ledger_name, read_answers
-from pipelines.tables.objects import object_files
+from tests.worlds.synthetic_run import QUERY, SyntheticRun, synthetic_run, verdict
 from tiling.geo.polygon_array import bounds_of
 from tiling.merge.fragment_table import FragmentTable
 
 WARM_UP = 10_000
 """Fragments that are merged before anything is timed."""
-WHOLE = 0.8
-"""A row that shows so much of its thing's area shows all of it; sightings are a little off."""
-TWICE = 1.5
-"""A row so many times as large as its thing holds something else too."""
 
 
 def make(run: SyntheticRun) -> dict[str, float]:
@@ -55,31 +50,6 @@ def ours(run: SyntheticRun) -> dict[str, float]:
     ready = time.perf_counter()
     merge_job(run.store, run.plan, executor)
     return {"seconds": time.perf_counter() - ready, "start_s": ready - began}
-
-
-def verdict(run: SyntheticRun) -> dict[str, float]:
-    """Count what is wrong with the merged objects."""
-    tables = [
-        pq.read_table(run.store.path(name), columns=["label", "area_m2"], partitioning=None)
-        for name in object_files(run.store)
-    ]
-    found = pa.concat_tables(tables)
-    names, areas = run.world.truth()
-    order = np.argsort(names)
-    names, areas = names[order], areas[order] * run.plan.scenes[0].work.gsd ** 2
-    labels = found.column("label").to_numpy()
-    which = np.searchsorted(names, labels)
-    share = found.column("area_m2").to_numpy() / areas[which]
-    counts = np.bincount(which, minlength=len(names))
-    partial = np.bincount(which[share < WHOLE], minlength=len(names))
-    return {
-        "objects": len(labels),
-        "things": len(names),
-        "cut": int((partial > 0).sum()),
-        "doubled": int((counts - partial > 1).sum()),
-        "glued": int((share > TWICE).sum()),
-        "missing": int((counts == 0).sum()),
-    }
 
 
 def geopandas(run: SyntheticRun) -> dict[str, float]:

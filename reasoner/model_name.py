@@ -10,7 +10,6 @@ from typing import Self
 
 _ORACLE = "oracle:"
 _SERVERS = ("http://", "https://")
-_BUCKETS = ("s3://",)
 
 
 class ModelKind(StrEnum):
@@ -94,8 +93,9 @@ def _kind_of(text: str) -> ModelKind:
     for kind, starts in (
         (ModelKind.ORACLE, (_ORACLE,)),
         (ModelKind.SERVED, _SERVERS),
-        (ModelKind.BUCKET, _BUCKETS),
     ):
         if text.startswith(starts):
             return kind
+    if "://" in text:
+        return ModelKind.BUCKET
     return ModelKind.LOCAL if text and Path(text).expanduser().exists() else ModelKind.HUB

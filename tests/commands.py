@@ -13,6 +13,9 @@ from unittest.mock import patch
 
 from pipelines.cli import app
 
+NULL = ("--reasoner", "null", "--segmenter", "null", "--engine", "loop")
+"""Flags of a run that asks no model."""
+
 
 @dataclass(frozen=True, slots=True)
 class Said:
@@ -58,3 +61,16 @@ def tree(folder: Path) -> Mapping[str, bytes]:
     """Bytes of every file below a folder, by relative name; empty where there is no folder."""
     files: Sequence[Path] = [path for path in folder.rglob("*") if path.is_file()]
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def assert_refused(said: Said, words: list[str]) -> None:
+    """Exit code 2, nothing on stdout, one line on stderr that is no dump and holds the words."""
+    assert said.code == 2, said.err
+    assert said.out == ""
+    lines = said.err.splitlines()
+    assert len(lines) == 1, said.err
+    assert lines[0].startswith("error: ")
+    assert len(lines[0]) < 400
+    assert "given: {" not in lines[0]
+    missing = [word for word in words if word not in lines[0]]
+    assert missing == [], lines[0]

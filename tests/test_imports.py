@@ -102,7 +102,7 @@ HOMES = {
     "osgeo": ("tiling/raster/*",),
     "contourpy": ("tiling/merge/vectorize.py",),
     "s3fs": ("tiling/storage/s3.py",),
-    "botocore": ("tiling/storage/*.py",),
+    "botocore": ("tiling/storage/s3.py",),
     "tenacity": ("tiling/storage/retry.py", "reasoner/engines/openai_engine.py"),
     "huggingface_hub": ("reasoner/model_files.py", "training/sizing/architectures.py"),
     "torch": MODELS,

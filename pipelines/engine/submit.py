@@ -16,6 +16,7 @@ from ray.exceptions import AuthenticationError
 from ray.job_submission import JobStatus, JobSubmissionClient
 
 from pipelines import OTHER, ClusterError, RequestError
+from tiling.storage import storage_settings
 
 ERRORS = ("error: ", "incomplete: ")
 """How a command's last sentence begins when it gives up."""
@@ -76,15 +77,7 @@ def _report_in(line: str) -> Mapping[str, object] | None:
     return value if isinstance(value, dict) else None
 
 
-PASSED_ON = (
-    "AWS_ENDPOINT_URL",
-    "AWS_ENDPOINT_URL_S3",
-    "AWS_DEFAULT_REGION",
-    "AWS_REGION",
-    "AWS_REQUEST_CHECKSUM_CALCULATION",
-    "AWS_RESPONSE_CHECKSUM_VALIDATION",
-    "HF_HUB_OFFLINE",
-)
+PASSED_ON = (*storage_settings(), "HF_HUB_OFFLINE")
 """Settings that say which storage an address means. Keys and tokens are never among them: everyone who sees
 the dashboard reads a job's environment, so the cluster must have its own."""
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from fsspec import AbstractFileSystem
 
-from tiling.storage import Store, remembering, with_retry
+from tiling.storage import Store, object_storage, with_retry
 
 PROTOCOL = "result"
 KEPT_OPEN = 512
@@ -157,7 +157,7 @@ def remote_files(store: Store, folders: Sequence[str]) -> AbstractFileSystem:
     """
 
     def listed() -> AbstractFileSystem:
-        system, path = remembering(store.root, block_bytes=BLOCK_BYTES)
+        system, path = object_storage(store.root).snapshot(store.root, block_bytes=BLOCK_BYTES)
         for folder in folders:
             system.find(f"{path}/{folder}")
         return system

@@ -23,6 +23,7 @@ def results(folder: Path, *names: str) -> dict[str, list[dict[str, object]]]:
     return {name: [row for row in rows if row["benchmark"] == name] for name in names}
 
 
+@pytest.mark.thorough
 def test_reading_and_outlines_have_all_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = results(tmp_path, "reading", "outlines")
     assert [len(found) for found in rows.values()] == [13, 4]
@@ -36,6 +37,7 @@ def test_reading_and_outlines_have_all_rows(tmp_path: Path, capsys: pytest.Captu
     assert "bare decode" in capsys.readouterr().out
 
 
+@pytest.mark.thorough
 def test_querying_has_all_rows(tmp_path: Path) -> None:
     rows = {str(row["what"]): row for row in results(tmp_path, "querying")["querying"]}
     assert len(rows) == 8
@@ -47,6 +49,7 @@ def test_querying_has_all_rows(tmp_path: Path) -> None:
 
 
 @pytest.mark.ray
+@pytest.mark.thorough
 def test_memory_and_overhead_have_all_rows(tmp_path: Path) -> None:
     rows = results(tmp_path, "memory", "overhead")
     assert [len(found) for found in rows.values()] == [3, 3]

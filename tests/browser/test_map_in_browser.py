@@ -75,7 +75,12 @@ def test_a_question_that_is_off_is_gone_from_map_and_count(objects: pd.DataFrame
 
 
 @pytest.mark.parametrize(
-    ("slider", "column"), [("score", "score"), ("area-low", "area_m2"), ("area-high", "area_m2")]
+    ("slider", "column"),
+    [
+        ("score", "score"),
+        ("area-low", "area_m2"),
+        pytest.param("area-high", "area_m2", marks=pytest.mark.thorough),
+    ],
 )
 def test_a_filter_leaves_what_the_table_has(
     objects: pd.DataFrame, window: Window, slider: str, column: str

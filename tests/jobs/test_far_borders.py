@@ -103,6 +103,11 @@ def test_each_true_thing_is_one_object(place: World, tmp_path: Path) -> None:
     assert plan.n_tiles < sum(item.grid.n_tiles for item in plan.scenes) - 2
 
 
+@pytest.mark.parametrize(
+    "place",
+    ["zones 31 and 32", *(pytest.param(name, marks=pytest.mark.thorough) for name in list(PLACES)[1:])],
+    indirect=True,
+)
 def test_keeping_all_gives_duplicates_there_too(place: World, tmp_path: Path) -> None:
     run_job(place.config(tmp_path / "out", tile=128, overlap=32, chunk=400, scene_overlap="keep-all"))
     result = score(unrolled(objects_of(tmp_path / "out")), unrolled(true_things(place)))

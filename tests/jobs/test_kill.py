@@ -194,11 +194,12 @@ def assert_survives(job: Job, moments: list[Moment], uninterrupted: Path, *, lea
     assert command("check", str(job.out), "--json").code == 0
 
 
-def test_two_kills_cost_nothing_but_time(job: Job, uninterrupted: Path) -> None:
+@pytest.mark.parametrize("kills", [1, pytest.param(2, marks=pytest.mark.thorough)])
+def test_kills_cost_nothing_but_time(job: Job, uninterrupted: Path, kills: int) -> None:
     draw = random.Random(7)
     third = len(ledger_names(uninterrupted)) // 3
-    moments = [Moment(draw.randrange(2, third), draw.uniform(0.0, 0.15)) for _ in range(2)]
-    assert_survives(job, moments, uninterrupted, least=2)
+    moments = [Moment(draw.randrange(2, third), draw.uniform(0.0, 0.15)) for _ in range(kills)]
+    assert_survives(job, moments, uninterrupted, least=kills)
 
 
 @pytest.mark.slow

@@ -21,8 +21,7 @@ from pipelines.plan.config import JobConfig
 from pipelines.plan.load_request import load_config
 from pipelines.plan.plan_files import read_plan
 from pipelines.plan.planning import make_plan
-from tests.commands import command
-from tests.jobs.test_bad_input import NULL, assert_refused
+from tests.commands import NULL, assert_refused, command
 from tests.worlds.fixtures import file_bytes
 from tests.worlds.practice import World, objects_of, to_lonlat, write_truth
 from tests.worlds.stac import COLLECTION, item_of, stac_api, write_collection

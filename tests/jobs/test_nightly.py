@@ -1,26 +1,38 @@
-"""A night does only what is new, changed or gone, ends as a run from nothing would, and says what changed."""
+"""A night does only what is new, changed or gone, ends as a run from nothing would, and says what changed.
+
+Scenes, questions and dates that come and go, and scenes that share ground with others.
+"""
 
 import hashlib
+import json
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import shapely
+import yaml
 
+from pipelines.errors import LockedError, RequestError
+from pipelines.jobs import lock
+from pipelines.jobs.lock import LEASE, held
 from pipelines.jobs.nightly import run_nightly
 from pipelines.jobs.run import run_job
+from pipelines.plan.config import JobConfig
 from pipelines.plan.models import ModelRecipe
 from pipelines.plan.plan_files import read_plan
 from pipelines.progress import ChunkDone, Event
 from pipelines.results.check import check_result
 from pipelines.tables.ledger import committed
+from pipelines.tables.objects import object_files, read_cell, write_cell
+from tests.commands import Said, command
 from tests.worlds.fixtures import file_bytes
 from tests.worlds.nights import (
     Sky,
@@ -32,19 +44,36 @@ from tests.worlds.nights import (
     one_model,
     scene_name,
 )
+from tests.worlds.practice import World
+from tests.worlds.rows import COMES_AND_GOES, row_of
+from tests.worlds.sheets import CASES, made
 from tiling.storage.store import Store
 
-NIGHT_1, NIGHT_2, NIGHT_3 = "2026-11-23", "2026-11-24", "2026-11-25"
-ZONES = 8
+DAY_1, DAY_2, DAY_3 = "2026-11-23", "2026-11-24", "2026-11-25"
+ZONES = 7
 SIZES = {"tile": 192, "chunk": 200}
-REMOVED, NEW = 13, (40, 41)
+FIRST = 20
+"""Scenes of the first night."""
+REMOVED, NEW = 13, (20, 21)
 SHIFT = 0.04
 """Share of its width by which a thing moves; a slanting slim one still overlaps itself by half."""
+TWO = (["older"], ["older", "newer"], ["newer"])
+"""A scene takes ground from one, which then leaves its own."""
+PLAIN = COMES_AND_GOES[2]
+"""Here things of a scene that is not merged anew are said again."""
+THREE = (["older", "third"], ["older", "third", "newer"], ["third", "newer"], ["newer"])
+"""A scene takes ground from both, then they leave theirs, one after the other."""
+
+
+@pytest.fixture(autouse=True)
+def same_model() -> Iterator[None]:
+    with one_model():
+        yield
 
 
 @dataclass(frozen=True)
 class Nights:
-    """Forty scenes, brought up to date twice; tests must not write into it."""
+    """Twenty scenes, brought up to date twice; tests must not write into it."""
 
     sky: Sky
     kinds: list[str]
@@ -78,24 +107,18 @@ def replaced_truth(table: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
 
 
 @pytest.fixture(scope="module")
-def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return draw_archive(tmp_path_factory.mktemp("archive"), scenes=42, zones=ZONES, density=4.0)
-
-
-@pytest.fixture(autouse=True)
-def same_model() -> Iterator[None]:
-    with one_model():
-        yield
+def twenty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return draw_archive(tmp_path_factory.mktemp("twenty"), scenes=FIRST + len(NEW), zones=ZONES, density=4.0)
 
 
 @pytest.fixture(scope="module")
-def nights(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Nights:
+def nights(twenty: Path, tmp_path_factory: pytest.TempPathFactory) -> Nights:
     folder = tmp_path_factory.mktemp("nights")
-    sky, out = Sky(archive, folder / "sky"), folder / "out"
+    sky, out = Sky(twenty, folder / "sky"), folder / "out"
     with one_model():
-        sky.add(*range(40))
+        sky.add(*range(FIRST))
         kinds = sky.commonest(2)
-        run_nightly(sky.config(out, kinds, **SIZES), date=NIGHT_1)
+        run_nightly(sky.config(out, kinds, **SIZES), date=DAY_1)
         before, first_files = objects_in(out), marks(out)
         replaced = richest(sky, kinds)
         fates = edited(sky.truth[scene_name(replaced)], kinds)
@@ -109,7 +132,7 @@ def nights(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Nights:
                 done.append(event)
 
         with counted_calls() as asked:
-            run_nightly(sky.config(out, kinds, **SIZES), date=NIGHT_2, listener=listen)
+            run_nightly(sky.config(out, kinds, **SIZES), date=DAY_2, listener=listen)
     return Nights(sky, kinds, replaced, out, before, first_files, fates, done, list(asked))
 
 
@@ -119,7 +142,7 @@ def richest(sky: Sky, kinds: list[str]) -> int:
         min(int((sky.truth[scene_name(number)]["kind"] == kind).sum()) for kind in kinds)
         if number != REMOVED
         else 0
-        for number in range(40)
+        for number in range(FIRST)
     ]
     assert max(counts) > 2
     return counts.index(max(counts))
@@ -149,7 +172,7 @@ def test_a_night_runs_the_chunks_of_new_and_replaced_scenes_and_no_other(nights:
     assert min(expected.values()) > 1
     n_tiles = sum(done.n_tiles for done in nights.done)
     assert len(nights.asked) == n_tiles * len(nights.kinds)
-    assert n_tiles < plan.n_tiles / 10
+    assert n_tiles / plan.n_tiles == len(touched) / (FIRST + len(NEW) - 1)
 
 
 def test_it_writes_only_the_cells_these_scenes_lie_or_lay_in(nights: Nights) -> None:
@@ -191,7 +214,7 @@ def overlap(one: shapely.Geometry, other: shapely.Geometry) -> float:
 
 
 def test_the_change_table_is_the_generators_truth(nights: Nights) -> None:
-    table = changes_in(nights.out, NIGHT_2)
+    table = changes_in(nights.out, DAY_2)
     known = gpd.read_parquet(nights.sky.archive / "truth.parquet")
     known = known[known["kind"].isin(nights.kinds)]
     fates = nights.edited[nights.edited["kind"].isin(nights.kinds)]
@@ -222,8 +245,8 @@ def assert_same_things(found: object, true: object) -> None:
 
 
 def test_a_changed_row_holds_both_sides_and_the_others_the_one_they_have(nights: Nights) -> None:
-    table = changes_in(nights.out, NIGHT_2).set_index("change")
-    boxes = boxes_of(nights.out / "changes" / f"date={NIGHT_2}" / "changes.parquet")
+    table = changes_in(nights.out, DAY_2).set_index("change")
+    boxes = boxes_of(nights.out / "changes" / f"date={DAY_2}" / "changes.parquet")
     now = objects_in(nights.out).set_index("id")
     for row in table.loc[["changed"]].itertuples():
         assert row.geometry == row.after == now.loc[row.id].geometry
@@ -275,18 +298,345 @@ def test_a_night_with_nothing_new_asks_no_model_and_again_touches_no_file(
     monkeypatch.setattr(ModelRecipe, "load_segmenter", load)
     before = file_bytes(copy.out)
     config = copy.sky.config(copy.out, copy.kinds, **SIZES, engine="ray")
-    report = run_nightly(config, date=NIGHT_3)
+    report = run_nightly(config, date=DAY_3)
     assert (report.chunks_done, report.files_written, report.appeared) == (0, 0, 0)
     assert report.seconds < 5
     after = file_bytes(copy.out)
     assert {name for name in after if after[name] != before.get(name)} == {
         "collection.json",
-        f"changes/date={NIGHT_3}/changes.parquet",
+        f"changes/date={DAY_3}/changes.parquet",
     }
-    assert len(changes_in(copy.out, NIGHT_3)) == 0
+    assert len(changes_in(copy.out, DAY_3)) == 0
     times = {path: path.stat().st_mtime_ns for path in copy.out.rglob("*") if path.is_file()}
-    assert run_nightly(config, date=NIGHT_3).chunks_done == 0
-    assert run_nightly(config, date=NIGHT_2).disappeared == len(
-        changes_in(copy.out, NIGHT_2).query("change == 'disappeared'")
+    assert run_nightly(config, date=DAY_3).chunks_done == 0
+    assert run_nightly(config, date=DAY_2).disappeared == len(
+        changes_in(copy.out, DAY_2).query("change == 'disappeared'")
     )
     assert {path: path.stat().st_mtime_ns for path in copy.out.rglob("*") if path.is_file()} == times
+
+
+@dataclass(frozen=True)
+class Place:
+    """Scenes and a dataset that a test may change."""
+
+    sky: Sky
+    kinds: list[str]
+    out: Path
+
+    def night(self, date: str, kinds: list[str] | None = None, **fields: object) -> object:
+        return run_nightly(self.sky.config(self.out, kinds or self.kinds, **fields), date=date)
+
+    def fresh(self, folder: Path, kinds: list[str] | None = None, **fields: object) -> Path:
+        run_job(self.sky.config(folder, kinds or self.kinds, **fields))
+        return folder
+
+
+@pytest.fixture(scope="module")
+def five(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return draw_archive(tmp_path_factory.mktemp("five"), scenes=5, zones=2, size=200, density=4.0)
+
+
+@pytest.fixture(scope="module")
+def first(five: Path, tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """Three scenes after their first night."""
+    folder = tmp_path_factory.mktemp("first")
+    sky = Sky(five, folder / "sky")
+    sky.add(0, 1, 2)
+    place = Place(sky, sky.commonest(2), folder / "out")
+    with one_model():
+        place.night(DAY_1, caption=True)
+    return place
+
+
+@pytest.fixture
+def place(first: Place, tmp_path: Path) -> Place:
+    out = Path(shutil.copytree(first.out, tmp_path / "out"))
+    folder = Path(shutil.copytree(first.sky.folder, tmp_path / "sky"))
+    return Place(Sky(first.sky.archive, folder, dict(first.sky.truth)), first.kinds, out)
+
+
+def test_the_first_night_is_a_plain_run_with_an_empty_change_table(first: Place, tmp_path: Path) -> None:
+    fresh = file_bytes(first.fresh(tmp_path / "fresh", caption=True))
+    now = file_bytes(first.out)
+    made = {name for name in fresh if name.startswith(("objects", "texts", "plan"))}
+    assert {name: now[name] for name in made} == {name: fresh[name] for name in made}
+    assert set(now) - set(fresh) == {f"changes/date={DAY_1}/changes.parquet"}
+    assert len(changes_in(first.out, DAY_1)) == 0
+
+
+def test_a_new_question_asks_and_makes_only_its_own(first: Place, tmp_path: Path) -> None:
+    out = Path(shutil.copytree(first.out, tmp_path / "out"))
+    place = Place(first.sky, first.kinds, out)
+    kinds = place.sky.commonest(3)
+    own = place.sky.config(out, kinds).queries()[2]
+    before = file_bytes(out)
+    with counted_calls() as asked:
+        report = place.night(DAY_2, kinds, caption=True)
+    assert set(asked) == {own.text}
+    assert (report.questions_new, report.appeared) == (1, 0)  # type: ignore[attr-defined]
+    after = file_bytes(out)
+    made = {name for name in after if after[name] != before.get(name)}
+    assert {name.split("/")[1] for name in made if name.startswith(("answers", "objects", "texts"))} == {
+        f"query={own.id}"
+    }
+    assert before.keys() <= after.keys()
+    fresh = file_bytes(place.fresh(tmp_path / "fresh", kinds, caption=True))
+    for folder in ("objects", "texts"):
+        names = {name for name in fresh if name.startswith(folder)}
+        assert {name: after[name] for name in names} == {name: fresh[name] for name in names}
+
+
+def test_a_question_no_longer_asked_goes_with_all_its_files_and_is_no_change(place: Place) -> None:
+    gone, stays, caption = place.sky.config(place.out, place.kinds, caption=True).queries()
+    before = file_bytes(place.out)
+    report = place.night(DAY_2, place.kinds[1:])
+    after = file_bytes(place.out)
+    assert (report.questions_gone, report.chunks_done, report.disappeared) == (2, 0, 0)  # type: ignore[attr-defined]
+    assert not [name for name in after if gone.id in name or caption.id in name]
+    kept = {name: data for name, data in before.items() if stays.id in name}
+    assert {name: after[name] for name in kept} == kept
+    assert check_result(Store(str(place.out))).problems == ()
+
+
+def test_a_last_scene_that_goes_takes_its_cell_and_captions_follow(place: Place, tmp_path: Path) -> None:
+    place.sky.remove(1)
+    report = place.night(DAY_2, caption=True)
+    fresh = file_bytes(place.fresh(tmp_path / "fresh", caption=True))
+    after = file_bytes(place.out)
+    assert report.files_removed == len(place.kinds)  # type: ignore[attr-defined]
+    for folder in ("objects", "texts"):
+        made = {name: data for name, data in fresh.items() if name.startswith(folder)}
+        assert {name: data for name, data in after.items() if name.startswith(folder)} == made
+
+
+def test_a_question_that_found_nothing_finds_something_and_loses_it_again(
+    place: Place, tmp_path: Path
+) -> None:
+    all_kinds = place.sky.commonest(99)
+    held_now = set(place.sky.things(all_kinds)["kind"])
+    place.sky.add(4)
+    rare = sorted(set(place.sky.things(all_kinds)["kind"]) - held_now)
+    assert rare, "scene 4 brings a kind of its own"
+    place.sky.remove(4)
+    before = file_bytes(place.fresh(tmp_path / "before", rare[:1]))
+    out = tmp_path / "rare"
+    run_nightly(place.sky.config(out, rare[:1]), date=DAY_1)
+    place.sky.add(4)
+    run_nightly(place.sky.config(out, rare[:1]), date=DAY_2)
+    fresh = file_bytes(place.fresh(tmp_path / "fresh", rare[:1]))
+    assert objects_bytes(file_bytes(out)) == objects_bytes(fresh) != objects_bytes(before)
+    place.sky.remove(4)
+    run_nightly(place.sky.config(out, rare[:1]), date=DAY_3)
+    assert objects_bytes(file_bytes(out)) == objects_bytes(before)
+
+
+def objects_bytes(files: dict[str, bytes]) -> dict[str, bytes]:
+    return {name: data for name, data in files.items() if name.startswith("objects")}
+
+
+def test_an_id_is_kept_night_after_night_and_beside_new_neighbours(place: Place) -> None:
+    was = objects_in(place.out)
+    for day in (DAY_2, DAY_3):
+        place.sky.replace(0, lambda truth: truth.set_geometry([moved(s, 0.03) for s in truth.geometry]))
+        place.night(day, caption=True)
+    place.sky.add(4)
+    place.night("2026-11-26", caption=True)
+    now = objects_in(place.out)
+    mine = now["scene_ids"].map(lambda names: scene_name(0) in names)
+    assert mine.sum() > 2
+    assert set(was["id"]) <= set(now["id"])
+    assert not set(changes_in(place.out, "2026-11-26")["id"]) & set(was["id"])
+
+
+def test_a_second_night_of_one_date_adds_to_its_table(place: Place) -> None:
+    place.sky.add(4)
+    place.night(DAY_2, caption=True)
+    appeared = set(changes_in(place.out, DAY_2)["id"])
+    place.sky.remove(4)
+    place.sky.remove(1)
+    lost = {row.id for row in objects_in(place.out).itertuples() if list(row.scene_ids) == [scene_name(1)]}
+    place.night(DAY_2, caption=True)
+    table = changes_in(place.out, DAY_2)
+    assert appeared
+    assert set(table["id"]) == lost
+    assert set(table["change"]) == {"disappeared"}
+
+
+def test_a_night_before_one_that_is_published_is_refused_and_nothing_is_written(place: Place) -> None:
+    place.sky.add(4)
+    before = file_bytes(place.out)
+    with pytest.raises(RequestError, match=f"date: the update of {DAY_1} is published already"):
+        place.night("2026-11-22", caption=True)
+    with pytest.raises(RequestError, match="is not a date; write it as"):
+        place.night("25.11.2026", caption=True)
+    assert file_bytes(place.out) == before
+
+
+def test_nothing_but_scenes_and_questions_may_change(place: Place) -> None:
+    before = file_bytes(place.out)
+    with pytest.raises(RequestError, match="grid differ"):
+        place.night(DAY_2, caption=True, tile=96)
+    assert file_bytes(place.out) == before
+
+
+def test_a_run_with_more_scenes_is_told_of_nights(place: Place) -> None:
+    place.sky.add(4)
+    with pytest.raises(RequestError, match=r"scenes differ .*added scene-0004.*remotereasoner nightly"):
+        run_job(place.sky.config(place.out, place.kinds, caption=True))
+
+
+def test_a_published_file_that_is_missing_stops_the_night(place: Place) -> None:
+    place.sky.add(4)
+    gone = next((place.out / "objects").rglob("objects.parquet"))
+    gone.unlink()
+    with pytest.raises(RequestError, match=r"lacks 1 published files .*--overwrite"):
+        place.night(DAY_2, caption=True)
+
+
+def test_a_run_killed_before_it_was_published_is_taken_up_with_the_scenes_of_now(
+    place: Place, tmp_path: Path
+) -> None:
+    (place.out / "collection.json").unlink()
+    place.sky.add(4)
+    place.sky.remove(0)
+    with counted_calls() as asked:
+        place.night(DAY_2, place.kinds)
+    assert len(asked) == len(place.kinds) * 4, "one scene of four tiles is new"
+    fresh = file_bytes(place.fresh(tmp_path / "fresh", place.kinds))
+    assert objects_bytes(file_bytes(place.out)) == objects_bytes(fresh)
+    assert check_result(Store(str(place.out))).problems == ()
+
+
+def test_the_loser_of_two_nights_and_of_a_run_learns_the_holder_and_writes_nothing(place: Place) -> None:
+    place.sky.add(4)
+    store = Store(str(place.out))
+    with held(store, f"nightly {DAY_2}", LEASE):
+        before = file_bytes(place.out)
+        for attempt in (
+            lambda: place.night(DAY_2, caption=True),
+            lambda: run_job(place.sky.config(place.out, place.kinds, caption=True)),
+        ):
+            with pytest.raises(LockedError, match=rf"held by .* \(process \d+, nightly {DAY_2}\) since"):
+                attempt()
+        assert file_bytes(place.out) == before
+    place.night(DAY_2, caption=True)
+
+
+@pytest.fixture
+def job(place: Place, tmp_path: Path) -> Path:
+    """A job file for the command line."""
+    config = place.sky.config(place.out, place.kinds, caption=True)
+    asked = [question.model_dump(mode="json") for question in config.ask]
+    fields: dict[str, object] = {"scenes": list(config.scenes), "out": config.out, "ask": asked}
+    fields |= {name: getattr(config, name) for name in ("reasoner", "segmenter", "tile", "chunk")}
+    path = tmp_path / "job.yaml"
+    path.write_text(yaml.safe_dump({**fields, "engine": "loop"}), "utf-8")
+    return path
+
+
+def test_the_command_takes_a_job_file_and_prints_one_object(place: Place, job: Path) -> None:
+    place.sky.add(4)
+    said = command("nightly", str(job), "--date", DAY_2, "--json")
+    assert said.code == 0, said.err
+    report = json.loads(said.out)
+    assert (report["date"], report["scenes_new"], report["failed"]) == (DAY_2, 1, 0)
+    assert report["appeared"] == len(changes_in(place.out, DAY_2)) > 0
+    assert report["out"] == str(place.out)
+
+
+def test_two_job_files_are_one_too_many(job: Path) -> None:
+    said = command("nightly", str(job), "--job", str(job))
+    assert refused(said, "job: 2 job files are named")
+
+
+def refused(said: Said, words: str) -> bool:
+    return (said.code, said.out, len(said.err.splitlines())) == (2, "", 1) and words in said.err
+
+
+def test_the_command_that_loses_ends_with_code_2_in_a_sentence(place: Place, job: Path) -> None:
+    place.sky.add(4)
+    with held(Store(str(place.out)), "nightly", LEASE):
+        before = file_bytes(place.out)
+        said = command("nightly", str(job), "--date", DAY_2, "--json")
+        assert refused(said, f"{place.out}/{lock.NAME} is held by"), said
+        assert file_bytes(place.out) == before
+
+
+def overlapping(world: World, out: Path, scenes: Sequence[str]) -> JobConfig:
+    files = [f"{world.folder}/scenes/{name}.tif" for name in scenes]
+    return world.config(out, scenes=files, tile=128, overlap=32, chunk=400)
+
+
+def overlaps(one: gpd.GeoDataFrame, other: gpd.GeoDataFrame) -> list[tuple[str, str, float]]:
+    """Ids of every two things of two tables that overlap by half, and by how much."""
+    shapes, others = one.geometry.to_numpy(), other.geometry.to_numpy()
+    first, second = shapely.STRtree(others).query(shapes, predicate="intersects")
+    shared = shapely.area(shapely.intersection(shapes[first], others[second]))
+    iou = shared / (shapely.area(shapes[first]) + shapely.area(others[second]) - shared)
+    hits = np.flatnonzero(iou >= 0.5)
+    return [(one["id"].iloc[first[at]], other["id"].iloc[second[at]], float(iou[at])) for at in hits]
+
+
+@pytest.mark.parametrize(
+    ("case", "nights"), [("pair", TWO), pytest.param("triple", THREE, marks=pytest.mark.slow)]
+)
+def test_scenes_that_take_and_leave_ground(tmp_path: Path, case: str, nights: Sequence[list[str]]) -> None:
+    world, out = made(tmp_path / "world", *CASES[case]), tmp_path / "out"
+    before: gpd.GeoDataFrame | None = None
+    for number, scenes in enumerate(nights):
+        date = f"2026-11-2{number}"
+        run_nightly(overlapping(world, out, scenes), date=date)
+        run_job(overlapping(world, tmp_path / f"fresh-{number}", scenes))
+        fresh, now = objects_in(tmp_path / f"fresh-{number}"), objects_in(out)
+        assert now.drop(columns=["id"]).map(repr).equals(fresh.drop(columns=["id"]).map(repr))
+        assert now["id"].is_unique
+        assert check_result(Store(str(out))).problems == ()
+        if before is not None:
+            assert_kept(before, now, changes_in(out, date))
+        before = now
+
+
+def assert_kept(before: gpd.GeoDataFrame, now: gpd.GeoDataFrame, changes: gpd.GeoDataFrame) -> None:
+    """Every thing with one counterpart has its id, and the table is the difference of both states."""
+    pairs = overlaps(before, now)
+    assert len(pairs) > 20
+    assert all(old == new for old, new, _ in pairs)
+    old, new = before.set_index("id").geometry, now.set_index("id").geometry
+    told = {kind: set(changes[changes["change"] == kind]["id"]) for kind in set(changes["change"])}
+    assert told.get("appeared", set()) == set(new.index) - set(old.index)
+    assert told.get("disappeared", set()) == set(old.index) - set(new.index)
+    both = set(new.index) & set(old.index)
+    assert told.get("changed", set()) == {name for name in both if new[name] != old[name]}
+
+
+def with_old_ids(out: Path) -> None:
+    """Give every published object an id that is not that of its place, as after many nights."""
+    store = Store(str(out))
+    for name in object_files(store):
+        query_id, cell = (part.split("=")[1] for part in name.split("/")[1:3])
+        rows = read_cell(store, query_id, cell)
+        kept = pa.array([f"kept-{own}" for own in rows.column("id").to_pylist()], pa.string())
+        write_cell(store, query_id, cell, rows.set_column(rows.column_names.index("id"), "id", kept))
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [pytest.param(each, marks=[] if each == PLAIN else pytest.mark.slow) for each in COMES_AND_GOES],
+)
+def test_kept_ids_live_on_beside_scenes_that_come_and_go(
+    tmp_path: Path, numbers: tuple[list[int], list[int]]
+) -> None:
+    row, out = row_of(tmp_path / "world", strips=False), tmp_path / "out"
+    row.first_run(out, numbers[0])
+    with_old_ids(out)
+    before = objects_in(out)
+    run_nightly(row.config(out, numbers[1]), date="2026-11-25")
+    row.first_run(tmp_path / "fresh", numbers[1])
+    fresh, now = objects_in(tmp_path / "fresh"), objects_in(out)
+    assert now.drop(columns=["id"]).map(repr).equals(fresh.drop(columns=["id"]).map(repr))
+    assert now["id"].is_unique
+    old = dict(zip(shapely.to_wkb(before.geometry.to_numpy()), before["id"], strict=True))
+    new = dict(zip(shapely.to_wkb(now.geometry.to_numpy()), now["id"], strict=True))
+    both = old.keys() & new.keys()
+    assert {shape: new[shape] for shape in both} == {shape: old[shape] for shape in both}
+    assert len(both) > 5 or not set(numbers[0]) & set(numbers[1])

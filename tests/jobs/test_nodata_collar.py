@@ -58,6 +58,11 @@ def test_the_ground_is_data_for_certain_and_frozen_in_the_plan(world: World, tmp
     assert read_plan(Store(str(tmp_path / "out"))).scenes == plan.scenes
 
 
+@pytest.mark.parametrize(
+    "world",
+    ["collar", *(pytest.param(name, marks=pytest.mark.thorough) for name in ("collar and gap",))],
+    indirect=True,
+)
 def test_without_the_look_the_collar_swallows_ground(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -52,7 +52,7 @@ def test_a_run_from_bucket_to_bucket_gives_the_local_bytes(
 
 
 def test_a_broken_wire_changes_no_byte(
-    places: str, whole: Path, s3_server: Server, monkeypatch: pytest.MonkeyPatch
+    places: str, whole: Path, s3_server: Server, monkeypatch: pytest.MonkeyPatch, hurried: None
 ) -> None:
     with proxied(s3_server.endpoint, Faults(seed=7, every=40)) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
@@ -79,7 +79,7 @@ def test_a_broken_wire_changes_no_byte_on_ray(
 
 @pytest.mark.parametrize(("code", "after"), [("InvalidAccessKeyId", 0), ("ExpiredToken", 3)])
 def test_credentials_revoked_stop_a_run_and_it_goes_on_when_they_are_back(
-    code: str, after: int, places: str, whole: Path, s3_server: Server, proxy: Proxy
+    code: str, after: int, places: str, whole: Path, s3_server: Server, proxy: Proxy, hurried: None
 ) -> None:
     config, done = s3_config(places), list[str]()
 
@@ -100,7 +100,7 @@ def test_credentials_revoked_stop_a_run_and_it_goes_on_when_they_are_back(
 
 
 def test_a_store_that_stays_away_stops_a_run(
-    places: str, s3_server: Server, monkeypatch: pytest.MonkeyPatch
+    places: str, s3_server: Server, monkeypatch: pytest.MonkeyPatch, hurried: None
 ) -> None:
     for user in (run_job_module, chunks):
         monkeypatch.setattr(user, "LONG", RetryPolicy(1.0, scene_tries=2))

@@ -68,6 +68,11 @@ def test_each_true_thing_is_one_object(case: Case, tmp_path: Path) -> None:
     assert found["id"].is_unique
 
 
+@pytest.mark.parametrize(
+    "case",
+    ["pair", *(pytest.param(name, marks=pytest.mark.thorough) for name in ("triple", "odd"))],
+    indirect=True,
+)
 def test_keeping_all_gives_duplicates(case: Case, tmp_path: Path) -> None:
     world, _ = case
     plan, found = run(world, tmp_path / "out", scene_overlap="keep-all")

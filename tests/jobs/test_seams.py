@@ -26,7 +26,7 @@ from training.data.classes import PRACTICE_CLASSES
 from training.scenery.practice import write_practice
 
 LONG_KINDS = ("runway", "river", "road", "ring_road", "greenhouse")
-GRIDS = [(224, 56, 1024), (448, 0, 512), (896, 128, 4096)]
+GRIDS = [(224, 56, 1024), (448, 0, 512), pytest.param((896, 128, 4096), marks=pytest.mark.thorough)]
 """Tile, overlap and chunk, pixels."""
 
 SIDE, TILE, OVERLAP = 1200, 224, 56
@@ -34,9 +34,8 @@ STEP = TILE - OVERLAP
 CHUNK = 400
 HARD_GRIDS = [
     (TILE, OVERLAP, 300),
-    (TILE, OVERLAP, 4096),
     (TILE, 16, CHUNK),
-    (448, 112, 600),
+    *(pytest.param(grid, marks=pytest.mark.thorough) for grid in ((TILE, OVERLAP, 4096), (448, 112, 600))),
     (300, 0, CHUNK),
 ]
 
@@ -111,6 +110,7 @@ def test_the_objects_do_not_depend_on_the_chunks(long_things: World, tmp_path: P
     assert first == second
 
 
+@pytest.mark.thorough
 def test_the_independent_scorer_and_the_products_own_agree(long_things: World, tmp_path: Path) -> None:
     tool = SHARED / "tools" / "score.py"
     if not tool.is_file():

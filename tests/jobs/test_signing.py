@@ -11,8 +11,7 @@ from pipelines.jobs.run import run_job
 from pipelines.plan.config import JobConfig
 from pipelines.plan.load_request import load_config
 from pipelines.plan.plan_files import read_plan
-from tests.commands import command, outer_command
-from tests.jobs.test_bad_input import NULL, assert_refused
+from tests.commands import NULL, assert_refused, command, outer_command
 from tests.servers.signed_files import SECRET, answers, signed_files
 from tests.worlds.fixtures import MakeConfig, file_bytes
 from tests.worlds.stac import item_of, write_collection

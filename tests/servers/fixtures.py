@@ -1,13 +1,19 @@
-"""Fixtures of tests on a real S3 server: one server a session, a bucket of its own for each test."""
+"""What tests share a session: one S3 server, with a bucket of its own for each test, and one Ray."""
 
+import os
+import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from unittest.mock import patch
 from uuid import uuid4
 
 import pytest
 import s3fs
+from tenacity import wait_fixed
 
 from tests.servers.radosgw import Server, missing_programs, radosgw
+from tiling.storage import retry
 
 
 @pytest.fixture(scope="session")
@@ -30,6 +36,52 @@ def bucket(s3_server: Server, monkeypatch: pytest.MonkeyPatch) -> str:
     for name, value in s3_server.env().items():
         monkeypatch.setenv(name, value)
     return new_bucket(s3_server)
+
+
+RAY_CPUS = 3
+"""Of the shared Ray, however many cores this machine has."""
+
+
+@pytest.fixture(scope="session")
+def ray_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder in which the shared Ray's processes keep practice scenes; that Ray ends with the session."""
+    yield tmp_path_factory.mktemp("cache")
+    if "ray" in sys.modules:
+        sys.modules["ray"].shutdown()
+
+
+@pytest.fixture
+def ray_here(ray_cache: Path) -> None:
+    """The session's Ray, started unless it runs; a test that needs another one ends it first."""
+    import ray
+
+    from pipelines.engine import ray_cluster
+
+    if ray.is_initialized():
+        return
+    given = {
+        "XDG_CACHE_HOME": str(ray_cache),
+        "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.3",
+        "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    }
+    with patch.dict(os.environ, given), patch.object(ray, "init", partial(ray.init, num_cpus=RAY_CPUS)):
+        ray_cluster.connect(None)
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests of this process are repeated as often as ever, with no pauses or the shortest between them."""
+    monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda self, _: 0.0)
+    monkeypatch.setattr(retry, "wait_random_exponential", lambda **_: wait_fixed(0.05))
+
+
+@pytest.fixture
+def impatient() -> Iterator[None]:
+    """Storage that is away is given up at once, not after seconds, where a test does not ask how long."""
+    usual = retry.BRIEF.seconds
+    object.__setattr__(retry.BRIEF, "seconds", 0.0)  # it is the default of many functions
+    yield
+    object.__setattr__(retry.BRIEF, "seconds", usual)
 
 
 def no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,7 @@ from aiohttp import web
 
 CONTROL = "/-/"
 """Paths below this are for the test; no bucket is called so."""
-STALL_S = 2.0
+STALL_S = 0.3
 KINDS = ("500", "503", "reset before", "reset after", "stall", "truncated")
 """What is injected: an error status, a connection cut before or after the store has acted, a pause, a body
 that ends too early."""

@@ -1,4 +1,4 @@
-"""A real S3 server on loopback: one Ceph monitor, one storage daemon in a sparse file, one gateway.
+"""A real S3 server on loopback: one Ceph monitor, one storage daemon that holds all in memory, one gateway.
 
 From Debian: ceph-mon ceph-osd radosgw ceph-common. Its processes end with the block, and with this process
 where that dies first.
@@ -41,11 +41,8 @@ paxos propose interval = 0.05
 paxos min wait = 0.01
 mon data avail warn = 1
 osd crush chooseleaf type = 0
-osd objectstore = bluestore
-bluestore block size = 8589934592
-bluestore block create = true
-bluestore fsck on mount = false
-bluestore fsck on umount = false
+osd objectstore = memstore
+memstore device bytes = 4294967296
 osd memory target = 939524096
 osd max object name len = 460
 run dir = {folder}/run
@@ -58,7 +55,7 @@ keyring = {folder}/keyring
 public addr = 127.0.0.1
 cluster addr = 127.0.0.1
 [client.rgw]
-rgw frontends = beast endpoint=127.0.0.1:{gateway}
+rgw frontends = beast endpoint=127.0.0.1:{gateway} tcp_nodelay=1
 rgw data = {folder}/rgw
 rgw thread pool size = 64
 rgw enable ops log = false

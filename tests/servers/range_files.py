@@ -11,6 +11,7 @@ class RangeFiles(BaseHTTPRequestHandler):
 
     root: Path
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     headers_of_all: ClassVar[Mapping[str, str]] = {"Accept-Ranges": "bytes"}
 
     def do_HEAD(self) -> None:

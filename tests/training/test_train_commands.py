@@ -16,8 +16,7 @@ from safetensors.torch import load_file
 from reasoner.answer import TileView
 from reasoner.loading import load_reasoner, load_segmenter
 from reasoner.query import Query
-from tests.commands import command, tree
-from tests.jobs.test_bad_input import assert_refused
+from tests.commands import assert_refused, command, tree
 from tests.reasoner.checkpoints import save_qwen2_5, save_qwen3
 from tests.training.tiny import GRPO, POOL, SEGMENTER, SFT, write_recipe
 from tests.worlds.practice import write_tiled

@@ -11,7 +11,16 @@ from rasterio.errors import RasterioError
 from rasterio.session import DummySession, Session
 
 from tiling import SceneError
-from tiling.storage import confirm, explained, gdal_credentials, is_local, is_signed, signed
+from tiling.storage import (
+    confirm,
+    explained,
+    gdal_prefixes,
+    in_bucket,
+    is_local,
+    is_signed,
+    object_storage,
+    signed,
+)
 
 RASTER_ERRORS = (
     RasterioError, CPLE_BaseError, OSError, ValueError, TypeError, LookupError, RuntimeError, ArithmeticError,
@@ -46,7 +55,7 @@ def gdal_options(uri: str, *, beside: tuple[str, ...] = SIDECARS, sign: str = ""
         # A damaged JPEG block is an error, not a grey square.
         "GDAL_ERROR_ON_LIBJPEG_WARNING": True,
         # What a closed handle had fetched is forgotten: the next one sees the object as it is now.
-        "CPL_VSIL_CURL_NON_CACHED": "/vsis3/:/vsicurl/",
+        "CPL_VSIL_CURL_NON_CACHED": ":".join([*gdal_prefixes(), "/vsicurl/"]),
         "GDAL_HTTP_CONNECTTIMEOUT": 5,
         "GDAL_HTTP_TIMEOUT": 120,
         # A transfer that does not move at all is given up sooner.
@@ -103,11 +112,11 @@ class _Given(Session):  # type: ignore[misc]
 
 
 def _session(uri: str) -> Session:
-    if not uri.startswith("s3://"):
+    if not in_bucket(uri):
         return DummySession()
     try:
-        return _Given(gdal_credentials())
-    except Exception as error:  # botocore's errors of profiles and settings
+        return _Given(object_storage(uri).gdal_options())
+    except Exception as error:  # the clients' own errors of profiles and settings
         raise explained(uri, error) from error
 
 

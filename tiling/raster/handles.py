@@ -13,7 +13,17 @@ from rasterio.io import DatasetReader
 from tiling import SceneError
 from tiling.raster.gdal import SIDECARS, gdal, gdal_options
 from tiling.raster.header import DEFAULT_OPTIONS, Header, OpenOptions, check_header, read_header
-from tiling.storage import is_local, is_signed, local_path, read_part, sidecars_of, signed
+from tiling.storage import (
+    SCHEMES,
+    in_bucket,
+    is_local,
+    is_signed,
+    local_path,
+    object_storage,
+    read_part,
+    sidecars_of,
+    signed,
+)
 
 KEPT_OPEN = 32
 """Handles a thread keeps open: the files of a band set, or of a mosaic's items over one place."""
@@ -68,7 +78,7 @@ def _check_sidecars(uri: str, dataset: DatasetReader, beside: tuple[str, ...]) -
 
     GDAL goes on without them where asking for them fails, and its pixels are then other ones.
     """
-    if not uri.startswith("s3://"):
+    if not in_bucket(uri):
         return
     # Both are asked for here, while GDAL knows which files there are: later it would look for all.
     masks, overviews = dataset.mask_flag_enums[0], dataset.overviews(1)
@@ -115,8 +125,8 @@ def vsi_path(uri: str, options: OpenOptions = DEFAULT_OPTIONS) -> str:
     if is_local(uri):
         return local_path(uri)
     protocol, _, rest = uri.partition("://")
-    if protocol == "s3":
-        return f"/vsis3/{rest}"
+    if prefix := object_storage(uri).gdal_prefix:
+        return f"{prefix}{rest}"
     if protocol in ("http", "https"):
         if "HTTP" in options.limits.drivers:
             return f"/vsicurl/{uri}"
@@ -124,7 +134,8 @@ def vsi_path(uri: str, options: OpenOptions = DEFAULT_OPTIONS) -> str:
             uri,
             "http and https addresses are off: allow the driver HTTP (--allow-driver HTTP), or copy the file",
         )
-    raise SceneError(uri, f"{protocol}:// addresses are not read: use a local path or s3://")
+    buckets = " or ".join(f"{scheme}://" for scheme in SCHEMES)
+    raise SceneError(uri, f"{protocol}:// addresses are not read: use a local path or {buckets}")
 
 
 def _check_dataset(uri: str, dataset: DatasetReader, options: OpenOptions) -> None:

@@ -12,16 +12,13 @@ from fsspec import AbstractFileSystem
 
 from tiling import Fault, SceneError, StorageError
 from tiling.storage.retry import with_retry
-from tiling.storage.s3 import filesystem, is_local, sidecars
+from tiling.storage.schemes import filesystem, in_bucket, is_local, object_storage
 
 RASTER_ENDINGS = (".tif", ".tiff", ".jp2")
 """What a folder is searched for, in any case."""
 
 READ_AHEAD_BYTES = 1 << 16
 """Fetched from object storage at a time where only a header is wanted."""
-
-REMEDY = "check the address and AWS_ENDPOINT_URL"
-"""What a user of object storage can do about a file that is not found."""
 
 T = TypeVar("T")
 
@@ -115,10 +112,10 @@ def sidecars_of(uri: str, endings: tuple[str, ...]) -> tuple[str, ...]:
         SceneError: The file is not there.
         StorageError: The storage refuses or is away.
     """
-    if not uri.startswith("s3://"):
+    if not in_bucket(uri):
         return endings
     try:
-        return _asked(uri, lambda: sidecars(uri, endings))
+        return _asked(uri, lambda: object_storage(uri).sidecars(uri, endings))
     except StorageError as error:
         if error.fault is not Fault.REFUSED:
             raise
@@ -130,9 +127,7 @@ def _mark(uri: str) -> str:
         stat = os.stat(local_path(uri))
         return f"{stat.st_size}-{stat.st_mtime_ns}"
     fs, path = filesystem(uri)
-    info = fs.info(path)
-    tag = info.get("ETag") or info.get("LastModified") or info.get("mtime") or ""
-    return f"{info.get('size')}-{str(tag).strip(chr(34))}"
+    return object_storage(uri).content_mark(fs.info(path))
 
 
 def list_sources(patterns: Sequence[str]) -> list[str]:
@@ -218,4 +213,4 @@ def _asked(uri: str, act: Callable[[], T]) -> T:
 
 
 def _not_found(uri: str) -> str:
-    return "no such file: check the path" if is_local(uri) else f"no such file: {REMEDY}"
+    return "no such file: check the path" if is_local(uri) else f"no such file: {object_storage(uri).remedy}"

@@ -12,7 +12,7 @@ from pathlib import Path
 from tiling import Fault, StorageError
 from tiling.storage.files import address_below, local_path
 from tiling.storage.retry import with_retry
-from tiling.storage.s3 import filesystem, is_local
+from tiling.storage.schemes import filesystem, is_local, object_storage
 
 
 def files_below(uri: str) -> dict[str, str]:
@@ -26,7 +26,7 @@ def files_below(uri: str) -> dict[str, str]:
         fs, path = filesystem(uri)
         found = fs.find(path, detail=True)
         return {
-            str(name)[len(path) + 1 :]: f"{info.get('size')}-{info.get('ETag', '')}"
+            str(name)[len(path) + 1 :]: object_storage(uri).content_mark(info)
             for name, info in sorted(found.items())
             if str(name).startswith(path + "/")
         }

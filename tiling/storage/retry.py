@@ -1,52 +1,15 @@
 """Asking storage again: what its errors mean, which of them pass, and for how long to wait. Asks nothing."""
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TypeVar
 
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    CredentialRetrievalError,
-    HTTPClientError,
-    NoCredentialsError,
-    PartialCredentialsError,
-    ProfileNotFound,
-    ResponseStreamingError,
-    SSOError,
-)
-from botocore.exceptions import ConnectionError as WireError
-from fsspec.exceptions import FSTimeoutError
 from tenacity import RetryCallState, Retrying, retry_if_exception, wait_random_exponential
 
 from tiling import Fault, SceneError, StorageError
-from tiling.storage.s3 import access, check_bucket, forget, is_local
+from tiling.storage.schemes import ObjectStorage, is_local, object_storage
 
 T = TypeVar("T")
-
-PASSING = (
-    WireError, HTTPClientError, ResponseStreamingError, asyncio.TimeoutError,
-    FSTimeoutError, ConnectionError, TimeoutError,
-)  # fmt: skip
-"""Raised where the wire broke, aiohttp's errors beside these; another try may go better."""
-
-NOT_LET_IN = (
-    NoCredentialsError,
-    PartialCredentialsError,
-    ProfileNotFound,
-    CredentialRetrievalError,
-    SSOError,
-)
-"""Raised where there are no credentials to ask with."""
-
-REFUSALS = {
-    "AccessDenied", "AllAccessDisabled", "AccountProblem", "ExpiredToken", "InvalidAccessKeyId",
-    "InvalidClientTokenId", "InvalidSecurity", "InvalidToken", "NotSignedUp", "RequestTimeTooSkewed",
-    "SignatureDoesNotMatch", "TokenRefreshRequired",
-}  # fmt: skip
-"""Codes that mean the credentials, whatever the status."""
 
 LONGEST_REASON = 140
 """Characters of what the storage said that are shown."""
@@ -98,11 +61,12 @@ def with_retry(address: str, act: Callable[[], T], *, retry_policy: RetryPolicy 
         stop=lambda state: _is_over(state, retry_policy),
         reraise=True,
     )
-    asked_with = _credentials()
+    storage = object_storage(address)
+    asked_with = storage.credentials()
     try:
         return tries(once)
     except StorageError as error:
-        if error.fault is not Fault.REFUSED or not _renewed(asked_with):
+        if error.fault is not Fault.REFUSED or not _renewed(storage, asked_with):
             raise
     return tries(once)  # the credentials in a file have been replaced meanwhile
 
@@ -111,54 +75,35 @@ def explained(address: str, error: Exception) -> Exception:
     """What an error of a storage client means: StorageError, or the error itself where it is one of ours."""
     if isinstance(error, SceneError | StorageError):
         return error
-    return StorageError(address, _reason(error), _fault(error))
-
-
-def http_status(error: BaseException) -> int:
-    """Status of the HTTP answer behind an error, 0 where there was none."""
-    answer = _answer(error)
-    if answer is not None:
-        return int(answer.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    return int(getattr(error, "status", 0) or 0)
+    return StorageError(address, _reason(address, error), _fault(address, error))
 
 
 def _missing(address: str, error: FileNotFoundError) -> Exception:
     """What it means that there is no such file: perhaps there is no such bucket."""
+    storage = object_storage(address)
     try:
-        check_bucket(address)
+        storage.check_bucket(address)
     except FileNotFoundError as gone:
-        return StorageError(address, _code(gone) or "no such bucket", Fault.GONE)
+        return StorageError(address, storage.code(gone) or "no such bucket", Fault.GONE)
     except Exception as other:
-        if _fault(other) is Fault.AWAY:
+        if _fault(address, other) is Fault.AWAY:
             return explained(address, other)
     return error
 
 
-def _fault(error: Exception) -> Fault:
-    code, status = _code(error), http_status(error)
-    if isinstance(error, NOT_LET_IN) or code in REFUSALS or status in (401, 403):
+def _fault(address: str, error: Exception) -> Fault:
+    storage = object_storage(address)
+    status = storage.status(error)
+    if storage.is_refusal(error) or status in (401, 403):
         return Fault.REFUSED
     if status >= 500 or status in (408, 409, 425, 429):
         return Fault.AWAY
-    return Fault.AWAY if isinstance(error, _passing()) else Fault.ODD
+    return Fault.AWAY if storage.is_outage(error) else Fault.ODD
 
 
-def _answer(error: BaseException) -> ClientError | None:
-    """The answer of the store that an error was made of."""
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, ClientError):
-        cause = cause.__cause__
-    return cause
-
-
-def _code(error: BaseException) -> str:
-    answer = _answer(error)
-    return str(answer.response.get("Error", {}).get("Code", "")) if answer is not None else ""
-
-
-def _reason(error: Exception) -> str:
-    code, message = _code(error), " ".join(str(error).split())
-    if isinstance(error, BotoCoreError) or not code:
+def _reason(address: str, error: Exception) -> str:
+    code, message = object_storage(address).code(error), " ".join(str(error).split())
+    if not code:
         text = message or type(error).__name__
     else:
         text = code if code in message or message == "None" else f"{code}: {message}"
@@ -176,23 +121,7 @@ def _is_over(state: RetryCallState, retry_policy: RetryPolicy) -> bool:
     return (state.seconds_since_start or 0.0) >= retry_policy.seconds
 
 
-def _credentials() -> tuple[str, str, str] | None:
-    """What storage is asked with; None where that cannot be found out, which the request itself will say."""
-    try:
-        return access().credentials()
-    except (BotoCoreError, ValueError):
-        return None
-
-
-def _renewed(before: tuple[str, str, str] | None) -> bool:
+def _renewed(storage: ObjectStorage, before: object) -> bool:
     """Look for credentials anew; whether other ones are there."""
-    forget()
-    return _credentials() != before
-
-
-@lru_cache
-def _passing() -> tuple[type[BaseException], ...]:
-    """All errors of a broken wire; aiohttp takes a fifth of a second to import, so only who met one waits."""
-    import aiohttp
-
-    return (*PASSING, aiohttp.ClientError)
+    storage.forget()
+    return storage.credentials() != before

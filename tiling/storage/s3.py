@@ -1,4 +1,4 @@
-"""Object storage as the usual AWS variables and profiles describe it: endpoint, credentials, one client.
+"""S3 as the usual AWS variables and profiles describe it: endpoint, credentials, one client, its errors.
 
 The one place that asks them, for s3fs and for GDAL alike. Secrets stay in the memory of this process.
 """
@@ -9,9 +9,23 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-import fsspec
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    CredentialRetrievalError,
+    HTTPClientError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    ResponseStreamingError,
+    SSOError,
+)
+from botocore.exceptions import ConnectionError as BotoConnectionError
 from botocore.session import Session
-from fsspec.core import url_to_fs
+from fsspec import AbstractFileSystem
+from fsspec.asyn import sync
+
+from tiling.storage.schemes import ConditionalPut, ObjectStorage, new_mark
 
 if TYPE_CHECKING:
     import s3fs
@@ -21,7 +35,7 @@ CLIENT = {
     "read_timeout": 30,
     "retries": {"mode": "standard", "total_max_attempts": 3},
 }
-"""Of every request: how long, seconds, and how often. Who asks tries whole operations again (patience)."""
+"""Of every request: how long, seconds, and how often. Callers repeat whole operations (`with_retry`)."""
 
 CLIENT_ROUNDS = 3
 """Rounds of requests that s3fs makes where the connection breaks."""
@@ -34,6 +48,31 @@ AMAZON = ("amazonaws.com", "amazonaws.com.cn")
 
 SECRETS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 """Environment variables of the credentials, which GDAL's options are called like."""
+
+REFUSALS = {
+    "AccessDenied", "AllAccessDisabled", "AccountProblem", "ExpiredToken", "InvalidAccessKeyId",
+    "InvalidClientTokenId", "InvalidSecurity", "InvalidToken", "NotSignedUp", "RequestTimeTooSkewed",
+    "SignatureDoesNotMatch", "TokenRefreshRequired",
+}  # fmt: skip
+"""Codes that mean the credentials, whatever the status."""
+
+WITHOUT_CREDENTIALS = (
+    NoCredentialsError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    CredentialRetrievalError,
+    SSOError,
+)
+"""Raised where there are no credentials to ask with."""
+
+OUTAGES = (BotoConnectionError, HTTPClientError, ResponseStreamingError)
+"""Raised where the connection broke."""
+
+WRITER = "writer"
+"""Metadata key of a conditional PUT: which attempt the object comes from."""
+
+CONDITION_FAILED = 412
+"""HTTP status of a PUT whose condition does not hold."""
 
 _Settings = tuple[tuple[str, str], ...]
 
@@ -64,9 +103,163 @@ class Access:
         return frozen.access_key or "", frozen.secret_key or "", frozen.token or ""
 
 
-def is_local(uri: str) -> bool:
-    """Whether an address is a path on this machine."""
-    return "://" not in uri or uri.startswith("file://")
+class S3(ObjectStorage):
+    """Addresses `s3://bucket/key`, on Amazon's storage and on all that speak its protocol."""
+
+    gdal_prefix = "/vsis3/"
+    settings = (
+        "AWS_ENDPOINT_URL",
+        "AWS_ENDPOINT_URL_S3",
+        "AWS_DEFAULT_REGION",
+        "AWS_REGION",
+        "AWS_REQUEST_CHECKSUM_CALCULATION",
+        "AWS_RESPONSE_CHECKSUM_VALIDATION",
+    )
+    forwarded_names = (*SECRETS, "AWS_ENDPOINT_URL_S3", "AWS_DEFAULT_REGION", "AWS_NO_SIGN_REQUEST")
+    remedy = "check the address and AWS_ENDPOINT_URL"
+
+    def filesystem(self, uri: str) -> tuple[AbstractFileSystem, str]:
+        """The client of this process and environment, and the path on it.
+
+        Raises:
+            botocore.exceptions.BotoCoreError: a profile or a setting is wrong.
+            ValueError: the endpoint is not an address.
+        """
+        return _client(_settings()), _path(uri)
+
+    def snapshot(self, uri: str, *, block_bytes: int) -> tuple[AbstractFileSystem, str]:
+        """A client of its own that lists a folder once; a file whose ETag has changed since is refused.
+
+        Raises:
+            botocore.exceptions.BotoCoreError: a profile or a setting is wrong.
+            ValueError: the endpoint is not an address.
+        """
+        fs = _new_client(access(), remember=True)
+        fs.default_block_size = block_bytes
+        return fs, _path(uri)
+
+    def check_bucket(self, uri: str) -> None:
+        """Ask for the bucket of an address.
+
+        Raises:
+            FileNotFoundError: there is no such bucket.
+            Exception: whatever else s3fs raises: the storage is away, or bucket listings are not allowed.
+        """
+        fs, path = self.filesystem(uri)
+        fs.call_s3("list_objects_v2", Bucket=path.split("/")[0], MaxKeys=1)
+
+    def sidecars(self, uri: str, endings: Sequence[str]) -> tuple[str, ...]:
+        """Which files with further endings lie beside a file, found in one request.
+
+        Raises:
+            FileNotFoundError: there is no such file or bucket.
+            Exception: whatever else s3fs raises.
+        """
+        fs, path = self.filesystem(uri)
+        bucket, _, key = path.partition("/")
+        listed = fs.call_s3("list_objects_v2", Bucket=bucket, Prefix=key)
+        names = {str(entry["Key"]) for entry in listed.get("Contents", ())}
+        if key not in names and not listed.get("IsTruncated"):
+            raise FileNotFoundError(uri)
+        if listed.get("IsTruncated"):
+            return tuple(endings)
+        return tuple(end for end in endings if key + end in names)
+
+    def read_versioned(self, fs: AbstractFileSystem, path: str) -> tuple[bytes, str]:
+        """Content of a file and its ETag, unquoted, which every server takes back.
+
+        Raises:
+            FileNotFoundError: it is not there.
+        """
+        data, etag = sync(fs.loop, _get, fs, path)
+        return bytes(data), str(etag)
+
+    def conditional_put(self, data: bytes, *, version: str | None) -> ConditionalPut:
+        """A PUT with If-Match on the ETag, or with If-None-Match.
+
+        A PUT whose answer got lost is repeated and then finds its own object: the writer's mark tells.
+        """
+        condition = {"IfNoneMatch": "*"} if version is None else {"IfMatch": version}
+        mark = new_mark()
+
+        def put(fs: AbstractFileSystem, path: str) -> bool:
+            bucket, key, _ = fs.split_path(path)
+            where = {"Bucket": bucket, "Key": key}
+            try:
+                fs.call_s3("put_object", **where, Body=data, Metadata={WRITER: mark}, **condition)
+            except OSError as error:
+                if self.status(error) != CONDITION_FAILED:
+                    raise
+                return _writer(fs, where) == mark
+            return True
+
+        return put
+
+    def gdal_options(self) -> dict[str, str]:
+        """GDAL's options for s3:// addresses: endpoint, region and credentials.
+
+        Raises:
+            botocore.exceptions.BotoCoreError: the credentials cannot be had.
+            ValueError: the endpoint is not an address.
+        """
+        how = access()
+        options = dict(zip(SECRETS, how.credentials(), strict=True))
+        if how.anonymous:
+            options = {"AWS_NO_SIGN_REQUEST": "YES"}
+        if how.region:
+            options["AWS_REGION"] = how.region
+        if how.endpoint:
+            scheme, _, host = how.endpoint.partition("://")
+            options |= {"AWS_S3_ENDPOINT": host.rstrip("/"), "AWS_HTTPS": "NO" if scheme == "http" else "YES"}
+            options["AWS_VIRTUAL_HOSTING"] = "FALSE"
+        return options
+
+    def credentials(self) -> tuple[str, str, str] | None:
+        """Key, secret and token; None where they cannot be found out, which the request itself will say."""
+        try:
+            return access().credentials()
+        except (BotoCoreError, ValueError):
+            return None
+
+    def forget(self) -> None:
+        """Ask for credentials and open connections anew from now on."""
+        _client.cache_clear()
+        _access.cache_clear()
+
+    def credentials_to_forward(self) -> dict[str, str]:
+        """Environment variables that give another process this one's access as of now; secrets among them.
+
+        Raises:
+            botocore.exceptions.BotoCoreError: the credentials cannot be had.
+            ValueError: the endpoint is not an address.
+        """
+        how = access()
+        values = (*how.credentials(), how.endpoint, how.region, "YES" if how.anonymous else "")
+        return {name: value for name, value in zip(self.forwarded_names, values, strict=True) if value}
+
+    def has_credentials(self) -> bool:
+        """Whether there are credentials, or requests need none."""
+        return access().anonymous or any(access().credentials())
+
+    def status(self, error: BaseException) -> int:
+        """Status of the HTTP answer behind an error, 0 where there was none."""
+        answer = _answer(error)
+        if answer is None:
+            return super().status(error)
+        return int(answer.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+    def code(self, error: BaseException) -> str:
+        """Code of the answer that an error was made of, such as NoSuchBucket."""
+        answer = None if isinstance(error, BotoCoreError) else _answer(error)
+        return str(answer.response.get("Error", {}).get("Code", "")) if answer is not None else ""
+
+    def is_refusal(self, error: BaseException) -> bool:
+        """Whether the storage does not accept the credentials, or there are none."""
+        return isinstance(error, WITHOUT_CREDENTIALS) or self.code(error) in REFUSALS
+
+    def is_outage(self, error: BaseException) -> bool:
+        """Whether the connection broke, so that another try may succeed."""
+        return isinstance(error, OUTAGES) or super().is_outage(error)
 
 
 def access() -> Access:
@@ -79,121 +272,32 @@ def access() -> Access:
     return _access(_settings())
 
 
-def filesystem(uri: str) -> tuple[fsspec.AbstractFileSystem, str]:
-    """The file system behind an address and the path on it; one client a process and environment.
-
-    Listings are not remembered between calls.
-
-    Raises:
-        botocore.exceptions.BotoCoreError: a profile or a setting is wrong.
-        ValueError: the endpoint is not an address, or the kind of address is unknown.
-    """
-    if not uri.startswith("s3://"):
-        fs, path = url_to_fs(uri)
-        return fs, str(path)
-    return _client(_settings()), uri.removeprefix("s3://").rstrip("/")
+def _path(uri: str) -> str:
+    return uri.removeprefix("s3://").rstrip("/")
 
 
-def remembering(uri: str, *, block_bytes: int) -> "tuple[s3fs.S3FileSystem, str]":
-    """A client of its own behind an s3:// address, and the path on it, that lists a folder once.
-
-    Sizes and ETags stay those of the listing, and a file that is another by then is refused, not mixed.
-
-    Args:
-        uri: The address.
-        block_bytes: Read at a time at least.
-
-    Raises:
-        botocore.exceptions.BotoCoreError: a profile or a setting is wrong.
-        ValueError: the endpoint is not an address.
-    """
-    fs = _new_client(access(), remember=True)
-    fs.default_block_size = block_bytes
-    return fs, uri.removeprefix("s3://").rstrip("/")
+def _answer(error: BaseException) -> ClientError | None:
+    """The answer of the store that an error was made of."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ClientError):
+        cause = cause.__cause__
+    return cause
 
 
-def check_bucket(uri: str) -> None:
-    """Ask for the bucket of an s3:// address; other addresses have none.
-
-    Raises:
-        FileNotFoundError: there is no such bucket.
-        Exception: whatever else the client says: the storage is away, or bucket listings are not allowed.
-    """
-    if uri.startswith("s3://"):
-        fs, path = filesystem(uri)
-        fs.call_s3("list_objects_v2", Bucket=path.split("/")[0], MaxKeys=1)
+def _writer(fs: AbstractFileSystem, where: Mapping[str, str]) -> str:
+    """Mark of the conditional PUT that an object comes from, empty where there is none."""
+    try:
+        return str(fs.call_s3("head_object", **where)["Metadata"].get(WRITER, ""))
+    except FileNotFoundError:
+        return ""
 
 
-def forget() -> None:
-    """Ask for credentials and open connections anew from now on."""
-    _client.cache_clear()
-    _access.cache_clear()
-
-
-def sidecars(uri: str, endings: Sequence[str]) -> tuple[str, ...]:
-    """Which files with further endings lie beside a file, found in one request.
-
-    Args:
-        uri: s3:// address of the file.
-        endings: What may follow its name.
-
-    Raises:
-        FileNotFoundError: there is no such file or bucket.
-        Exception: whatever else the client says.
-    """
-    fs, path = filesystem(uri)
-    bucket, _, key = path.partition("/")
-    listed = fs.call_s3("list_objects_v2", Bucket=bucket, Prefix=key)
-    names = {str(entry["Key"]) for entry in listed.get("Contents", ())}
-    if key not in names and not listed.get("IsTruncated"):
-        raise FileNotFoundError(uri)
-    if listed.get("IsTruncated"):
-        return tuple(endings)
-    return tuple(end for end in endings if key + end in names)
-
-
-def credentials_to_forward() -> dict[str, str]:
-    """Environment variables that give another process this one's access as of now; secrets among them.
-
-    Raises:
-        botocore.exceptions.BotoCoreError: the credentials cannot be had.
-        ValueError: the endpoint is not an address.
-    """
-    how = access()
-    forwarded = {
-        **dict(zip(SECRETS, how.credentials(), strict=True)),
-        "AWS_ENDPOINT_URL_S3": how.endpoint,
-        "AWS_DEFAULT_REGION": how.region,
-        "AWS_NO_SIGN_REQUEST": "YES" if how.anonymous else "",
-    }
-    return {name: value for name, value in forwarded.items() if value}
-
-
-def use_forwarded(forwarded: Mapping[str, str]) -> None:
-    """Use another process's access where this one has no credentials of its own."""
-    if not forwarded or access().anonymous or any(access().credentials()):
-        return
-    os.environ.update({name: value for name, value in forwarded.items() if name not in os.environ})
-
-
-def gdal_credentials() -> dict[str, str]:
-    """GDAL's options for s3:// addresses: endpoint, region and credentials.
-
-    Raises:
-        botocore.exceptions.BotoCoreError: the credentials cannot be had.
-        ValueError: the endpoint is not an address.
-    """
-    how = access()
-    options = dict(zip(SECRETS, how.credentials(), strict=True))
-    if how.anonymous:
-        options = {"AWS_NO_SIGN_REQUEST": "YES"}
-    if how.region:
-        options["AWS_REGION"] = how.region
-    if how.endpoint:
-        scheme, _, host = how.endpoint.partition("://")
-        options |= {"AWS_S3_ENDPOINT": host.rstrip("/"), "AWS_HTTPS": "NO" if scheme == "http" else "YES"}
-        options["AWS_VIRTUAL_HOSTING"] = "FALSE"
-    return options
+async def _get(fs: AbstractFileSystem, path: str) -> tuple[bytes, str]:
+    """Bytes and ETag from one answer."""
+    bucket, key, _ = fs.split_path(path)
+    answer = await fs._call_s3("get_object", Bucket=bucket, Key=key)
+    async with answer["Body"] as body:
+        return await body.read(), str(answer["ETag"]).strip('"')
 
 
 def _settings() -> _Settings:

@@ -5,7 +5,7 @@ from functools import lru_cache
 from importlib import import_module
 
 from tiling import SceneError
-from tiling.storage.s3 import is_local
+from tiling.storage.schemes import is_local
 
 Signer = Callable[[str], str]
 """From an address to the same address with leave to open it for a while."""

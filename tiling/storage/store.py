@@ -13,15 +13,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from fsspec import AbstractFileSystem as Files
-from fsspec.asyn import sync
 
-from tiling.storage.retry import BRIEF, RetryPolicy, http_status, with_retry
-from tiling.storage.s3 import filesystem, is_local
+from tiling.storage.retry import BRIEF, RetryPolicy, with_retry
+from tiling.storage.schemes import filesystem, is_local, object_storage
 
-WRITER = "writer"
-"""Metadata key of a conditional PUT: which attempt the object comes from."""
-LOST = 412
-"""HTTP status of a PUT whose condition does not hold."""
 TMP_MARK = ".tmp-"
 
 T = TypeVar("T")
@@ -77,7 +72,7 @@ class Store:
             OSError: the storage refuses.
         """
         if not self.is_local:
-            return self._put_if(name, data, {"IfNoneMatch": "*"})
+            return self._put_if(name, data, version=None)
         final = Path(self.path(name))
         tmp = _set_down(final, data)
         try:
@@ -103,7 +98,7 @@ class Store:
             OSError: the storage refuses.
         """
         if not self.is_local:
-            return self._put_if(name, data, {"IfMatch": version})
+            return self._put_if(name, data, version=version)
         final = Path(self.path(name))
         if not final.parent.is_dir():
             return False
@@ -124,7 +119,8 @@ class Store:
             if self.is_local:
                 data = self.read(name)
                 return Versioned(data, hashlib.sha256(data).hexdigest())
-            return self._ask(name, lambda fs, path: Versioned(*sync(fs.loop, _get, fs, path)))
+            storage = object_storage(self.root)
+            return self._ask(name, lambda fs, path: Versioned(*storage.read_versioned(fs, path)))
         except FileNotFoundError:
             return None
 
@@ -196,18 +192,15 @@ class Store:
         if self.is_local:
             self.remove([name for name in self._all_names(folder) if TMP_MARK in name])
 
-    def _put_if(self, name: str, data: bytes, condition: Mapping[str, str]) -> bool:
-        """One conditional PUT; whether it went through.
-
-        A PUT whose answer got lost is repeated and then finds its own object: the writer's mark tells.
-        """
-        put = _ConditionalPut(data, condition, mark=secrets.token_hex(8))
+    def _put_if(self, name: str, data: bytes, *, version: str | None) -> bool:
+        """One conditional PUT; whether it went through."""
+        put = object_storage(self.root).conditional_put(data, version=version)
         try:
             return self._ask(name, put)
         except FileNotFoundError:
-            if "IfMatch" in condition:
-                return False
-            raise
+            if version is None:
+                raise
+            return False
 
     def _all_names(self, folder: str) -> list[str]:
         if self.is_local:
@@ -225,26 +218,6 @@ class Store:
         return with_retry(address, lambda: act(*filesystem(address)), retry_policy=self.retry_policy)
 
 
-@dataclass(frozen=True, slots=True)
-class _ConditionalPut:
-    """A PUT that only goes through on a condition; says whether it did, also where it had to be repeated."""
-
-    data: bytes
-    condition: Mapping[str, str]
-    mark: str
-
-    def __call__(self, fs: Files, path: str) -> bool:
-        bucket, key, _ = fs.split_path(path)
-        where = {"Bucket": bucket, "Key": key}
-        try:
-            fs.call_s3("put_object", **where, Body=self.data, Metadata={WRITER: self.mark}, **self.condition)
-        except OSError as error:
-            if http_status(error) != LOST:
-                raise
-            return _writer(fs, where) == self.mark
-        return True
-
-
 def _written(info: Mapping[str, Any]) -> float:
     """When a listed object was written; file systems name it differently."""
     at = info.get("LastModified") or info.get("created")
@@ -259,22 +232,6 @@ def _remove(fs: Files, path: str) -> None:
 def _remove_all(fs: Files, path: str) -> None:
     with suppress(FileNotFoundError):
         fs.rm(path, recursive=True)
-
-
-def _writer(fs: Files, where: Mapping[str, str]) -> str:
-    """Mark of the conditional PUT that an object comes from, empty where there is none."""
-    try:
-        return str(fs.call_s3("head_object", **where)["Metadata"].get(WRITER, ""))
-    except FileNotFoundError:
-        return ""
-
-
-async def _get(fs: Files, path: str) -> tuple[bytes, str]:
-    """Bytes and ETag from one answer."""
-    bucket, key, _ = fs.split_path(path)
-    answer = await fs._call_s3("get_object", Bucket=bucket, Key=key)
-    async with answer["Body"] as body:
-        return await body.read(), str(answer["ETag"]).strip('"')
 
 
 def _set_down(final: Path, data: bytes | memoryview) -> Path:

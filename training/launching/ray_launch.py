@@ -17,7 +17,7 @@ import ray.train
 import ray.train.torch
 from ray.exceptions import RayError
 
-from tiling.storage import address_below, is_local, local_path
+from tiling.storage import address_below, is_local, local_path, storage_settings
 from training import LaunchError
 from training.launching.checkpoints import (
     StoredCheckpoint,
@@ -39,16 +39,7 @@ Trainer = TypeVar("Trainer")
 _train: Any = ray.train
 """Its annotations still describe the older interface, which 2.60 replaces when it is imported."""
 
-PASSED_ON = (
-    "OMP_NUM_THREADS",
-    "HF_HUB_OFFLINE",
-    "TOKENIZERS_PARALLELISM",
-    "AWS_ENDPOINT_URL",
-    "AWS_ENDPOINT_URL_S3",
-    "AWS_DEFAULT_REGION",
-    "AWS_REQUEST_CHECKSUM_CALCULATION",
-    "AWS_RESPONSE_CHECKSUM_VALIDATION",
-)
+PASSED_ON = ("OMP_NUM_THREADS", "HF_HUB_OFFLINE", "TOKENIZERS_PARALLELISM", *storage_settings())
 """Settings that workers share with this process where it has them. Keys and secrets are not among them:
 on a cluster they would stand in the job's description."""
 

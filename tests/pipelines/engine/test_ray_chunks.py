@@ -4,14 +4,13 @@ import math
 import os
 import signal
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
 import pytest
 
-from pipelines.engine import ray_cluster, ray_executor
+from pipelines.engine import ray_executor
 from pipelines.engine.executor import SerialExecutor
 from pipelines.engine.ray_executor import RayExecutor
 from pipelines.engine.resources import Cluster
@@ -31,15 +30,6 @@ from tests.worlds.fixtures import MakeConfig, file_bytes
 from tiling.grid import Chunk
 from tiling.raster.chunks import ChunkPixels
 from tiling.storage.store import Store
-
-
-@pytest.fixture(scope="module")
-def ray_here() -> Iterator[None]:
-    import ray
-
-    ray_cluster.connect(None)
-    yield
-    ray.shutdown()
 
 
 @pytest.mark.ray

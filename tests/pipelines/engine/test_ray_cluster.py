@@ -1,7 +1,6 @@
 """How many model actors fit a cluster, with room left for reads whatever happens; and what is refused."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -96,29 +95,28 @@ def test_what_a_job_needs_follows_from_device_and_weights(make_config: MakeConfi
     assert device_requirement(make_config(reasoner="nano", device="cuda")) is DeviceRequirement.GPU
 
 
-@pytest.fixture
-def no_ray() -> Iterator[None]:
-    """Nothing of Ray in this process, before and after."""
-    import ray
-
-    ray.shutdown()
-    yield
-    ray.shutdown()
-
-
-@pytest.mark.ray
-@pytest.mark.parametrize("extra", [["--device", "cuda"], ["--address", "127.0.0.1:1"]])
-def test_a_cluster_that_cannot_run_the_job_is_one_sentence_and_nothing_is_written(
-    practice: Path, tmp_path: Path, no_ray: None, extra: list[str]
-) -> None:
-    if "cuda" in extra:
-        import torch
-
-        if torch.cuda.is_available():
-            pytest.skip("a GPU is here")
-    out = tmp_path / "out"
+def assert_one_sentence(practice: Path, out: Path, *extra: str) -> None:
+    """The command ends with code 2, says so on one line and writes nothing."""
     request = [f"{practice}/scenes/*.tif", "--ask", SHIPS, "--reasoner", "nano", "--segmenter", "nano"]
     said = command("run", *request, "--out", str(out), *extra)
     assert said.code == 2, said.err
     assert said.err.count("\n") == 1
     assert not out.exists()
+
+
+def test_an_address_without_a_cluster_is_one_sentence_and_nothing_is_written(
+    practice: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    assert_one_sentence(practice, tmp_path / "out", "--address", "127.0.0.1:1")
+
+
+@pytest.mark.ray
+def test_a_cluster_that_cannot_run_the_job_is_one_sentence_and_nothing_is_written(
+    practice: Path, tmp_path: Path, ray_here: None
+) -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("a GPU is here")
+    assert_one_sentence(practice, tmp_path / "out", "--device", "cuda")

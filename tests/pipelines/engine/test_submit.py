@@ -160,6 +160,7 @@ def test_a_job_runs_from_an_empty_folder_and_gives_the_loops_objects(
     assert SHIPS not in told
 
 
+@pytest.mark.thorough
 def test_a_failing_jobs_code_and_last_error_come_back(head: Head, practice: Path, tmp_path: Path) -> None:
     wrong = flags(practice, tmp_path / "out")
     wrong[wrong.index(SHIPS)] = "where is my hat?"

@@ -19,7 +19,7 @@ from pipelines.jobs.lock import Lease, held, refuse_if_held
 from tiling.storage.store import Store
 
 SPAWN = multiprocessing.get_context("spawn")
-RACERS = 6
+RACERS = 3
 
 
 @dataclass
@@ -165,16 +165,31 @@ def race(root: str, start: Barrier, end: Barrier, name: int) -> None:
         end.wait()
 
 
-@pytest.mark.parametrize("stale", [False, True])
-def test_of_many_processes_that_race_for_a_free_or_a_stale_lock_one_wins(tmp_path: Path, stale: bool) -> None:
-    store = Store(str(tmp_path))
+@pytest.fixture
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where the lock lies: a folder, or a real S3 server."""
+    return str(tmp_path) if request.param == "disk" else f"{request.getfixturevalue('bucket')}/out"
+
+
+@pytest.mark.parametrize(
+    ("place", "stale"),
+    [
+        ("disk", False),
+        ("disk", True),
+        ("s3", True),
+        pytest.param("s3", False, marks=pytest.mark.thorough),
+    ],
+    indirect=["place"],
+)
+def test_of_many_processes_that_race_for_a_free_or_a_stale_lock_one_wins(place: str, stale: bool) -> None:
+    store = Store(place)
     if stale:
         with held(store, "dead", Lease(clock=lambda: 1.0)):
             from_elsewhere(store)
             left = store.read(lock.NAME)
         store.write(lock.NAME, left)
     start, end = SPAWN.Barrier(RACERS), SPAWN.Barrier(RACERS)
-    racers = [SPAWN.Process(target=race, args=(str(tmp_path), start, end, name)) for name in range(RACERS)]
+    racers = [SPAWN.Process(target=race, args=(place, start, end, name)) for name in range(RACERS)]
     for racer in racers:
         racer.start()
     for racer in racers:

@@ -13,14 +13,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from benchmarks.merge_child import verdict
-from benchmarks.synthetic_run import QUERY, SyntheticRun, planned
 from pipelines.merge import block_groups, blocks
 from pipelines.merge.job import merge_job
 from pipelines.plan.plan import ChunkRef
 from pipelines.tables.ledger import ledger_name, read_table
 from pipelines.tables.objects import object_files
 from tests.worlds.fixtures import file_bytes
+from tests.worlds.synthetic_run import QUERY, SyntheticRun, planned, verdict
 from tiling.merge import objects as merge_objects
 
 SIDE = 5200

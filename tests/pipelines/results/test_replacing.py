@@ -21,7 +21,9 @@ from pipelines.tables.objects import object_name, write_cell
 from tests.pipelines.results.replacer import CELLS, ROWS, part
 from tiling.storage.store import Store
 
-SECONDS = 4.0
+LONGEST_S = 20.0
+LOOKS = 12
+"""Looks at all cells at least, while they are replaced."""
 
 
 @pytest.fixture
@@ -72,14 +74,19 @@ def versions(store: Store) -> dict[str, int]:
 
 def test_every_cell_is_read_old_or_new_while_all_are_replaced(store: Store) -> None:
     seen: Counter[tuple[str, int]] = Counter()
-    mixed = 0
+    mixed = looks = 0
+
+    def enough() -> bool:
+        return looks >= LOOKS and mixed > 0 and len({version for _, version in seen}) == len(ROWS)
+
     with replacing(store):
-        end = time.monotonic() + SECONDS
-        while time.monotonic() < end:
+        end = time.monotonic() + LONGEST_S
+        while time.monotonic() < end and not enough():
             found = versions(store)
             assert sorted(found) == CELLS
             seen.update(found.items())
             mixed += len(set(found.values())) > 1
+            looks += 1
     assert len({version for _, version in seen}) == len(ROWS), (
         "the cells were not replaced while they were read"
     )
@@ -129,7 +136,7 @@ def test_plain_reading_by_path_is_what_would_fail(store: Store) -> None:
     """Shows that the replacer does what the others withstand: DuckDB by path meets footers of other files."""
     failures = 0
     with replacing(store):
-        end = time.monotonic() + 3 * SECONDS
+        end = time.monotonic() + LONGEST_S
         while time.monotonic() < end and not failures:
             files = [store.path(object_name("q", cell)) for cell in CELLS]
             try:

@@ -1,18 +1,28 @@
-"""DuckDB, SedonaDB, geopandas and pyarrow find the same things in a result, on disk and on S3."""
+"""Outside tools agree with the files of a result, on disk and on S3.
 
+A GeoParquet validator passes them; DuckDB, SedonaDB, geopandas and pyarrow find the same things in them.
+"""
+
+import json
+import runpy
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
+from unittest.mock import patch
 
 import geopandas
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 import sedona.db
 import shapely
 from fsspec.core import url_to_fs
 
 from pipelines.results.query import open_dataset, select
+from pipelines.tables.objects import OBJECT_SCHEMA, write_empty
 from tests.servers.fixtures import upload
 from tests.worlds.fixtures import SHIPS
 from tests.worlds.practice import objects_of
@@ -125,6 +135,9 @@ def by_sedonadb(address: str, frame: geopandas.GeoDataFrame) -> Totals:
 
 def test_three_engines_find_the_same_counts_and_areas(address: str, whole: Path) -> None:
     frame = objects_of(whole)
+    with open_dataset(Store(address)) as connection:
+        rows = select(connection, "SELECT id, area_m2, tile_ids FROM objects ORDER BY id").fetchall()
+    assert rows == sorted((row.id, row.area_m2, list(row.tile_ids)) for row in frame.itertuples())
     truth = by_geopandas(address)
     assert len(truth) > 10
     assert sum(0 < count < len(frame) for count, _ in truth.values()) >= 7, truth
@@ -139,14 +152,12 @@ def test_three_engines_find_the_same_counts_and_areas(address: str, whole: Path)
 def test_every_example_finds_what_is_there(example: Path, address: str, whole: Path) -> None:
     frame = objects_of(whole)
     box = middle_box(frame)
-    done = subprocess.run(
-        [sys.executable, str(example), address, *map(repr, map(float, box.bounds))],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    words, printed = [str(example), address, *map(repr, map(float, box.bounds))], StringIO()
+    with patch.object(sys, "argv", words), redirect_stdout(printed):
+        runpy.run_path(str(example), run_name="__main__")
     touched = frame.envelope.intersects(box) if example.stem in BOX_TOUCHES else frame.intersects(box)
     groups = frame[touched].groupby("query")["area_m2"]
-    said = [line.split("\t") for line in done.stdout.splitlines()]
+    said = [line.split("\t") for line in printed.getvalue().splitlines()]
     assert [(query, int(count)) for query, count, _ in said] == list(groups.count().items())
     assert [float(area) for *_, area in said] == pytest.approx(list(groups.sum()), rel=1e-6)
     assert 0 < touched.sum() < len(frame)
@@ -159,3 +170,66 @@ def test_there_is_an_example_for_every_tool() -> None:
         "with_pyarrow",
         "with_sedonadb",
     ]
+
+
+def object_paths(whole: Path) -> list[Path]:
+    return sorted((whole / "objects").rglob("*.parquet"))
+
+
+def validate(path: Path) -> subprocess.CompletedProcess[str]:
+    tool = Path(sys.executable).with_name("geoparquet-validator")
+    return subprocess.run(
+        [str(tool), "check", "--json", str(path)], capture_output=True, text=True, check=False
+    )
+
+
+def test_the_validator_passes_every_object_file(whole: Path) -> None:
+    paths = object_paths(whole)
+    assert len(paths) == 2
+    for path in paths:
+        done = validate(path)
+        assert done.returncode == 0, done.stdout
+
+
+def test_the_validator_passes_an_empty_file_with_the_same_columns(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    path = tmp_path / write_empty(store, "q")
+    done = validate(path)
+    assert done.returncode == 0, done.stdout
+    assert pq.read_schema(path).equals(OBJECT_SCHEMA)
+
+
+def test_the_validator_fails_a_broken_file(whole: Path, tmp_path: Path) -> None:
+    table = pq.read_table(object_paths(whole)[0])
+    geo = json.loads(table.schema.metadata[b"geo"])
+    del geo["columns"]["region"]["encoding"]
+    pq.write_table(table.replace_schema_metadata({b"geo": json.dumps(geo)}), tmp_path / "bad.parquet")
+    assert validate(tmp_path / "bad.parquet").returncode == 1
+
+
+def test_the_covering_prunes_to_the_objects_in_a_box(whole: Path) -> None:
+    path = object_paths(whole)[0]
+    frame = geopandas.read_parquet(path)
+    west, south, east, north = frame.geometry.iloc[0].bounds
+    near = geopandas.read_parquet(path, bbox=(west, south, east, north))
+    expected = frame[frame.intersects(shapely.box(west, south, east, north))]
+    assert set(expected["id"]) <= set(near["id"])
+    assert 0 < len(near) < len(frame)
+
+
+@pytest.mark.parametrize("column", ["geometry", "region", "contour"])
+def test_all_three_geometry_columns_carry_lonlat(whole: Path, column: str) -> None:
+    frame = geopandas.read_parquet(object_paths(whole)[0])
+    assert frame[column].crs.to_string() == "OGC:CRS84"
+    assert frame[column].is_valid.all()
+
+
+@pytest.mark.parametrize("column", ["geometry", "region", "contour"])
+def test_every_geometry_lies_exactly_in_the_covering_box_it_names(whole: Path, column: str) -> None:
+    table = pq.read_table(object_paths(whole)[0])
+    geo = json.loads(table.schema.metadata[b"geo"])
+    covering = geo["columns"][column]["covering"]["bbox"]
+    boxes = table[covering["xmin"][0]].to_pylist()
+    sides = [[box[covering[side][1]] for side in ("xmin", "ymin", "xmax", "ymax")] for box in boxes]
+    assert geo["version"] == "1.1.0"
+    assert shapely.bounds(shapely.from_wkb(table[column].to_numpy())).tolist() == sides

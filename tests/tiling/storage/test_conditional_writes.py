@@ -2,11 +2,12 @@
 
 import multiprocessing
 from collections.abc import Callable
+from multiprocessing.pool import Pool
 from pathlib import Path
 
 from tiling.storage.store import Store
 
-RACERS = 8
+RACERS = 5
 
 
 def create(root: str, number: int) -> bool:
@@ -22,20 +23,24 @@ def take_over(root: str, number: int) -> bool:
     )
 
 
-def race(act: Callable[[str, int], bool], root: str) -> list[bool]:
+def race(pool: Pool, act: Callable[[str, int], bool], root: str) -> list[bool]:
     """What every one of some processes got, all acting at once."""
-    with multiprocessing.get_context("spawn").Pool(RACERS) as pool:
-        return pool.starmap(act, [(root, number) for number in range(RACERS)], chunksize=1)
+    return pool.starmap(act, [(root, number) for number in range(RACERS)], chunksize=1)
 
 
 def assert_one_wins(root: str) -> None:
-    won = race(create, root)
+    with multiprocessing.get_context("spawn").Pool(RACERS) as pool:
+        assert_one_of_them_wins(pool, root)
+
+
+def assert_one_of_them_wins(pool: Pool, root: str) -> None:
+    won = race(pool, create, root)
     found = Store(root).read_versioned("night/lock")
     assert won.count(True) == 1
     assert found is not None
     assert found.data == b"made by %d" % won.index(True)
     Store(root).write("night/lock", b"made by %d" % (RACERS + 1))
-    won = race(take_over, root)
+    won = race(pool, take_over, root)
     assert won.count(True) == 1
     assert Store(root).read("night/lock") == b"taken by %d" % won.index(True)
 

@@ -58,6 +58,10 @@ class Runs:
     def __reduce__(self):
         return self.reduced
 
+    def __repr__(self):
+        call, arguments = self.reduced
+        return f"{call.__module__}.{call.__qualname__}{arguments}"
+
 
 @pytest.mark.parametrize(
     "value",

@@ -12,7 +12,7 @@ import torch
 
 from tests.training.toy import Toy
 from tiling.storage.files import address_below
-from tiling.storage.s3 import filesystem
+from tiling.storage.schemes import filesystem
 from training.errors import LaunchError, RecipeError
 from training.launching import checkpoints
 from training.launching.checkpoints import (

@@ -1,8 +1,6 @@
 """Claim: on Ray, one worker or two learn as this process does, deaths are survived bit for bit, and a failure
 that no further try would mend ends in one sentence at once."""
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,15 +20,11 @@ STEPS = 7
 LOOP = stage_loop(Toy, save_every=2)
 
 
-@pytest.fixture(scope="module")
-def ray_here() -> Iterator[None]:
-    import ray
-
-    os.environ["RAY_TRAIN_HEALTH_CHECK_INTERVAL_S"] = "0.3"
-    os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"
-    ray.init(address="local", include_dashboard=False, num_cpus=3, log_to_driver=False, logging_level="ERROR")
-    yield
-    ray.shutdown()
+@pytest.fixture(autouse=True)
+def quick_to_notice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that is gone is missed soon, and everyone stays in the folder they are in."""
+    monkeypatch.setenv("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.3")
+    monkeypatch.setenv("RAY_CHDIR_TO_TRIAL_DIR", "0")
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """Claim: the real stages learn on Ray as they do here: one worker or two give one loss curve, and a reward
 that looks at masks is paid by an actor beside the worker."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,21 +23,13 @@ SFT_LOOP = stage_loop(sft_stage, save_every=4)
 SFT_STEPS = 6
 
 
-@pytest.fixture(scope="module", autouse=True)
-def ray_here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """One Ray for all tests; the practice scenes lie in a folder of its own."""
-    import ray
-
+@pytest.fixture(autouse=True)
+def scenes(ray_here: None, ray_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here as on Ray the practice scenes lie in one folder."""
     torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        patch.setenv("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.3")
-        patch.setenv("RAY_CHDIR_TO_TRIAL_DIR", "0")
-        ray.init(
-            address="local", include_dashboard=False, num_cpus=2, log_to_driver=False, logging_level="ERROR"
-        )
-        yield
-        ray.shutdown()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(ray_cache))
+    monkeypatch.setenv("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.3")
+    monkeypatch.setenv("RAY_CHDIR_TO_TRIAL_DIR", "0")
 
 
 def losses(out: Path, name: str) -> list[float]:
@@ -48,21 +39,22 @@ def losses(out: Path, name: str) -> list[float]:
     return [row.figures[name] for row in rows if name in row.figures]
 
 
-def test_one_worker_and_two_give_the_loss_curve_of_one_process(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [2, pytest.param(1, marks=pytest.mark.thorough)])
+def test_one_worker_and_two_give_the_loss_curve_of_one_process(tmp_path: Path, workers: int) -> None:
     config = config_of(SFT, max_steps=None)
     run_here(SFT_LOOP, config, Launch(out=str(tmp_path / "here")))
-    for workers in (1, 2):
-        out = tmp_path / str(workers)
-        outcome = launch(SFT_LOOP, config, Launch(out=str(out), workers=workers))
-        assert outcome.steps == SFT_STEPS
-        for name, count in (("dense", SFT_STEPS), ("loss", SFT_STEPS - SFT["dense_steps"])):
-            expected = losses(tmp_path / "here", name)
-            assert len(expected) == count
-            # Sums in another order differ in their last bits, which the optimiser carries on.
-            assert losses(out, name) == pytest.approx(expected, rel=2e-3)
-        assert load_reasoner(outcome.checkpoint, device="cpu")
+    out = tmp_path / "out"
+    outcome = launch(SFT_LOOP, config, Launch(out=str(out), workers=workers))
+    assert outcome.steps == SFT_STEPS
+    for name, count in (("dense", SFT_STEPS), ("loss", SFT_STEPS - SFT["dense_steps"])):
+        expected = losses(tmp_path / "here", name)
+        assert len(expected) == count
+        # Sums in another order differ in their last bits, which the optimiser carries on.
+        assert losses(out, name) == pytest.approx(expected, rel=2e-3)
+    assert load_reasoner(outcome.checkpoint, device="cpu")
 
 
+@pytest.mark.thorough
 def test_grpo_with_masks_of_an_actor_finishes_and_its_checkpoint_loads(tmp_path: Path) -> None:
     model = save_qwen3(tmp_path / "model")
     fields = {**GRPO, "model": str(model), "max_steps": 2}

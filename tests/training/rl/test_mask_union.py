@@ -1,7 +1,5 @@
 """Claim: masks for a reward are the segmenter's own at inference, and the same from an actor in Ray."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 
@@ -82,15 +80,6 @@ def test_images_and_boxes_must_go_together(work):
     pixels, boxes = work
     with pytest.raises(ValueError, match="4 images do not go with 3"):
         SegmenterMasks(NullSegmenter()).union_masks(pixels, boxes[:3])
-
-
-@pytest.fixture(scope="module")
-def ray_here() -> Iterator[None]:
-    import ray
-
-    ray.init(num_cpus=1, address="local", include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-    yield
-    ray.shutdown()
 
 
 @pytest.mark.ray

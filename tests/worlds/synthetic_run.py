@@ -1,4 +1,7 @@
-"""A run whose ledger holds as many fragments as wanted, of a world whose things are known. Judges nothing."""
+"""A run whose ledger holds as many fragments as wanted, of a world whose things are known.
+
+And the verdict on the objects that are merged from it.
+"""
 
 import shutil
 from concurrent.futures import ProcessPoolExecutor
@@ -12,12 +15,13 @@ import pyarrow.parquet as pq
 import shapely
 from numpy.typing import NDArray
 
-from benchmarks.synthetic import PITCH, TOUCH_PX, Pieces, World, seen_in
 from pipelines.plan.config import Engine, JobConfig, Question
 from pipelines.plan.plan import ChunkRef, Plan, PlannedScene
 from pipelines.tables.ledger import LEDGER_SCHEMA, Status, ledger_name
+from pipelines.tables.objects import object_files
 from reasoner.model_name import ModelCard
 from reasoner.query import Query
+from tests.worlds.lattice import PITCH, TOUCH_PX, Pieces, World, seen_in
 from tiling.geo.crs import to_world
 from tiling.geo.geobox import WorkingGrid
 from tiling.grid import Grid, Tile
@@ -30,6 +34,10 @@ CRS = "EPSG:32631"
 QUERY = Query("Where is anything at all?")
 A_CELL = 1.83
 """Fragments that a cell of the lattice gives, as counted."""
+WHOLE = 0.8
+"""A row that shows so much of its thing's area shows all of it; sightings are a little off."""
+TWICE = 1.5
+"""A row so many times as large as its thing holds something else too."""
 _DONE = "made"
 
 
@@ -72,6 +80,31 @@ def synthetic_run(folder: Path, fragments: int, *, chunk_px: int = CHUNK_PX) -> 
             pass
     run.store.write(_DONE, b"")
     return run
+
+
+def verdict(run: SyntheticRun) -> dict[str, float]:
+    """Count what is wrong with the merged objects."""
+    tables = [
+        pq.read_table(run.store.path(name), columns=["label", "area_m2"], partitioning=None)
+        for name in object_files(run.store)
+    ]
+    found = pa.concat_tables(tables)
+    names, areas = run.world.truth()
+    order = np.argsort(names)
+    names, areas = names[order], areas[order] * run.plan.scenes[0].work.gsd ** 2
+    labels = found.column("label").to_numpy()
+    which = np.searchsorted(names, labels)
+    share = found.column("area_m2").to_numpy() / areas[which]
+    counts = np.bincount(which, minlength=len(names))
+    partial = np.bincount(which[share < WHOLE], minlength=len(names))
+    return {
+        "objects": len(labels),
+        "things": len(names),
+        "cut": int((partial > 0).sum()),
+        "doubled": int((counts - partial > 1).sum()),
+        "glued": int((share > TWICE).sum()),
+        "missing": int((counts == 0).sum()),
+    }
 
 
 def side_of(fragments: int) -> int:
