@@ -66,7 +66,9 @@ def decisions_nav() -> list[dict[str, list[dict[str, str]]]]:
     if not index.is_file():
         return []
     listed = [name for name in listed_pages(index.read_text("utf-8")) if (folder / name).is_file()]
-    titles = {name: (folder / name).read_text("utf-8").split("\n", 1)[0].removeprefix("# ") for name in listed}
+    titles = {
+        name: (folder / name).read_text("utf-8").split("\n", 1)[0].removeprefix("# ") for name in listed
+    }
     pages = [{title: f"{DECISIONS}/{name}"} for name, title in titles.items()]
     return [{"Decisions": [{"All decisions": f"{DECISIONS}/index.md"}, *pages]}]
 
@@ -113,7 +115,6 @@ def linked(text: str, source: str) -> str:
         text: Markdown.
         source: where it lies, from the root; its links are seen from there.
     """
-
     own = posixpath.dirname(page_of(source) or "")
 
     def turned(match: re.Match[str]) -> str:
