@@ -6,6 +6,8 @@ names that rooms give at their doors become the pages of the code. What is not t
 
 import base64
 import inspect
+import logging
+import posixpath
 import re
 from collections.abc import Iterator
 from html import escape
@@ -25,12 +27,18 @@ TEXTS = {
     "examples/README.md": ("examples.md", "Examples"),
 }
 """Page and title of every text that lies outside docs/."""
+DECISIONS = "decisions"
+"""Folder of docs/ with a page for each decision and an index of them."""
 NOTEBOOK, NOTEBOOK_PAGE = "examples/first_questions.ipynb", "first_questions.md"
 FACE = "remotereasoner"
 MODULES = {"reasoner": ("query", "answer", "protocols", "loading", "profiles", "parsing")}
 """Public modules of the package that has no doors."""
 HEADLESS = {"show_root_heading": "false", "show_root_toc_entry": "false"}
 """Options of a module, whose heading stands in the page already."""
+LISTED = re.compile(r"^[*-] \[[^\]]*\]\(([^)\s#]+)\)")
+"""A line of the index of decisions."""
+LOG = logging.getLogger("mkdocs.plugins.site_pages")
+"""A warning here fails a strict build."""
 LINK = re.compile(r"(!?\[[^\]]*\])\(([^)\s#]+)(#[^)\s]*)?\)")
 
 
@@ -39,8 +47,47 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     pages = [{title: page} for text, (page, title) in TEXTS.items() if (ROOT / text).is_file()]
     docs = [{path.stem.capitalize(): path.name} for path in sorted((ROOT / "docs").glob("*.md"))]
     code = [{name: f"api/{name}.md"} for name in (FACE, *PACKAGES)]
-    config.nav = [pages[0], {"First questions": NOTEBOOK_PAGE}, *docs, *pages[1:], {"Code": code}]
+    config.nav = [
+        pages[0],
+        {"First questions": NOTEBOOK_PAGE},
+        *docs,
+        *pages[1:2],
+        *decisions_nav(),
+        *pages[2:],
+        {"Code": code},
+    ]
     return config
+
+
+def decisions_nav() -> list[dict[str, list[dict[str, str]]]]:
+    """The index of decisions and a page for each, in the order of the index."""
+    folder = ROOT / "docs" / DECISIONS
+    index = folder / "index.md"
+    if not index.is_file():
+        return []
+    listed = [name for name in listed_pages(index.read_text("utf-8")) if (folder / name).is_file()]
+    titles = {
+        name: (folder / name).read_text("utf-8").split("\n", 1)[0].removeprefix("# ") for name in listed
+    }
+    pages = [{title: f"{DECISIONS}/{name}"} for name, title in titles.items()]
+    return [{"Decisions": [{"All decisions": f"{DECISIONS}/index.md"}, *pages]}]
+
+
+def listed_pages(index: str) -> list[str]:
+    """Names of the pages that the index of decisions lists."""
+    return [match[1] for line in index.splitlines() if (match := LISTED.match(line))]
+
+
+def present(index: str) -> str:
+    """The index of decisions without the pages that are not there yet; a page it does not list is a fault."""
+    folder = ROOT / "docs" / DECISIONS
+    unlisted = {path.name for path in folder.glob("*.md")} - {"index.md", *listed_pages(index)}
+    for name in sorted(unlisted):
+        LOG.warning("docs/%s/%s is not in the index of decisions", DECISIONS, name)
+    lines = index.splitlines()
+    return "\n".join(
+        line for line in lines if not (match := LISTED.match(line)) or (folder / match[1]).is_file()
+    )
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -56,6 +103,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, page: object, **_: object) -> str:
     """Turn the links of the texts in docs/ as well."""
     source = getattr(page, "file").src_uri  # noqa: B009 - MkDocs gives pages no type here
+    if source == f"{DECISIONS}/index.md":
+        markdown = present(markdown)
     return linked(markdown, f"docs/{source}") if (ROOT / "docs" / source).is_file() else markdown
 
 
@@ -66,6 +115,7 @@ def linked(text: str, source: str) -> str:
         text: Markdown.
         source: where it lies, from the root; its links are seen from there.
     """
+    own = posixpath.dirname(page_of(source) or "")
 
     def turned(match: re.Match[str]) -> str:
         shown, target, anchor = match[1], match[2], match[3] or ""
@@ -75,7 +125,7 @@ def linked(text: str, source: str) -> str:
         if not path.exists():
             return match[0]  # the check of links says so
         page = page_of(path.relative_to(ROOT).as_posix())
-        return f"{shown}({page}{anchor})" if page else shown[1:-1]
+        return f"{shown}({posixpath.relpath(page, own or '.')}{anchor})" if page else shown[1:-1]
 
     return LINK.sub(turned, text)
 
