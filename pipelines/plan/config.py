@@ -85,7 +85,7 @@ class Engine(StrEnum):
     """What runs the steps."""
 
     RAY = "ray"
-    """Ray Data, in process or on a cluster."""
+    """Ray, in process or on a cluster."""
     LOOP = "loop"
     """A plain for loop in this process."""
 

@@ -69,7 +69,7 @@ OBJECT_COLUMNS: tuple[Column, ...] = (
     Column(
         "id",
         pa.string(),
-        "The thing's id, from the question and the place: the same in a copy of the imagery.",
+        "The object's id, from the question and the place: the same in a copy of the imagery.",
     ),
     _QUERY_ID,
     _QUERY,
@@ -82,7 +82,7 @@ OBJECT_COLUMNS: tuple[Column, ...] = (
     Column(
         "score",
         pa.float64(),
-        "The segmenter's estimate of the mask's quality, of the largest sighting.",
+        "The segmenter's estimate of the mask's quality, of the largest fragment.",
         "0 to 1",
         source=Source.MERGED,
     ),
@@ -102,11 +102,11 @@ OBJECT_COLUMNS: tuple[Column, ...] = (
     Column(
         "n_fragments",
         pa.int32(),
-        "Sightings in neighbouring tiles that were joined into it.",
+        "Fragments in neighbouring tiles that were merged into it.",
         "count",
         source=Source.MERGED,
     ),
-    Column("tile_ids", _STRINGS, "The tiles of these sightings, sorted.", source=Source.MERGED),
+    Column("tile_ids", _STRINGS, "The tiles of these fragments, sorted.", source=Source.MERGED),
     Column(
         "touches_scene_edge",
         pa.bool_(),
@@ -116,17 +116,17 @@ OBJECT_COLUMNS: tuple[Column, ...] = (
     Column(
         "valid_fraction",
         pa.float64(),
-        "Least share of pixels with data among its tiles.",
+        "Minimum share of pixels with data among its tiles.",
         "0 to 1",
         source=Source.MERGED,
     ),
     Column(
         "thinking",
         pa.string(),
-        "What the reasoner thought where the thing was seen best.",
+        "The reasoner's thinking about the tile of the largest fragment.",
         source=Source.MERGED,
     ),
-    Column("scene_ids", _STRINGS, "The scenes it was seen in."),
+    Column("scene_ids", _STRINGS, "The scenes that it was found in."),
     Column("datetime", _TIME, "Acquisition time of the scene, null where unknown.", "UTC"),
     _RUN_ID,
 )
@@ -139,7 +139,7 @@ TEXT_COLUMNS: tuple[Column, ...] = (
     _QUERY,
     Column("text", pa.string(), "Caption or answer; the raw completion where it could not be read."),
     Column("status", pa.string(), "`ok`, `empty`, `nodata`, `malformed` or `failed`."),
-    Column("thinking", pa.string(), "What the reasoner thought."),
+    Column("thinking", pa.string(), "The reasoner's thinking."),
     Column("geometry", pa.binary(), "Footprint of the tile: polygon.", LONLAT_DEGREES),
     Column("bbox", BBOX, "Covering box of `geometry`.", LONLAT_DEGREES),
     _RUN_ID,
@@ -182,7 +182,7 @@ ANSWER_COLUMNS: tuple[Column, ...] = (
     Column(
         "fragments",
         pa.list_(pa.struct([column.field for column in FRAGMENT_COLUMNS])),
-        "Sightings: `geometry` and `box` as WKB in the scene's CRS, `score`, `truncated` (cut by an inner "
+        "Fragments: `geometry` and `box` as WKB in the scene's CRS, `score`, `truncated` (cut by an inner "
         "tile edge), `touches_scene_edge`, `edge_distance`, `core_share`, `label`, `valid_fraction`.",
     ),
     Column("n_tokens", pa.int64(), "Tokens generated.", "count"),
@@ -201,38 +201,38 @@ _OF_A_SIDE = (
 
 
 def _sides(column: Column) -> tuple[Column, Column]:
-    """The columns of one fact about an object before and after a night."""
+    """The columns of one fact about an object before and after an update."""
     name, kind, meaning, unit = column.name, column.type, column.meaning, column.unit
     return (
-        Column(f"{name}_before", kind, f"{meaning} before the night, null where it appeared.", unit),
-        Column(f"{name}_after", kind, f"{meaning} after the night, null where it disappeared.", unit),
+        Column(f"{name}_before", kind, f"{meaning} before the update, null where it appeared.", unit),
+        Column(f"{name}_after", kind, f"{meaning} after the update, null where it disappeared.", unit),
     )
 
 
 CHANGE_COLUMNS: tuple[Column, ...] = (
     Column("change", pa.string(), "`appeared`, `disappeared` or `changed` (another outline or label)."),
-    Column("id", pa.string(), "The thing's id, as in `objects`."),
+    Column("id", pa.string(), "The object's id, as in `objects`."),
     _QUERY_ID,
     _QUERY,
-    Column("label", pa.string(), "Its label after the night, or before where it disappeared."),
+    Column("label", pa.string(), "Its label after the update, or before where it disappeared."),
     Column(
         "geometry",
         pa.binary(),
-        "Its outline after the night, or before where it disappeared.",
+        "Its outline after the update, or before where it disappeared.",
         LONLAT_DEGREES,
     ),
-    Column("before", pa.binary(), "Its outline before the night, null where it appeared.", LONLAT_DEGREES),
-    Column("after", pa.binary(), "Its outline after the night, null where it disappeared.", LONLAT_DEGREES),
+    Column("before", pa.binary(), "Its outline before the update, null where it appeared.", LONLAT_DEGREES),
+    Column("after", pa.binary(), "Its outline after the update, null where it disappeared.", LONLAT_DEGREES),
     Column("bbox", BBOX, "Covering box of `geometry`.", LONLAT_DEGREES),
     Column("before_bbox", BBOX, "Covering box of `before`, null where that is.", LONLAT_DEGREES),
     Column("after_bbox", BBOX, "Covering box of `after`, null where that is.", LONLAT_DEGREES),
     Column("iou", pa.float64(), "How much the outlines share: intersection over union.", "0 to 1"),
     *(side for column in _OF_A_SIDE for side in _sides(column)),
 )
-"""Columns of `changes`, the table of a night."""
+"""Columns of `changes`, the table of an update."""
 
 SIDE_COLUMNS = tuple(column.name for column in _OF_A_SIDE)
-"""What `changes` says of an object both before and after the night."""
+"""What `changes` says of an object both before and after the update."""
 
 
 @dataclass(frozen=True, slots=True)
