@@ -28,8 +28,7 @@ from pipelines.cli.results import (
 from pipelines.cli.run import bench_command, nightly_command, plan_command, run_command
 from reasoner.errors import ModelError, QueryError
 from tiling import GridError, SceneError, StorageError
-from training import DatasetError, LaunchError, PracticeError, RecipeError
-from training import app as train
+from training import DatasetError, LaunchError, PracticeError, RecipeError, training_app
 from training.evaluation import evaluate_command
 
 WRONG_REQUEST = (
@@ -70,7 +69,7 @@ for _name, _command in (
     ("demo", demo_command),
 ):
     app.command(_name)(_command)
-app.add_typer(train, name="train")
+app.add_typer(training_app, name="train")
 
 
 def _end(number: int, _: object) -> None:

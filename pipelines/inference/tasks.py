@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from pipelines.plan import ChunkRef, Plan, PlannedScene
-from pipelines.tables import AnswerRow
+from pipelines.tables import AnswerRow, LedgerKey
 from reasoner.query import Query
 from tiling import Chunk
 
@@ -47,9 +47,9 @@ class ChunkAnswers:
 
 def open_chunks(
     plan: Plan,
-    done: Collection[tuple[str, str]],
+    done: Collection[LedgerKey],
     *,
-    published: Collection[tuple[str, str]] = frozenset(),
+    published: Collection[LedgerKey] = frozenset(),
 ) -> list[ChunkTask]:
     """Planned minus committed, in the plan's order.
 

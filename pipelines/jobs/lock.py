@@ -20,7 +20,7 @@ from pathlib import Path
 from pipelines import LockedError, LockLostError
 from tiling.storage import Store
 
-NAME = "lock.json"
+LOCK_FILE = "lock.json"
 _TRIES = 5
 """Of a taker that finds the lock gone or changed each time it looks."""
 
@@ -86,16 +86,16 @@ class Lock:
         """
         unrenewed_s = self._lease.clock() - self._renewed
         if self._lost or unrenewed_s >= self._lease.stale_s:
-            raise LockLostError(self._store.path(NAME), unrenewed_s)
+            raise LockLostError(self._store.path(LOCK_FILE), unrenewed_s)
 
     def release(self) -> None:
         """Give the lock back; one that is no longer ours stays as it is."""
         self._ended.set()
         self._thread.join()
         try:
-            seen = self._store.read_versioned(NAME)
+            seen = self._store.read_versioned(LOCK_FILE)
             if seen is not None and _read(seen.data) == self._current():
-                self._store.remove([NAME])
+                self._store.remove([LOCK_FILE])
         except OSError:
             return  # it expires by itself
 
@@ -106,10 +106,10 @@ class Lock:
     def _renew(self) -> None:
         now = self._lease.clock()
         try:
-            seen = self._store.read_versioned(NAME)
+            seen = self._store.read_versioned(LOCK_FILE)
             ours = seen is not None and _read(seen.data) == self._current()
             fresh = self._renewal(now)
-            if seen is None or not ours or not self._store.replace_if(NAME, fresh, version=seen.version):
+            if seen is None or not ours or not self._store.replace_if(LOCK_FILE, fresh, version=seen.version):
                 self._lost = True
                 return
         except OSError:
@@ -124,7 +124,7 @@ class Lock:
 
 
 @contextmanager
-def held(store: Store, work: str, lease: Lease) -> Iterator[Lock]:
+def hold_lock(store: Store, work: str, lease: Lease) -> Iterator[Lock]:
     """Hold the folder's lock for a block; given back however the block ends.
 
     Raises:
@@ -145,7 +145,7 @@ def refuse_if_held(store: Store, lease: Lease) -> None:
         LockedError: another process holds the lock.
         OSError: the storage does not answer.
     """
-    seen = store.read_versioned(NAME)
+    seen = store.read_versioned(LOCK_FILE)
     if seen is not None:
         _refuse(store, _read(seen.data), lease)
 
@@ -155,18 +155,18 @@ def _acquire(store: Store, work: str, lease: Lease) -> Holder:
         mine = _myself(work, lease.clock())
         if _created(store, mine):
             return mine
-        seen = store.read_versioned(NAME)
+        seen = store.read_versioned(LOCK_FILE)
         if seen is None:
             continue  # given back between the two looks
         _refuse(store, _read(seen.data), lease)
-        if store.replace_if(NAME, mine.data(), version=seen.version):
+        if store.replace_if(LOCK_FILE, mine.data(), version=seen.version):
             return mine
-    raise LockedError(store.path(NAME), "others that come and go", "")
+    raise LockedError(store.path(LOCK_FILE), "others that come and go", "")
 
 
 def _created(store: Store, mine: Holder) -> bool:
     try:
-        return store.create(NAME, mine.data())
+        return store.create(LOCK_FILE, mine.data())
     except FileNotFoundError:
         return False  # a holder swept away what looked half-written in a local folder, ours among it
 
@@ -174,13 +174,15 @@ def _created(store: Store, mine: Holder) -> bool:
 def _refuse(store: Store, holder: Holder | None, lease: Lease) -> None:
     """Raise unless the holder is given up for dead."""
     if holder is None:
-        raise LockedError(store.path(NAME), "a file that is not a lock", "delete it if nothing writes here")
+        raise LockedError(
+            store.path(LOCK_FILE), "a file that is not a lock", "delete it if nothing writes here"
+        )
     unrenewed_s = lease.clock() - holder.renewed
     if unrenewed_s >= lease.stale_s or _is_dead(holder):
         return
     since = datetime.fromtimestamp(holder.since, UTC).isoformat(timespec="seconds")
     raise LockedError(
-        store.path(NAME),
+        store.path(LOCK_FILE),
         f"{holder.host} (process {holder.pid}, {holder.work}) since {since}",
         f"wait for it to end; should it be dead, its lock expires in {lease.stale_s - unrenewed_s:.0f} s",
     )

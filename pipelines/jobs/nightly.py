@@ -47,11 +47,12 @@ from pipelines.plan import (
 from pipelines.tables import (
     Change,
     ChangeKind,
+    LedgerKey,
     Status,
     changes_name,
+    combine_changes,
     committed,
     dates_in,
-    joined,
     ledger_name,
     missing_files,
     publish,
@@ -64,9 +65,6 @@ from pipelines.tables import (
     write_changes,
 )
 from tiling.storage import LONG, Store
-
-Key = tuple[str, str]
-"""Question id and chunk id of a ledger file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +197,7 @@ class Update:
         self._end(manifest)
         return self._report(plan, what, manifest, answered.chunks)
 
-    def _answer(self, plan: Plan, *, published: Collection[Key]) -> _Answered:
+    def _answer(self, plan: Plan, *, published: Collection[LedgerKey]) -> _Answered:
         """Do what is open, and count what failed in the whole plan."""
         done = committed(self.store)
         tasks, executor = open_chunks(plan, done, published=published), executor_of(plan.config)
@@ -214,7 +212,7 @@ class Update:
     def _executor(self, plan: Plan) -> WithProgress:
         return WithProgress(executor_of(plan.config), self.listener)
 
-    def _failed_in(self, keys: Collection[Key]) -> int:
+    def _failed_in(self, keys: Collection[LedgerKey]) -> int:
         names = (ledger_name(*key) for key in sorted(keys))
         columns = (read_table(self.store, name, ["status"]).column("status").to_pylist() for name in names)
         return sum(column.count(Status.FAILED) for column in columns)
@@ -225,7 +223,7 @@ class Update:
         self.listener(MergeStarted(n_scenes))
         merge = UpdateMerge(self.store, stage, plan, what)
         staged = merge(self._executor(plan))
-        table = write_changes(stage, self.date, joined(self._earlier_changes(), staged.changes))
+        table = write_changes(stage, self.date, combine_changes(self._earlier_changes(), staged.changes))
         return CommitManifest(self.date, (*staged.writes, table), staged.removes, failed)
 
     def _earlier_changes(self) -> Sequence[Change]:
@@ -275,7 +273,7 @@ class Update:
         )
 
 
-def _keys(plan: Plan) -> set[Key]:
+def _keys(plan: Plan) -> set[LedgerKey]:
     return {(query.id, ref.chunk_id) for query in plan.queries for ref in plan.chunks}
 
 

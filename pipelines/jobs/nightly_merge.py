@@ -11,7 +11,7 @@ import pyarrow as pa
 import shapely
 
 from pipelines.engine import Executor
-from pipelines.jobs.stable_ids import Outlines, Pairs, kept_ids, match_objects
+from pipelines.jobs.stable_ids import TrackedOutlines, TrackedPairs, kept_ids, match_objects
 from pipelines.merge import (
     CellTask,
     MergeResult,
@@ -104,7 +104,9 @@ class UpdatedCells:
     def _name(self, cell: str) -> str:
         return object_name(self.query.id, cell)
 
-    def _changes(self, before: pa.Table, now: pa.Table, pairs: Pairs, ids: Sequence[str]) -> list[Change]:
+    def _changes(
+        self, before: pa.Table, now: pa.Table, pairs: TrackedPairs, ids: Sequence[str]
+    ) -> list[Change]:
         old, new = _sides(before), _sides(now)
         was = [old[pairs[at]] if at in pairs else None for at in range(len(new))]
         found = [self._change(*thing) for thing in zip(ids, was, new, strict=True)]
@@ -129,9 +131,9 @@ def _compared(tables: Sequence[pa.Table]) -> pa.Table:
     return pa.concat_tables([table.select(_COMPARED) for table in (empty_part(), *tables)])
 
 
-def _outlines(table: pa.Table) -> Outlines:
+def _outlines(table: pa.Table) -> TrackedOutlines:
     shapes = shapely.from_wkb(np.array(table.column("geometry").to_pylist(), dtype=object))
-    return Outlines(table.column("id").to_pylist(), shapes)
+    return TrackedOutlines(table.column("id").to_pylist(), shapes)
 
 
 def _sides(table: pa.Table) -> list[Side]:

@@ -14,12 +14,9 @@ from pipelines.jobs.lock import LEASE, Lease, Lock
 from pipelines.jobs.setup import draft_job, freeze_job, stopping, writing
 from pipelines.jobs.work import answer_chunks
 from pipelines.merge import merge_job
-from pipelines.plan import (
-    JobConfig,
-    Plan,
-    check_same_job,
-)
+from pipelines.plan import PARALLEL_READS, JobConfig, Plan, check_same_job
 from pipelines.tables import (
+    LedgerKey,
     Status,
     committed,
     count_objects,
@@ -32,9 +29,6 @@ from pipelines.tables import (
     withdraw,
 )
 from tiling.storage import LONG, Store
-
-READERS = 16
-"""Ledger files read at once: after a resumed run there may be tens of thousands in a bucket."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,12 +141,12 @@ def finish(store: Store, plan: Plan, *, failed: int, listener: Listener = ignore
     publish(store, plan, files=result_files(store), failed=failed)
 
 
-def _earlier(store: Store, plan: Plan, before: set[tuple[str, str]]) -> Counter[str]:
+def _earlier(store: Store, plan: Plan, before: set[LedgerKey]) -> Counter[str]:
     """Statuses in the ledger files that an earlier run committed."""
     keys = [(query.id, ref.chunk_id) for ref in plan.chunks for query in plan.queries]
     names = [ledger_name(*key) for key in keys if key in before]
     found: Counter[str] = Counter()
-    with ThreadPoolExecutor(READERS) as pool:
+    with ThreadPoolExecutor(PARALLEL_READS) as pool:
         for table in pool.map(lambda name: read_table(store, name, ["status"]), names):
             found.update(table.column("status").to_pylist())
     return found

@@ -5,7 +5,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from pipelines import RequestError, StoppedError
-from pipelines.jobs.lock import Lease, Lock, held, refuse_if_held
+from pipelines.jobs.lock import Lease, Lock, hold_lock, refuse_if_held
 from pipelines.plan import (
     JobConfig,
     Plan,
@@ -63,7 +63,7 @@ def draft_job(store: Store, config: JobConfig, *, overwrite: bool, lease: Lease,
         GridError: the sizes make no grid.
         ModelError: a model is unknown.
     """
-    with usable(store):
+    with usable_folder(store):
         refuse_if_held(store, lease)
         job = None if overwrite else read_job(store)
         known = () if anew else frozen_search(store, config, job)
@@ -111,13 +111,13 @@ def writing(store: Store, work: str, lease: Lease) -> Iterator[Lock]:
         LockedError: another process writes into it.
     """
     with ExitStack() as stack:
-        with usable(store):
-            lock = stack.enter_context(held(store, work, lease))
+        with usable_folder(store):
+            lock = stack.enter_context(hold_lock(store, work, lease))
         yield lock
 
 
 @contextmanager
-def usable(store: Store) -> Iterator[None]:
+def usable_folder(store: Store) -> Iterator[None]:
     """A block that first touches the output folder; a refusal there is a wrong request."""
     try:
         yield

@@ -20,7 +20,7 @@ SAME_IOU = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Outlines:
+class TrackedOutlines:
     """Objects of one question at one time."""
 
     ids: Sequence[str]
@@ -29,17 +29,19 @@ class Outlines:
     """Shape (n,): their outlines, longitude and latitude; overlaps are ratios, so degrees do."""
 
 
-Pairs = dict[int, int]
+TrackedPairs = dict[int, int]
 """Index of an object now to that of the same object before."""
 
 
-def match_objects(before: Outlines, now: Outlines) -> Pairs:
+def match_objects(before: TrackedOutlines, now: TrackedOutlines) -> TrackedPairs:
     """Pair objects before with objects now; the result does not depend on their order."""
     pairs = _by_overlap(before, now)
     return pairs | _by_id(before, now, set(pairs.values()), pairs)
 
 
-def kept_ids(before: Outlines, now: Outlines, pairs: Pairs, *, others: Collection[str] = ()) -> list[str]:
+def kept_ids(
+    before: TrackedOutlines, now: TrackedOutlines, pairs: TrackedPairs, *, others: Collection[str] = ()
+) -> list[str]:
     """Ids of the objects now: of those that stayed the old ones, of the rest their own.
 
     An object that came to a place whose id has moved on with another object is given a new one.
@@ -58,7 +60,7 @@ def kept_ids(before: Outlines, now: Outlines, pairs: Pairs, *, others: Collectio
     return ids
 
 
-def _by_overlap(before: Outlines, now: Outlines) -> Pairs:
+def _by_overlap(before: TrackedOutlines, now: TrackedOutlines) -> TrackedPairs:
     """Pairs that overlap enough, one to one, most overlap first; of equal ones those of lesser ids."""
     if not len(before.shapes) or not len(now.shapes):
         return {}
@@ -70,7 +72,9 @@ def _by_overlap(before: Outlines, now: Outlines) -> Pairs:
     return {int(new[at]): int(old[at]) for at in greedy_pairs(old, new, overlap)}
 
 
-def _by_id(before: Outlines, now: Outlines, taken: Collection[int], pairs: Pairs) -> Pairs:
+def _by_id(
+    before: TrackedOutlines, now: TrackedOutlines, taken: Collection[int], pairs: TrackedPairs
+) -> TrackedPairs:
     alone = {before.ids[old]: old for old in range(len(before.ids)) if old not in taken}
     return {new: alone.pop(own) for new, own in enumerate(now.ids) if new not in pairs and own in alone}
 

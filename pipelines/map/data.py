@@ -14,7 +14,7 @@ from pipelines.map.objects import (
     Words,
     columns,
     find_tile,
-    outlines,
+    geojson_outlines,
     sample_sizes,
     sampled,
     scenes_by_id,
@@ -103,7 +103,7 @@ SERVED_PX = 640
 """Side of a tile's picture that is read on demand."""
 MAX_THUMBNAIL_CHARACTERS = 6_000_000
 """All thumbnails together."""
-_READERS = 4
+_THUMBNAILS_AT_ONCE = 4
 
 Data = dict[str, object]
 
@@ -216,7 +216,7 @@ def _objects(shown: Shown, words: Words, *, whole: bool) -> tuple[dict[str, list
             shapes.append(shapely.from_wkb(table["geometry"].to_numpy()))
     if not shapes:
         return found, False
-    found["g"], thinned = outlines(np.concatenate(shapes))
+    found["g"], thinned = geojson_outlines(np.concatenate(shapes))
     return found, thinned
 
 
@@ -245,7 +245,7 @@ def _bounds(plan: Plan) -> list[float]:
 
 
 def _scene_outlines(plan: Plan) -> Data:
-    shapes, _ = outlines(np.array([scene_outline(item) for item in plan.scenes], dtype=object))
+    shapes, _ = geojson_outlines(np.array([scene_outline(item) for item in plan.scenes], dtype=object))
     features = [{"type": "Feature", "geometry": shape, "properties": {}} for shape in shapes]
     return {"type": "FeatureCollection", "features": features}
 
@@ -287,7 +287,7 @@ def _thumbnails(plan: Plan, tile_ids: Sequence[str]) -> tuple[dict[str, Picture]
     scenes, rendering = scenes_by_id(plan), rendering_of(plan, THUMBNAIL_PX)
     found: dict[str, Picture] = {}
     size = 0
-    with ThreadPoolExecutor(_READERS) as pool:
+    with ThreadPoolExecutor(_THUMBNAILS_AT_ONCE) as pool:
         wanted = tile_ids[:MAX_THUMBNAILS]
         for tile_id, picture in zip(
             wanted, pool.map(lambda name: read_tile(scenes, name, rendering), wanted), strict=True

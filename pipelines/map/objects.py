@@ -180,7 +180,7 @@ def columns(
     }
 
 
-def outlines(shapes: NDArray[np.object_]) -> tuple[list[object], bool]:
+def geojson_outlines(shapes: NDArray[np.object_]) -> tuple[list[object], bool]:
     """Geometries as GeoJSON, to a centimetre, thinned out until a browser can hold them; were they?"""
     tolerance, light = 1e-6, shapes
     while shapely.get_num_coordinates(light).sum() > MAX_POINTS and tolerance < 1e-3:

@@ -17,7 +17,7 @@ from pipelines.plan import Plan
 from reasoner.query import Task
 from tiling.storage import Store
 
-NAME = "map.html"
+MAP_FILE = "map.html"
 _PAGE = files("pipelines") / "map" / "web"
 _LIBRARY = ("maplibre-gl.js", "maplibre-gl.css")
 """Files of the map library, as the installed package carries them."""
@@ -32,10 +32,10 @@ def write_map(store: Store, plan: Plan) -> str:
     """
     shown = _shown(store, plan)
     pyramid = write_pyramid(store, plan, shown.figures) if shown.total > MAX_OBJECTS else None
-    store.write(NAME, page(page_data(shown, pyramid=pyramid)).encode())
+    store.write(MAP_FILE, page(page_data(shown, pyramid=pyramid)).encode())
     if pyramid is None:
         remove_pyramid(store)
-    return store.path(NAME)
+    return store.path(MAP_FILE)
 
 
 def map_page(store: Store, plan: Plan) -> str:

@@ -12,10 +12,10 @@ from tempfile import TemporaryDirectory
 from aiohttp import web
 
 from pipelines import RequestError
-from pipelines.map.archive import FOLDER
+from pipelines.map.archive import MAP_FOLDER
 from pipelines.map.data import SERVED_PX, read_tile, rendering_of
 from pipelines.map.objects import scenes_by_id
-from pipelines.map.page import NAME
+from pipelines.map.page import MAP_FILE
 from pipelines.plan import Plan
 from tiling.storage import Store
 
@@ -54,11 +54,11 @@ def application(folder: Path, plan: Plan) -> web.Application:
     scenes, rendering = scenes_by_id(plan), rendering_of(plan, SERVED_PX)
 
     async def page(_: web.Request) -> web.StreamResponse:
-        return web.FileResponse(folder / NAME, headers={"Cache-Control": "no-cache"})
+        return web.FileResponse(folder / MAP_FILE, headers={"Cache-Control": "no-cache"})
 
     async def archive(request: web.Request) -> web.StreamResponse:
         name = request.match_info["name"]
-        path = folder / FOLDER / name
+        path = folder / MAP_FOLDER / name
         if not _ARCHIVE.fullmatch(name) or not path.is_file():
             raise web.HTTPNotFound
         return web.FileResponse(path)
@@ -71,8 +71,8 @@ def application(folder: Path, plan: Plan) -> web.Application:
 
     app = web.Application(middlewares=[_own_names_only])
     app.router.add_get("/", page)
-    app.router.add_get(f"/{NAME}", page)
-    app.router.add_get(f"/{FOLDER}/{{name}}", archive)
+    app.router.add_get(f"/{MAP_FILE}", page)
+    app.router.add_get(f"/{MAP_FOLDER}/{{name}}", archive)
     app.router.add_get("/picture", picture)
     return app
 
@@ -104,7 +104,7 @@ def _local(store: Store) -> Iterator[Path]:
         yield Path(store.root)
         return
     with TemporaryDirectory(prefix="remotereasoner-") as folder:
-        for name in (NAME, *store.names(FOLDER)):
+        for name in (MAP_FILE, *store.names(MAP_FOLDER)):
             path = Path(folder) / name
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(store.read(name))

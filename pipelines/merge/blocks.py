@@ -10,7 +10,7 @@ from tiling import Grid, Window
 
 BLOCK_BYTES = 12_000_000
 """Bytes of ledger files that a block may hold, if they are spread evenly: some 80,000 small outlines."""
-MAX_SIDE = 32
+MAX_BLOCK_CHUNKS = 32
 """Chunks along one side of a block at most: an empty ledger is read soon, but each file is a request."""
 
 
@@ -26,7 +26,9 @@ def blocks_of(plan: Plan, scene: int, query_id: str, sizes: Mapping[str, int]) -
     refs, grid = plan.chunks_of(scene), plan.scenes[scene].grid
     total = sum(sizes.get(ledger_name(query_id, ref.chunk_id), 0) for ref in refs)
     side = math.isqrt(max(1, int(BLOCK_BYTES * len(refs) / max(total, 1))))
-    side = _even(min(max(side, 1), MAX_SIDE), 1 + max((max(ref.row, ref.col) for ref in refs), default=0))
+    side = _even(
+        min(max(side, 1), MAX_BLOCK_CHUNKS), 1 + max((max(ref.row, ref.col) for ref in refs), default=0)
+    )
     found: dict[tuple[int, int], list[ChunkRef]] = {}
     for ref in refs:
         found.setdefault((ref.row // side, ref.col // side), []).append(ref)

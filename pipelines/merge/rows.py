@@ -15,8 +15,8 @@ from pipelines.tables import (
     OBJECT_COLUMNS,
     PART_SCHEMA,
     POINT,
+    ColumnSource,
     Origin,
-    Source,
     box_column,
     by_cell,
     instant,
@@ -142,7 +142,7 @@ def _merged(objects: MergedObjects) -> dict[str, pa.Array]:
     """Columns that are those of merged objects."""
     tile_starts, tile_ids = pa.array(objects.tile_starts, pa.int32()), pa.array(objects.tile_ids, pa.string())
     ragged = {"tile_ids": pa.ListArray.from_arrays(tile_starts, tile_ids)}
-    plain = (column for column in OBJECT_COLUMNS if column.source is Source.MERGED)
+    plain = (column for column in OBJECT_COLUMNS if column.source is ColumnSource.MERGED)
     return ragged | {
         column.name: pa.array(getattr(objects, column.name), column.type)
         for column in plain

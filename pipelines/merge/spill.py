@@ -16,7 +16,7 @@ from tiling.geo import polygon_column, polygons_from_wkb, polygons_to_pixels
 from tiling.merge import MergedObjects, OpenFragments, Outlines, outlines_of
 from tiling.storage import Store
 
-FOLDER = "merge"
+SPILL_FOLDER = "merge"
 """In the output folder; what a killed merge left there goes with the next one."""
 
 _BORDER = "border"
@@ -39,11 +39,11 @@ def spill_folder(store: Store, *, shared: bool) -> Iterator[Store]:
         with TemporaryDirectory(prefix="remotereasoner-") as folder:
             yield Store(str(Path(folder)))
         return
-    store.remove_folder(FOLDER)
+    store.remove_folder(SPILL_FOLDER)
     try:
-        yield Store(store.path(FOLDER), store.retry_policy)
+        yield Store(store.path(SPILL_FOLDER), store.retry_policy)
     finally:
-        store.remove_folder(FOLDER)
+        store.remove_folder(SPILL_FOLDER)
 
 
 def write_table(spill: Store, name: str, table: pa.Table) -> None:

@@ -38,5 +38,6 @@ from .plan_files import read_plan as read_plan
 from .plan_files import write_plan as write_plan
 from .planning import make_plan as make_plan
 from .planning import open_options as open_options
+from .sources import PARALLEL_READS as PARALLEL_READS
 from .tile_selection import Ownership as Ownership
 from .tile_selection import ownership_of as ownership_of

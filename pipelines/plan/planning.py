@@ -21,14 +21,12 @@ from pipelines.plan.plan import (
     chunk_refs,
     digest,
 )
-from pipelines.plan.sources import find_sources
+from pipelines.plan.sources import PARALLEL_READS, find_sources
 from pipelines.plan.tile_selection import ownership_of, planned_tiles, scenes_within, with_valid_areas
 from reasoner.model_name import ModelCard
 from tiling import Grid, Scene
 from tiling.geo import working_grid
 from tiling.raster import DEFAULT_OPTIONS, OpenOptions, Scaling, Source, describe_scene, estimate_scaling
-
-_READERS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +97,7 @@ def find_scenes(config: JobConfig, options: OpenOptions, *, known: Sequence[Scen
             source, bands=config.bands, assets=config.assets, assume_crs=config.assume_crs, options=options
         )
 
-    with ThreadPoolExecutor(_READERS) as pool:
+    with ThreadPoolExecutor(PARALLEL_READS) as pool:
         scenes = sorted(pool.map(describe, sources), key=lambda scene: scene.scene_id)
     _check_ids(scenes)
     return scenes

@@ -6,7 +6,8 @@ from pipelines.plan.config import JobConfig
 from tiling.raster import Source, is_document
 from tiling.storage import list_sources
 
-_READERS = 16
+PARALLEL_READS = 16
+"""Files or documents read at the same time: a read mostly waits for storage."""
 
 
 def find_sources(config: JobConfig) -> list[Source]:
@@ -23,7 +24,7 @@ def find_sources(config: JobConfig) -> list[Source]:
     sources: list[Source] = [source for source in config.scenes if not isinstance(source, str)]
     patterns = [source for source in config.scenes if isinstance(source, str)]
     addresses = list_sources(patterns) if patterns else []
-    with ThreadPoolExecutor(_READERS) as pool:
+    with ThreadPoolExecutor(PARALLEL_READS) as pool:
         return sources + [source for found in pool.map(_taken_apart, addresses) for source in found]
 
 

@@ -19,13 +19,13 @@ from tiling.storage import full_address, read_bytes
 
 TIMEOUT_S = 60.0
 """Wait for one answer of a STAC API."""
-ATTEMPTS = 3
+RETRIES = 3
 """Repetitions of a request that finds no answer, or one of these."""
 BUSY = (429, 500, 502, 503, 504)
 """Answers after which a request is repeated, with a growing pause."""
 PAGE = 250
 """Items asked for at a time."""
-MAX_DOCUMENT_BYTES = 100_000_000
+MAX_CATALOG_BYTES = 100_000_000
 
 
 def items_of(uri: str) -> list[ItemDocument]:
@@ -82,7 +82,7 @@ def search(wanted: StacSearch) -> list[ItemDocument]:
 
 
 def _ask(wanted: StacSearch) -> Iterator[Json]:
-    retry = Retry(total=ATTEMPTS, backoff_factor=0.3, status_forcelist=BUSY, allowed_methods=None)
+    retry = Retry(total=RETRIES, backoff_factor=0.3, status_forcelist=BUSY, allowed_methods=None)
     client = Client.open(wanted.url, stac_io=StacApiIO(timeout=TIMEOUT_S, max_retries=retry))
     for box in _boxes(wanted.bbox):
         found = client.search(
@@ -148,7 +148,7 @@ class _Documents(pystac.StacIO):
     """Reads the documents of a catalog as everything else is read."""
 
     def read_text(self, source: Any, *args: Any, **kwargs: Any) -> str:
-        return read_bytes(str(source), limit=MAX_DOCUMENT_BYTES).decode("utf-8")
+        return read_bytes(str(source), limit=MAX_CATALOG_BYTES).decode("utf-8")
 
     def write_text(self, dest: Any, txt: str, *args: Any, **kwargs: Any) -> None:
         raise NotImplementedError(f"{dest}: catalogs are not written")

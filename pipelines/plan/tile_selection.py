@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pipelines import RequestError
 from pipelines.plan.config import SceneOverlap
 from pipelines.plan.plan import PlannedScene, scene_outline
+from pipelines.plan.sources import PARALLEL_READS
 from tiling.geo import lonlat_to_pixels
 from tiling.overlap import (
     SceneCoverage,
@@ -21,9 +22,6 @@ from tiling.overlap import (
     wanted_tiles,
 )
 from tiling.raster import OpenOptions
-
-READERS = 16
-"""Scenes looked at at once: a look mostly waits for storage."""
 
 MARGIN_DEGREES = 0.01
 """So far around a scene the area of interest is looked at when the scene's tiles are chosen."""
@@ -83,7 +81,7 @@ def with_valid_areas(
         item = scenes[index]
         return replace(item, valid=find_valid_area(item.scene, item.work, options))
 
-    with ThreadPoolExecutor(READERS) as pool:
+    with ThreadPoolExecutor(PARALLEL_READS) as pool:
         found = dict(zip(owners, pool.map(with_valid_area, owners), strict=True))
     return tuple(found.get(index, item) for index, item in enumerate(scenes))
 

@@ -15,8 +15,8 @@ from pipelines.tables import (
     CHANGE_COVERINGS,
     CHANGE_SCHEMA,
     CHANGES,
+    COLLECTION_FILE,
     GEOMETRIES,
-    NAME,
     OBJECT_SCHEMA,
     OBJECTS,
     TEXT_SCHEMA,
@@ -115,7 +115,7 @@ def _file_findings(store: Store, plan: Plan, name: str, ref: ChunkRef) -> Iterat
 def _result_findings(store: Store) -> Iterator[_Finding]:
     published = published_files(store)
     if published is None:
-        yield _Finding(f"{NAME}: missing, the result is not published", incomplete=True)
+        yield _Finding(f"{COLLECTION_FILE}: missing, the result is not published", incomplete=True)
         return
     folders = (OBJECTS, TEXTS, CHANGES)
     present = {name for folder in folders for name in store.names(folder) if name.endswith(".parquet")}

@@ -19,7 +19,7 @@ from pyogrio.errors import DataSourceError
 from pipelines import RequestError
 from pipelines.results.export_request import ExportRequest, Shape
 from pipelines.results.query import again, open_dataset, plain_errors, select, view_files
-from pipelines.results.query_output import in_place, own_file
+from pipelines.results.query_output import ROW_BATCH, in_place, own_file
 from pipelines.tables import GEOMETRIES, OBJECTS, ROW_GROUP
 from reasoner.query import Query
 from tiling.geo import components, group_by
@@ -74,9 +74,7 @@ def _scaled(shapes: NDArray[np.object_], scales: NDArray[np.float64]) -> NDArray
 
 FORMAT_CRS = "EPSG:4326"
 """What the formats call longitude and latitude; all of them write longitude first."""
-BATCH = 10_000
-"""Objects handed over at a time."""
-LAYER = "objects"
+EXPORT_LAYER = "objects"
 PLAIN_COLUMNS = (
     *("id", "query_id", "query", "label", "score", "area_m2", "n_fragments", "touches_scene_edge"),
     *("valid_fraction", "thinking", "datetime", "run_id"),
@@ -224,16 +222,17 @@ def _write_parquet(rows: duckdb.DuckDBPyRelation, path: Path) -> int:
 
 def _write_layer(rows: duckdb.DuckDBPyRelation, path: Path, request: ExportRequest, kind: Format) -> int:
     with plain_errors():
-        reader = rows.to_arrow_reader(BATCH)
+        reader = rows.to_arrow_reader(ROW_BATCH)
     counts: Counter[str] = Counter()
     if request.simplify_m is not None:
-        reader = _simplified(reader.read_all(), request.simplify_m).to_reader(BATCH)
+        reader = _simplified(reader.read_all(), request.simplify_m).to_reader(ROW_BATCH)
     batches = pa.RecordBatchReader.from_batches(reader.schema, _counted(reader, counts))
     many = "MultiLineString" if request.geometry is Shape.CONTOUR else "MultiPolygon"
     try:
         pyogrio.write_arrow(
-            batches, path, layer=LAYER, driver=kind.driver, geometry_name="geometry", geometry_type=many,
-            crs=FORMAT_CRS, dataset_options=dict(kind.dataset), layer_options=dict(kind.layer),
+            batches, path, layer=EXPORT_LAYER, driver=kind.driver, geometry_name="geometry",
+            geometry_type=many, crs=FORMAT_CRS, dataset_options=dict(kind.dataset),
+            layer_options=dict(kind.layer),
         )  # fmt: skip
     except DataSourceError as error:
         raise _unwritten(kind, counts["objects"], error) from error

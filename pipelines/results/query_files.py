@@ -17,11 +17,11 @@ from fsspec import AbstractFileSystem
 from tiling.storage import Store, remembering, with_retry
 
 PROTOCOL = "result"
-KEPT_OPEN = 512
+MAX_OPEN_FILES = 512
 """Local files kept open from the beginning; those beyond are opened anew, and refused if another file stands
 there."""
 REPLACED = "was replaced while it was read"
-BLOCK_BYTES = 1 << 16
+READ_BYTES = 1 << 16
 """Read at a time from object storage at least; DuckDB itself knows what to read ahead."""
 
 
@@ -61,7 +61,7 @@ class LocalFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no typ
         self._marks: dict[str, _Version] = {}
         self._lock = threading.Lock()
         try:
-            for name in names[:KEPT_OPEN]:
+            for name in names[:MAX_OPEN_FILES]:
                 self._kept[name] = self._opened(name)
         except OSError:
             self.close()
@@ -157,7 +157,7 @@ def remote_files(store: Store, folders: Sequence[str]) -> AbstractFileSystem:
     """
 
     def listed() -> AbstractFileSystem:
-        system, path = remembering(store.root, block_bytes=BLOCK_BYTES)
+        system, path = remembering(store.root, block_bytes=READ_BYTES)
         for folder in folders:
             system.find(f"{path}/{folder}")
         return system

@@ -25,7 +25,8 @@ SHOWN_ROWS = 40
 """Rows of a table for people; of more, the first and the last."""
 SHOWN_SIGNS = 40
 """Signs of a geometry's WKT in such a table."""
-_BATCH = 10_000
+ROW_BATCH = 10_000
+"""Rows of a query that are in memory at the same time."""
 _FILE_WIDTH = 160
 """Columns of a table where there is no terminal."""
 
@@ -114,7 +115,7 @@ def own_file(store: Store, name: str) -> Path:
 def _plain_rows(rows: duckdb.DuckDBPyRelation) -> Iterator[list[object]]:
     """Rows of values that JSON knows; by way of Arrow, whose times need no further package."""
     with plain_errors():
-        for batch in _in_words(rows, "ST_AsText({0})").to_arrow_reader(_BATCH):
+        for batch in _in_words(rows, "ST_AsText({0})").to_arrow_reader(ROW_BATCH):
             for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
                 yield [_plain(cell) for cell in row]
 

@@ -10,8 +10,8 @@ from itertools import chain, pairwise
 import pyarrow as pa
 
 from pipelines.inference import open_chunks
-from pipelines.plan import Plan, read_plan
-from pipelines.tables import NAME, Status, commit_times, ledger_name, read_table
+from pipelines.plan import PARALLEL_READS, Plan, read_plan
+from pipelines.tables import COLLECTION_FILE, LedgerKey, Status, commit_times, ledger_name, read_table
 from tiling import StorageError
 from tiling.storage import Store
 
@@ -21,10 +21,6 @@ PAUSE_S = 900.0
 """A silence between two files longer than this is a pause between runs, and no part of the rate."""
 MAX_FILES_READ = 400
 """Ledger files that are read for reasons of failure, unless all are wished for."""
-READERS = 16
-
-Key = tuple[str, str]
-"""Question id and chunk id: what a ledger file is for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +102,7 @@ def read_status(store: Store, *, read_all: bool = False) -> StatusReport:
         questions=_questions(plan, tiles, times),
         failures=_failures(store, files_read),
         files_read=len(files_read),
-        published=store.exists(NAME),
+        published=store.exists(COLLECTION_FILE),
         out=store.root,
     )
 
@@ -127,26 +123,28 @@ def _rate(commits: Sequence[tuple[float, int]], *, n_questions: int) -> float | 
     return sum(tiles for _, tiles in since[1:]) / n_questions / span
 
 
-def _questions(plan: Plan, tiles: Mapping[Key, int], done: Mapping[Key, float]) -> dict[str, QuestionStatus]:
+def _questions(
+    plan: Plan, tiles: Mapping[LedgerKey, int], done: Mapping[LedgerKey, float]
+) -> dict[str, QuestionStatus]:
     counts: Counter[str] = Counter()
     for key in done:
         counts[key[0]] += tiles[key]
     return {query.id: QuestionStatus(query.text, counts[query.id], plan.n_tiles) for query in plan.queries}
 
 
-def _some(keys: Sequence[Key], most: int) -> list[Key]:
+def _some(keys: Sequence[LedgerKey], most: int) -> list[LedgerKey]:
     """Keys spread over all of them, `most` at most."""
     count = min(len(keys), most)
     return [keys[index * len(keys) // count] for index in range(count)]
 
 
-def _failures(store: Store, keys: Sequence[Key]) -> dict[str, int]:
-    with ThreadPoolExecutor(READERS) as pool:
+def _failures(store: Store, keys: Sequence[LedgerKey]) -> dict[str, int]:
+    with ThreadPoolExecutor(PARALLEL_READS) as pool:
         found = Counter(chain.from_iterable(pool.map(lambda key: _reasons(store, key), keys)))
     return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
 
 
-def _reasons(store: Store, key: Key) -> list[str]:
+def _reasons(store: Store, key: LedgerKey) -> list[str]:
     try:
         table = read_table(store, ledger_name(*key), ["status", "problem", "scene_uri", "tile_id"])
     except StorageError:

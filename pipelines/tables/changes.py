@@ -91,7 +91,7 @@ def dates_in(names: Iterable[str]) -> list[str]:
     return sorted(part[1].removeprefix("date=") for part in parts if part[0] == CHANGES and len(part) == 3)
 
 
-def joined(earlier: Sequence[Change], later: Sequence[Change]) -> list[Change]:
+def combine_changes(earlier: Sequence[Change], later: Sequence[Change]) -> list[Change]:
     """What two stretches of time changed together; objects that are in the end as at first drop out."""
     known = {(item.query_id, item.id): item for item in earlier}
     for item in later:

@@ -10,13 +10,12 @@ import shapely
 from pipelines.plan import RULES_VERSION, Plan, package_version, scene_outline
 from pipelines.tables.changes import CHANGES
 from pipelines.tables.objects import OBJECTS, instant, item_name, object_files
-from pipelines.tables.stac_items import NAME as ITEM
-from pipelines.tables.stac_items import PARQUET, table_columns
+from pipelines.tables.stac_items import ITEM_FILE, PARQUET, table_columns
 from pipelines.tables.texts import TEXTS
 from tiling.geo import LONLAT
 from tiling.storage import Store
 
-NAME = "collection.json"
+COLLECTION_FILE = "collection.json"
 _EXTENSIONS = (
     "https://stac-extensions.github.io/table/v1.2.0/schema.json",
     "https://stac-extensions.github.io/processing/v1.2.0/schema.json",
@@ -40,19 +39,19 @@ def publish(store: Store, plan: Plan, *, files: Sequence[str], failed: int) -> N
     record = _collection(plan, files, failed=failed, items=items).to_dict(
         include_self_link=False, transform_hrefs=False
     )
-    store.write(NAME, json.dumps(record, indent=2, sort_keys=True).encode())
+    store.write(COLLECTION_FILE, json.dumps(record, indent=2, sort_keys=True).encode())
 
 
 def withdraw(store: Store) -> None:
     """Take collection.json away before work starts."""
-    store.remove([NAME])
+    store.remove([COLLECTION_FILE])
 
 
 def published_files(store: Store) -> list[str] | None:
     """Files the published collection names, None where nothing is published."""
-    if not store.exists(NAME):
+    if not store.exists(COLLECTION_FILE):
         return None
-    assets = json.loads(store.read(NAME))["assets"]
+    assets = json.loads(store.read(COLLECTION_FILE))["assets"]
     return sorted(str(asset["href"]).removeprefix("./") for asset in assets.values())
 
 
@@ -69,12 +68,16 @@ def missing_files(store: Store, files: Sequence[str]) -> list[str]:
 
 def published_failed(store: Store) -> int:
     """Failed tiles and questions that the published collection names, 0 where nothing is published."""
-    return int(json.loads(store.read(NAME))["remotereasoner:failed"]) if store.exists(NAME) else 0
+    return (
+        int(json.loads(store.read(COLLECTION_FILE))["remotereasoner:failed"])
+        if store.exists(COLLECTION_FILE)
+        else 0
+    )
 
 
 def _items(store: Store, files: Sequence[str]) -> list[str]:
     """Names of the items of these files; items of files that are no more are deleted."""
-    there = {name for name in store.names(OBJECTS) if name.endswith(f"/{ITEM}")}
+    there = {name for name in store.names(OBJECTS) if name.endswith(f"/{ITEM_FILE}")}
     wanted = {item_name(name) for name in files if name.startswith(f"{OBJECTS}/")}
     store.remove(sorted(there - wanted))
     return sorted(there & wanted)

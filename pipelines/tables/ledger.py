@@ -21,6 +21,9 @@ from tiling.storage import Store
 
 LEDGER = "answers"
 
+LedgerKey = tuple[str, str]
+"""Id of the question and id of the chunk whose rows a ledger file holds."""
+
 
 class Status(StrEnum):
     """How a tile and a question ended."""
@@ -85,12 +88,12 @@ def ledger_name(query_id: str, chunk_id: str) -> str:
     return f"{LEDGER}/query={query_id}/chunk={chunk_id}.parquet"
 
 
-def committed(store: Store) -> set[tuple[str, str]]:
+def committed(store: Store) -> set[LedgerKey]:
     """(query id, chunk id) of every ledger file, from the listing alone."""
     return {key for name in store.names(LEDGER) if (key := _key_of(name))}
 
 
-def commit_times(store: Store) -> dict[tuple[str, str], float]:
+def commit_times(store: Store) -> dict[LedgerKey, float]:
     """When each ledger file was written, seconds since 1970, by (query id, chunk id): one listing."""
     return {key: at for name, at in store.times(LEDGER).items() if (key := _key_of(name))}
 
@@ -125,7 +128,7 @@ def read_rows(store: Store, name: str) -> list[AnswerRow]:
     return [_from_record(record) for record in read_table(store, name).to_pylist()]
 
 
-def _key_of(name: str) -> tuple[str, str] | None:
+def _key_of(name: str) -> LedgerKey | None:
     parts = name.split("/")
     if len(parts) != 3 or not parts[1].startswith("query=") or not parts[2].startswith("chunk="):
         return None
@@ -164,7 +167,7 @@ MISSING = (Status.FAILED, Status.MALFORMED)
 
 _COLUMNS = ["tile_id", "status", "thinking", *_WINDOW, "fragments"]
 _PLAIN = tuple(column.name for column in FRAGMENT_COLUMNS if column.name not in _SHAPES)
-_READERS = 8
+_READS_AT_ONCE = 8
 """Files read at once from object storage."""
 
 
@@ -194,7 +197,7 @@ def read_answers(store: Store, names: Sequence[str]) -> Answers:
     if store.is_local:
         table = pa.concat_tables(_columns_of(store.read(name)) for name in names)
     else:
-        with ThreadPoolExecutor(_READERS) as pool:
+        with ThreadPoolExecutor(_READS_AT_ONCE) as pool:
             table = pa.concat_tables(pool.map(lambda name: _columns_of(store.read(name)), names))
     fragments = _fragment_table(table)
     status = table.column("status").to_numpy()

@@ -19,8 +19,7 @@ from pipelines.tables.geoparquet import (
     hilbert_distances,
 )
 from pipelines.tables.schema import OBJECT_COLUMNS, schema_of
-from pipelines.tables.stac_items import NAME as ITEM
-from pipelines.tables.stac_items import item_bytes
+from pipelines.tables.stac_items import ITEM_FILE, item_bytes
 from tiling.geo import bounds_of, group_by, polygons_from_wkb
 from tiling.storage import Store, read_part
 
@@ -172,7 +171,7 @@ def object_name(query_id: str, cell: str) -> str:
 
 def item_name(name: str) -> str:
     """Name of the STAC Item beside a file of objects."""
-    return f"{name.rsplit('/', 1)[0]}/{ITEM}"
+    return f"{name.rsplit('/', 1)[0]}/{ITEM_FILE}"
 
 
 def object_files(store: Store, query_id: str | None = None) -> list[str]:

@@ -22,17 +22,17 @@ DAY_1, DAY_2, DAY_3 = "2026-11-23", "2026-11-24", "2026-11-25"
 
 HOLD = """
 import sys, time
-from pipelines import cli
-from pipelines.lock import LEASE, held
-from pipelines.storage import Store
+from pipelines.cli import app
+from pipelines.jobs.lock import LEASE, hold_lock
+from tiling.storage import Store
 
 def work():
-    with held(Store(sys.argv[1]), "nightly", LEASE):
+    with hold_lock(Store(sys.argv[1]), "nightly", LEASE):
         print("held", flush=True)
         time.sleep(60)
 
-cli.app = work
-cli.main()
+app.app = work
+app.main()
 """
 
 
@@ -72,10 +72,10 @@ def test_a_night_that_is_told_to_end_gives_its_lock_back(tmp_path: Path) -> None
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "held\n"
-    assert (tmp_path / lock.NAME).exists()
+    assert (tmp_path / lock.LOCK_FILE).exists()
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=30) == 128 + signal.SIGTERM
-    assert not (tmp_path / lock.NAME).exists()
+    assert not (tmp_path / lock.LOCK_FILE).exists()
 
 
 @pytest.mark.ray

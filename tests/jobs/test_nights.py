@@ -11,7 +11,7 @@ import yaml
 
 from pipelines.errors import LockedError, RequestError
 from pipelines.jobs import lock
-from pipelines.jobs.lock import LEASE, held
+from pipelines.jobs.lock import LEASE, hold_lock
 from pipelines.jobs.nightly import run_nightly
 from pipelines.jobs.run import run_job
 from pipelines.results.check import check_result
@@ -233,7 +233,7 @@ def test_a_run_killed_before_it_was_published_is_taken_up_with_the_scenes_of_now
 def test_the_loser_of_two_nights_and_of_a_run_learns_the_holder_and_writes_nothing(place: Place) -> None:
     place.sky.add(4)
     store = Store(str(place.out))
-    with held(store, f"nightly {DAY_2}", LEASE):
+    with hold_lock(store, f"nightly {DAY_2}", LEASE):
         before = file_bytes(place.out)
         for attempt in (
             lambda: place.night(DAY_2, caption=True),
@@ -278,8 +278,8 @@ def refused(said: Said, words: str) -> bool:
 
 def test_the_command_that_loses_ends_with_code_2_in_a_sentence(place: Place, job: Path) -> None:
     place.sky.add(4)
-    with held(Store(str(place.out)), "nightly", LEASE):
+    with hold_lock(Store(str(place.out)), "nightly", LEASE):
         before = file_bytes(place.out)
         said = outer_command("nightly", str(job), "--date", DAY_2, "--json")
-        assert refused(said, f"{place.out}/{lock.NAME} is held by"), said
+        assert refused(said, f"{place.out}/{lock.LOCK_FILE} is held by"), said
         assert file_bytes(place.out) == before

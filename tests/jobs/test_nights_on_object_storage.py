@@ -10,7 +10,7 @@ import pytest
 
 from pipelines.errors import LockedError
 from pipelines.jobs import lock
-from pipelines.jobs.lock import LEASE, Lease, held
+from pipelines.jobs.lock import LEASE, Lease, hold_lock
 from pipelines.jobs.nightly import run_nightly
 from pipelines.jobs.run import run_job
 from pipelines.results.check import check_result
@@ -97,7 +97,7 @@ def test_nights_in_a_bucket_end_as_nights_on_disk_killed_on_the_way_or_not(twins
     for moment in ("write answers", "write night/orders.json", "remove ['collection.json']", "write changes"):
         with pytest.raises(KilledError), scripted(upon=moment):
             twins.night(DAY_2)
-        assert Store(f"{twins.bucket}/out").exists(lock.NAME)
+        assert Store(f"{twins.bucket}/out").exists(lock.LOCK_FILE)
     report = twins.night(DAY_2)
     local, remote = twins.results()
     assert local == remote
@@ -143,7 +143,7 @@ def race(root: str, start: Barrier, end: Barrier, name: int) -> None:
     store = Store(root)
     start.wait()
     try:
-        with held(store, f"racer {name}", LEASE):
+        with hold_lock(store, f"racer {name}", LEASE):
             store.write(f"won/{name}", b"")
             end.wait()
     except LockedError:
@@ -152,9 +152,9 @@ def race(root: str, start: Barrier, end: Barrier, name: int) -> None:
 
 def test_of_processes_that_race_for_a_stale_lock_in_a_bucket_one_wins(bucket: str) -> None:
     store = Store(f"{bucket}/out")
-    with held(store, "dead", Lease(clock=lambda: 1.0)):
-        left = json.loads(store.read(lock.NAME))
-    store.write(lock.NAME, json.dumps({**left, "place": "", "host": "node-7"}).encode())
+    with hold_lock(store, "dead", Lease(clock=lambda: 1.0)):
+        left = json.loads(store.read(lock.LOCK_FILE))
+    store.write(lock.LOCK_FILE, json.dumps({**left, "place": "", "host": "node-7"}).encode())
     start, end = SPAWN.Barrier(RACERS), SPAWN.Barrier(RACERS)
     racers = [SPAWN.Process(target=race, args=(store.root, start, end, name)) for name in range(RACERS)]
     for racer in racers:
@@ -163,4 +163,4 @@ def test_of_processes_that_race_for_a_stale_lock_in_a_bucket_one_wins(bucket: st
         racer.join(timeout=120)
     assert [racer.exitcode for racer in racers] == [0] * RACERS
     assert len(store.names("won")) == 1
-    assert not store.exists(lock.NAME)
+    assert not store.exists(lock.LOCK_FILE)

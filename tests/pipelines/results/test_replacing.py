@@ -89,7 +89,7 @@ def test_every_cell_is_read_old_or_new_while_all_are_replaced(store: Store) -> N
 def test_files_beyond_those_kept_open_are_refused_not_mixed(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(query_files, "KEPT_OPEN", 0)
+    monkeypatch.setattr(query_files, "MAX_OPEN_FILES", 0)
     sql = "SELECT count(*), sum(area_m2) FROM objects"
     with open_dataset(store, sql=sql) as connection:
         rows = select(connection, sql)
