@@ -174,11 +174,7 @@ def _questions(practice: Path) -> list[str]:
 
 def _score(store: Store, question: Question, truth: str) -> Score:
     query = question.query()
-    tile_corners = [
-        geopandas.read_parquet(BytesIO(store.read(name))) for name in object_files(store, query.id)
-    ]
-    found = geopandas.GeoSeries(
-        pd.concat([frame.geometry for frame in tile_corners]), crs=tile_corners[0].crs
-    )
+    tables = [geopandas.read_parquet(BytesIO(store.read(name))) for name in object_files(store, query.id)]
+    found = geopandas.GeoSeries(pd.concat([frame.geometry for frame in tables]), crs=tables[0].crs)
     true = geopandas.read_parquet(truth)
     return score_objects(found, true[true["kind"] == question_classes(truth)[query.text]].geometry)

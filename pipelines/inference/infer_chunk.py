@@ -10,7 +10,7 @@ import shapely
 from numpy.typing import NDArray
 
 from pipelines.inference.tasks import ChunkAnswers, ChunkTask
-from pipelines.plan import PlannedScene, view_key
+from pipelines.plan import PlannedScene, TileKey
 from pipelines.tables import AnswerRow, Status
 from reasoner.answer import Answer, Completion, Masks, Parse, TileView
 from reasoner.protocols import Reasoner, Segmenter
@@ -111,7 +111,7 @@ def _shown(tile: Tile, chunk: ChunkPixels, planned: PlannedScene) -> "_Shown | _
     pixels, valid = chunk.tile(tile)
     if not valid.any():
         return _Result(Status.NODATA)
-    view = TileView(pixels, view_key(planned.scene.scene_id, tile.window))
+    view = TileView(pixels, TileKey(planned.scene.scene_id, tile.window))
     return _Shown(tile, view, float(valid.mean()), planned.work)
 
 

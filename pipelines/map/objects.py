@@ -1,6 +1,5 @@
 """Objects as the page holds them: columns of plain JSON values, in the pixels of their tiles."""
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -14,8 +13,6 @@ from pipelines.map.sources import areas, boxes, scores
 from pipelines.plan import Plan, PlannedScene
 from tiling import Tile
 from tiling.geo import lonlat_points, moved
-
-_TILE = re.compile(r"(?P<scene>.+)/r(?P<row>\d+)-c(?P<col>\d+)", re.DOTALL)
 
 Corners = NDArray[np.float64]
 """(4, 2) longitude and latitude of the top left, top right, bottom right and bottom left corner."""
@@ -38,14 +35,9 @@ def scenes_by_id(plan: Plan) -> dict[str, PlannedScene]:
 
 def find_tile(scenes: Mapping[str, PlannedScene], tile_id: str) -> tuple[PlannedScene, Tile] | None:
     """A planned tile and its scene, None where the plan has no such tile."""
-    parts = _TILE.fullmatch(tile_id)
-    planned = scenes.get(parts["scene"]) if parts else None
-    if parts is None or planned is None:
-        return None
-    row, col = int(parts["row"]), int(parts["col"])
-    if row >= planned.grid.rows.count or col >= planned.grid.columns.count:
-        return None
-    return planned, planned.grid.tile(row, col)
+    planned = scenes.get(tile_id.rpartition("/")[0])
+    tile = planned.grid.find(tile_id) if planned else None
+    return (planned, tile) if planned and tile else None
 
 
 def tile_corners(scenes: Mapping[str, PlannedScene], tile_ids: Iterable[str]) -> dict[str, Corners]:

@@ -12,8 +12,8 @@ from .figures import plan_figures as plan_figures
 from .load_request import load_config as load_config
 from .models import ModelRecipe as ModelRecipe
 from .oracle_truth import Placement as Placement
+from .oracle_truth import TileKey as TileKey
 from .oracle_truth import question_classes as question_classes
-from .oracle_truth import view_key as view_key
 from .plan import RULES_VERSION as RULES_VERSION
 from .plan import ChunkRef as ChunkRef
 from .plan import Plan as Plan

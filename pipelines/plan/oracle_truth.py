@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -18,7 +17,15 @@ from tiling import StorageError, Window
 from tiling.geo import LONLAT, SNAP_PX, GeoBox, lonlat_to_pixels, usable
 from tiling.storage import Store
 
-_KEY = re.compile(r"(?P<scene>.+)@(?P<window>\d+,\d+,\d+,\d+)$")
+
+@dataclass(frozen=True, slots=True)
+class TileKey:
+    """Names a tile as the models see it; the key of its view."""
+
+    scene_id: str
+    """The scene."""
+    window: Window
+    """Its window on the scene's working grid, pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +67,15 @@ class TruthLookup:
             self._add_scene(table[table["scene_id"] == place.scene_id], place)
 
     def __call__(self, view: TileView, query: Query) -> Sequence[shapely.Polygon]:
-        """Polygons that answer the query and touch the tile, tile pixels, unclipped, in the table's order."""
-        scene_id, window = read_view_key(view.key)
-        tree = self._polygons.get((scene_id, self._kinds.get(query.text, "")))
+        """Polygons that answer the query and touch the tile, tile pixels, unclipped, in the table's order.
+
+        Raises:
+            TypeError: the key of the view is not a TileKey.
+        """
+        if not isinstance(view.key, TileKey):
+            raise TypeError(f"view key {view.key!r} names no scene and window: give a TileKey")
+        window = view.key.window
+        tree = self._polygons.get((view.key.scene_id, self._kinds.get(query.text, "")))
         if tree is None:
             return ()
         found = sorted(tree.query(_area_of(window), predicate="intersects").tolist())
@@ -74,24 +87,6 @@ class TruthLookup:
         for kind, group in parts.groupby("kind"):
             polygons = shapely.get_parts([_whole(shape) for shape in group["pixels"]])
             self._polygons[place.scene_id, str(kind)] = shapely.STRtree(polygons)
-
-
-def view_key(scene_id: str, window: Window) -> str:
-    """Name of a tile as the models see it: its scene and its window on the working grid."""
-    return f"{scene_id}@{window.x0},{window.y0},{window.x1},{window.y1}"
-
-
-def read_view_key(key: str) -> tuple[str, Window]:
-    """Scene id and window of a view's key.
-
-    Raises:
-        ValueError: the key is none of ours.
-    """
-    match = _KEY.match(key)
-    if match is None:
-        raise ValueError(f"view key {key!r} names no scene and window")
-    x0, y0, x1, y1 = (int(part) for part in match["window"].split(","))
-    return match["scene"], Window(x0, y0, x1, y1)
 
 
 def truth_digest(uri: str) -> str:

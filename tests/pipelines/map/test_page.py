@@ -21,7 +21,7 @@ from pipelines.map.page import page, write_map
 from pipelines.map.thumbnails import Rendering, scene_picture, tile_picture
 from pipelines.plan.plan import Plan
 from pipelines.plan.plan_files import read_plan
-from pipelines.tables.collection import NAME as COLLECTION
+from pipelines.tables.collection import COLLECTION_FILE
 from tests.commands import command
 from tests.jobs.test_damage import damaged
 from tiling.raster.describe import describe_scene
@@ -167,7 +167,7 @@ def refused(out: Path) -> str:
 
 
 def test_a_run_that_is_not_finished_has_no_map(whole_copy: Path) -> None:
-    (whole_copy / COLLECTION).unlink()
+    (whole_copy / COLLECTION_FILE).unlink()
     assert "not finished; run the same command again" in refused(whole_copy)
 
 

@@ -56,10 +56,8 @@ def test_duckdb_and_geopandas_read_the_same_rows(whole: Path) -> None:
     rows = duckdb.sql(
         f"SELECT id, area_m2, tile_ids FROM read_parquet('{files}', hive_partitioning=false) ORDER BY id"
     ).fetchall()
-    tile_corners = [geopandas.read_parquet(path) for path in paths]
-    expected = sorted(
-        (r.id, r.area_m2, list(r.tile_ids)) for frame in tile_corners for r in frame.itertuples()
-    )
+    frames = [geopandas.read_parquet(path) for path in paths]
+    expected = sorted((r.id, r.area_m2, list(r.tile_ids)) for frame in frames for r in frame.itertuples())
     assert rows == [tuple(row) for row in expected]
 
 
