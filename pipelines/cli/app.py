@@ -1,4 +1,4 @@
-"""The command line's roof: mounts every command, the training's included. Knows no step's inside."""
+"""The command line as a whole: mounts every command, those of the training among them."""
 
 import signal
 import sys
@@ -73,7 +73,7 @@ app.add_typer(training_app, name="train")
 
 
 def _end(number: int, _: object) -> None:
-    """End as on an interrupt, so that what is held, such as a lock, is given back."""
+    """End as on an interrupt, so that a lock or another resource that is held is released."""
     sys.exit(128 + number)
 
 

@@ -1,4 +1,4 @@
-"""One run from request to published result: plan, do what is open, merge, publish. Knows no pixel."""
+"""One run from request to published result: plan, answer the open chunks, merge, publish."""
 
 import time
 from collections import Counter
@@ -33,7 +33,7 @@ from tiling.storage import LONG, Store
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """What a run did; counts of rows are over all tiles and questions of the job."""
+    """What a run did; rows are counted over all tiles and questions of the job."""
 
     tiles: int
     """Tiles planned."""
@@ -64,7 +64,7 @@ class RunReport:
 def run_job(
     config: JobConfig, *, overwrite: bool = False, listener: Listener = ignore, lease: Lease = LEASE
 ) -> RunReport:
-    """Answer the questions; on the output of the same job, do only what is still open.
+    """Answer the questions of a job; in the output folder of the same job, do only the work that is missing.
 
     Raises:
         RequestError: the request is wrong, or the output folder holds another job; nothing is written.
@@ -74,7 +74,7 @@ def run_job(
         ModelError: a model cannot be found or loaded.
         LockLostError: another process took the folder over.
         StorageError: object storage refuses or is away; nothing is written.
-        StoppedError: it does so while work is done; what is committed stays.
+        StoppedError: object storage fails while work is done; what is committed stays.
         OSError: the local storage refuses.
     """
     began = time.perf_counter()
@@ -94,7 +94,7 @@ def run_job(
 
 
 def _do_open(store: Store, plan: Plan, *, lock: Lock, began: float, listener: Listener) -> RunReport:
-    """Do what is open of a frozen plan, merge and publish."""
+    """Answer the open chunks of a frozen plan, merge and publish."""
     statuses, tiles = _answer_open(store, plan, lock=lock, listener=listener)
     lock.check()
     finish(store, plan, failed=statuses[Status.FAILED], listener=listener)
@@ -111,7 +111,7 @@ def _refuse_open_journal(store: Store) -> None:
 def _answer_open(
     store: Store, plan: Plan, *, lock: Lock, listener: Listener
 ) -> tuple[Counter[str], list[int]]:
-    """Do what is open; statuses of all rows of the job, and tiles of each chunk done."""
+    """Answer the open chunks; returns the statuses of all the job's rows, and the tiles of each chunk."""
     before = committed(store)
     tasks = open_chunks(plan, before)
     if tasks:
@@ -127,7 +127,7 @@ def _answer_open(
 
 
 def finish(store: Store, plan: Plan, *, failed: int, listener: Listener = ignore) -> None:
-    """Merge and publish, unless that is done already.
+    """Merge and publish, unless that has been done already.
 
     Raises:
         IncompleteError: a ledger file is missing.

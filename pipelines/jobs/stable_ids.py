@@ -1,8 +1,8 @@
-"""Which of the new objects were there before, so that they keep their ids. Knows shapes and ids, no file.
+"""Object tracking for nightly updates: which new objects were there before, so that they keep their ids.
 
-The rule: of all pairs of an object before and an object now whose outlines overlap by at least half of what
-both cover together, the one that overlaps most is the same object, then the next of what is left, each object
-once at most. Of what is then still alone, objects of one id are the same object.
+The rule: among all pairs of an earlier and a new object with an intersection over union of at least 0.5, the
+pair that overlaps most is the same object, then the next of the remaining pairs, and so on; every object is
+in one pair at most. Among the objects that are in no pair, those with equal ids are the same object.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tiling.geo import greedy_pairs, ious
 
 SAME_IOU = 0.5
-"""Overlap (area of the intersection over that of the union) from which two outlines are one object."""
+"""Intersection over union from which two outlines are the same object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,15 +26,15 @@ class TrackedOutlines:
     ids: Sequence[str]
     """Their ids."""
     shapes: NDArray[np.object_]
-    """Shape (n,): their outlines, longitude and latitude; overlaps are ratios, so degrees do."""
+    """Shape (n,): their outlines, longitude and latitude in degrees, which is enough for ratios of areas."""
 
 
 TrackedPairs = dict[int, int]
-"""Index of an object now to that of the same object before."""
+"""Maps the index of a new object to the index of the same object before."""
 
 
 def match_objects(before: TrackedOutlines, now: TrackedOutlines) -> TrackedPairs:
-    """Pair objects before with objects now; the result does not depend on their order."""
+    """Pair earlier objects with new ones; the result does not depend on their order."""
     pairs = _by_overlap(before, now)
     return pairs | _by_id(before, now, set(pairs.values()), pairs)
 
@@ -42,13 +42,13 @@ def match_objects(before: TrackedOutlines, now: TrackedOutlines) -> TrackedPairs
 def kept_ids(
     before: TrackedOutlines, now: TrackedOutlines, pairs: TrackedPairs, *, others: Collection[str] = ()
 ) -> list[str]:
-    """Ids of the objects now: of those that stayed the old ones, of the rest their own.
+    """Ids of the new objects: a paired object keeps the earlier id, any other gets the id of its place.
 
-    An object that came to a place whose id has moved on with another object is given a new one.
+    If the id of the place is in use already, because another object has kept it, a further id is derived.
 
     Args:
-        before: objects before.
-        now: objects now, with the ids that follow from their places.
+        before: earlier objects.
+        now: new objects, with the ids of their places.
         pairs: which are the same.
         others: further ids in use.
     """
@@ -61,7 +61,7 @@ def kept_ids(
 
 
 def _by_overlap(before: TrackedOutlines, now: TrackedOutlines) -> TrackedPairs:
-    """Pairs that overlap enough, one to one, most overlap first; of equal ones those of lesser ids."""
+    """One-to-one pairs that overlap enough, largest overlap first; equal overlaps are ordered by id."""
     if not len(before.shapes) or not len(now.shapes):
         return {}
     new, old = shapely.STRtree(before.shapes).query(now.shapes, predicate="intersects")
