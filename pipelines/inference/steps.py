@@ -24,7 +24,7 @@ class ReadStep:
     """What may be opened, and how."""
 
     def __call__(self, task: ChunkTask) -> ChunkPixels:
-        """Read the chunk; if a scene cannot be opened its tiles are marked as failed, without an exception."""
+        """Read the chunk; if a scene cannot be opened its tiles are marked as failed."""
         chunk, planned = task.chunk, task.planned
         try:
             return read_chunk(planned.scene, planned.work, chunk, scaling=self.scaling, options=self.options)

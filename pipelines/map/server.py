@@ -1,4 +1,4 @@
-"""A map on this machine's own address: files by range, pictures of tiles on demand. Writes nothing."""
+"""Serves a map on this machine's loopback address: files by range, pictures of tiles on demand."""
 
 import asyncio
 import re
@@ -32,7 +32,7 @@ def serve(store: Store, plan: Plan, *, port: int, ready: Callable[[str], None]) 
         store: the output folder, with the map in it.
         plan: its plan.
         port: on the loopback address; 0 takes any free one.
-        ready: told the address once it answers.
+        ready: called with the address once the server answers.
 
     Raises:
         RequestError: the port is taken.
@@ -79,7 +79,7 @@ def application(folder: Path, plan: Plan) -> web.Application:
 
 @web.middleware
 async def _own_names_only(request: web.Request, handler: _Handler) -> web.StreamResponse:
-    """Answer to this machine's own names alone: a page from elsewhere may point its own name here."""
+    """Refuse requests for other host names than this machine's own, against DNS rebinding."""
     if request.url.host not in _OWN_NAMES:
         raise web.HTTPForbidden
     return await handler(request)
@@ -99,7 +99,7 @@ def _bound(port: int) -> Iterator[socket.socket]:
 
 @contextmanager
 def _local(store: Store) -> Iterator[Path]:
-    """The folder itself, or a copy of the map's files from object storage."""
+    """The output folder if it is local, else a local copy of the map's files."""
     if store.is_local:
         yield Path(store.root)
         return

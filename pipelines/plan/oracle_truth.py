@@ -1,4 +1,4 @@
-"""Exact truth of practice scenes, looked up by tile and question, for the oracle models. Knows no model."""
+"""Exact truth of practice scenes, looked up by tile and question, for the oracle models."""
 
 import hashlib
 import json
@@ -99,7 +99,7 @@ def truth_digest(uri: str) -> str:
 
 
 def question_classes(uri: str) -> Mapping[str, str]:
-    """Kind of object each known question asks for, by the question's text.
+    """The class of object that each known question asks for, by the question's text.
 
     Raises:
         RequestError: questions.json is missing or unreadable.
@@ -116,7 +116,7 @@ def question_classes(uri: str) -> Mapping[str, str]:
 
 
 def _whole(shape: shapely.Geometry) -> shapely.Geometry:
-    """What ±180° cuts in longitude and latitude is one piece on the pixel grid."""
+    """One polygon on the pixel grid for a shape that is split at ±180° in longitude and latitude."""
     if shapely.get_num_geometries(shape) == 1:
         return shape
     return shapely.union_all([usable(shape)], grid_size=SNAP_PX)
@@ -132,7 +132,7 @@ def _questions_uri(uri: str) -> str:
 
 
 def _read_table(uri: str) -> geopandas.GeoDataFrame:
-    data = _read(uri)  # storage that refuses says so itself: it is no fault of the table
+    data = _read(uri)  # errors of the storage pass through: they are not faults of the table
     try:
         table = geopandas.read_parquet(BytesIO(data))
     except (ValueError, OSError) as error:

@@ -1,4 +1,4 @@
-"""What a request's addresses and search lead to: rasters, band sets and STAC items. Opens no raster."""
+"""Finds the sources of a request from its addresses or its search: rasters, band sets and STAC items."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,7 +11,7 @@ PARALLEL_READS = 16
 
 
 def find_sources(config: JobConfig) -> list[Source]:
-    """Everything a request names or finds, STAC documents taken apart into their items.
+    """All sources that a request names or finds; STAC documents are expanded into their items.
 
     Raises:
         SceneError: an address leads to nothing, or a STAC document cannot be read.
@@ -25,13 +25,13 @@ def find_sources(config: JobConfig) -> list[Source]:
     patterns = [source for source in config.scenes if isinstance(source, str)]
     addresses = list_sources(patterns) if patterns else []
     with ThreadPoolExecutor(PARALLEL_READS) as pool:
-        return sources + [source for found in pool.map(_taken_apart, addresses) for source in found]
+        return sources + [source for found in pool.map(_expanded, addresses) for source in found]
 
 
-def _taken_apart(address: str) -> list[Source]:
+def _expanded(address: str) -> list[Source]:
     if not is_document(address):
         return [address]
-    # Only jobs over STAC pay the third of a second that its libraries take to import.
+    # Imported here, so that only jobs over STAC wait a third of a second for its libraries.
     from pipelines.plan.stac_search import items_of
 
     return list(items_of(address))

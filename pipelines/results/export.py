@@ -1,4 +1,4 @@
-"""The objects of a result as one file for other tools, in batches of rows, simplified if asked."""
+"""Exports the objects of a result as one file for other tools, with simpler outlines if requested."""
 
 import json
 import math
@@ -26,11 +26,11 @@ from tiling.geo import components, group_by
 from tiling.storage import Store
 
 METRES_A_DEGREE = 111_320.0
-"""Of latitude; near enough for a tolerance."""
+"""Metres in a degree of latitude; accurate enough for a tolerance."""
 
 
 def simplified(shapes: NDArray[np.object_], tolerance_m: float) -> NDArray[np.object_]:
-    """Leave out corners; polygons that make up a coverage together, side by side without overlaps, still do.
+    """Simplify outlines; polygons that share edges without overlapping still share them afterwards.
 
     Args:
         shapes: (n,) valid polygons and multipolygons, longitude and latitude, degrees.
@@ -73,15 +73,15 @@ def _scaled(shapes: NDArray[np.object_], scales: NDArray[np.float64]) -> NDArray
 
 
 FORMAT_CRS = "EPSG:4326"
-"""What the formats call longitude and latitude; all of them write longitude first."""
+"""The name of longitude and latitude in the formats; all of them write longitude first."""
 EXPORT_LAYER = "objects"
 PLAIN_COLUMNS = (
     *("id", "query_id", "query", "label", "score", "area_m2", "n_fragments", "touches_scene_edge"),
     *("valid_fraction", "thinking", "datetime", "run_id"),
 )
-"""Columns that every format can carry as they are."""
+"""Columns that every format can store as they are."""
 LISTS = ("tile_ids", "scene_ids")
-"""Columns that become words with a space between them where a format knows no lists."""
+"""Columns of lists, written as one text with spaces where a format has no lists."""
 
 _PARQUET = f"FORMAT parquet, COMPRESSION zstd, GEOPARQUET_VERSION 'V2', ROW_GROUP_SIZE {ROW_GROUP}"
 _EMPTY_GEO = json.dumps(
@@ -118,7 +118,7 @@ FORMATS: Mapping[str, Format] = {
 
 
 def export_objects(store: Store, file: str, request: ExportRequest) -> dict[str, object]:
-    """Write the file at once, or not at all: under a name of its own first, then in its place.
+    """Write the file completely or not at all: under a temporary name first, which is then renamed.
 
     Args:
         store: the output folder.
@@ -185,7 +185,7 @@ def _sql(store: Store, request: ExportRequest, *, native: bool) -> str:
 
 
 def filtered(store: Store, request: ExportRequest) -> str:
-    """The WHERE clause of the objects that are asked for, empty where all are.
+    """The WHERE clause that selects the requested objects, empty if all are requested.
 
     Raises:
         RequestError: the question was not asked.
@@ -193,12 +193,12 @@ def filtered(store: Store, request: ExportRequest) -> str:
     conditions = [f"query_id = '{_slug(store, request)}'"] if request.query is not None else []
     conditions += (
         [f"(\n{request.where}\n)"] if request.where is not None else []
-    )  # its last line may be a comment
+    )  # a line break ends the condition, whose last line may be a comment
     return f" WHERE {' AND '.join(conditions)}" if conditions else ""
 
 
 def _slug(store: Store, request: ExportRequest) -> str:
-    """The question's slug, whether that or its text is given."""
+    """The slug of the question that is given by its slug or its text."""
     files = view_files(store, unfinished=request.unfinished)[OBJECTS]
     known = sorted({name.split("/")[1].removeprefix("query=") for name in files})
     asked = request.query or ""
@@ -213,7 +213,7 @@ def _write_parquet(rows: duckdb.DuckDBPyRelation, path: Path) -> int:
     with plain_errors():
         rows.query("chosen", f"COPY chosen TO '{target}' ({_PARQUET})")
         count = int(pq.read_metadata(path).num_rows)
-        if not count:  # DuckDB describes the geometries only where it has met one
+        if not count:  # DuckDB writes the GeoParquet metadata only if there is a geometry
             rows.query(
                 "chosen", f"COPY chosen TO '{target}' ({_PARQUET}, KV_METADATA {{geo: '{_EMPTY_GEO}'}})"
             )
@@ -240,7 +240,7 @@ def _write_layer(rows: duckdb.DuckDBPyRelation, path: Path, request: ExportReque
 
 
 def _simplified(table: pa.Table, tolerance_m: float) -> pa.Table:
-    """The table with simpler outlines; all are in memory, because neighbours are simplified together."""
+    """The table with simpler outlines; it is all in memory because neighbours are simplified together."""
     place = table.column_names.index("geometry")
     shapes = shapely.from_wkb(table.column(place).to_numpy())
     column = pa.array(shapely.to_wkb(simplified(shapes, tolerance_m)), pa.binary())

@@ -1,4 +1,4 @@
-"""The STAC Item of one cell of objects, the same for the same rows. Knows no plan and no collection."""
+"""The STAC Item that is written beside the file of a cell, with the same bytes for the same rows."""
 
 import hashlib
 import json
@@ -16,13 +16,13 @@ from pipelines.tables.schema import OBJECT_COLUMNS, Bounds, Column
 from tiling.geo import LONLAT
 
 ITEM_FILE = "_item.json"
-"""Readers of whole folders pass over names that begin so."""
+"""Name of the item; readers of whole folders skip names that begin with an underscore."""
 PARQUET = "application/vnd.apache.parquet"
 _COLLECTION = "../../../collection.json"
 _SHA256_MULTIHASH = "1220"
-"""What stands before a SHA-256 digest of 32 bytes in a multihash."""
+"""Prefix of a SHA-256 digest of 32 bytes in a multihash."""
 _EVER = (datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC))
-"""When scenes without a time were taken: STAC wants an interval, and knows no open one for items."""
+"""Interval of scenes without a time: STAC requires an interval, and items must not have an open one."""
 
 
 def item_bytes(data: memoryview, *, name: str, cell: Bounds, rows: pa.Table, bounds: Bounds) -> bytes:
@@ -67,7 +67,7 @@ def _interval(rows: pa.Table) -> tuple[datetime, datetime]:
 
 
 def table_columns() -> list[dict[str, str]]:
-    """The columns of `objects`, as the table extension describes them."""
+    """The columns of `objects` in the form of STAC's table extension."""
     return [_described(column) for column in OBJECT_COLUMNS]
 
 
