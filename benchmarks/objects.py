@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from benchmarks.settings import Settings
 from pipelines.tables.cells import MAX_ZOOM, choose_zoom, quadkeys
-from pipelines.tables.collection import NAME
+from pipelines.tables.collection import COLLECTION_FILE
 from pipelines.tables.geoparquet import ROW_GROUP, boxes_of
 from pipelines.tables.objects import GEOMETRIES, PART_SCHEMA, POINT, row_bytes, write_cell
 from pipelines.tables.schema import Bounds
@@ -31,11 +31,11 @@ def many_objects(settings: Settings) -> Path:
     """Folder of the published result; its objects lie evenly over the country."""
     folder = settings.out / f"objects-{settings.objects}-{ROW_GROUP}"
     store = Store(str(folder))
-    if store.exists(NAME):
+    if store.exists(COLLECTION_FILE):
         return folder
     names = [write_cell(store, QUERY.id, cell, part) for cell, part in _cells(settings.objects)]
     assets = {name: {"href": f"./{name}"} for name in names}
-    store.write(NAME, json.dumps({"assets": assets}).encode())
+    store.write(COLLECTION_FILE, json.dumps({"assets": assets}).encode())
     return folder
 
 

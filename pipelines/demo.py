@@ -29,14 +29,14 @@ MATCH_IOU = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """How well the found objects of one question are the true ones."""
+    """How well the found objects of one question agree with the true ones."""
 
     true: int
     """True objects."""
     found: int
     """Found objects."""
     right: int
-    """Found objects that match a true one of their own."""
+    """Found objects that match a true object; each true object is matched once at most."""
 
     @property
     def precision(self) -> float:
@@ -76,7 +76,7 @@ def score_objects(found: geopandas.GeoSeries, true: geopandas.GeoSeries, *, iou:
 def _overlaps(
     found: NDArray[np.object_], true: NDArray[np.object_]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Overlap (n,) of all touching pairs, and the pairs (2, n): found, true, sorted."""
+    """Overlap (n,) of all touching pairs, and the pairs (2, n): indexes of found and true, sorted."""
     pairs = shapely.STRtree(true).query(found, predicate="intersects")
     pairs = pairs[:, np.lexsort((pairs[1], pairs[0]))]
     both = shapely.area(shapely.intersection(found[pairs[0]], true[pairs[1]]))
@@ -85,7 +85,7 @@ def _overlaps(
 
 
 N_QUESTIONS = 2
-"""The demo asks for the commonest kinds of objects in its scenes."""
+"""Questions that the demo asks, about the commonest classes of objects in its scenes."""
 
 MakeScenes = Callable[[str, int], None]
 """Writes practice scenes into a folder, from a seed."""
@@ -93,7 +93,7 @@ MakeScenes = Callable[[str, int], None]
 
 @dataclass(frozen=True, slots=True)
 class DemoRequest:
-    """What the demo is told."""
+    """What the demo runs with."""
 
     out: str
     """Local folder; scenes go to `practice`, the result to `answers` in it."""
@@ -118,7 +118,7 @@ class DemoReport:
     map: str
     """Address of the map."""
     next: str
-    """A question not asked yet, and the scenes to ask it of, as a command."""
+    """A command that asks a further question of the same scenes."""
 
 
 def run_demo(make_scenes: MakeScenes, request: DemoRequest, *, listener: Listener = ignore) -> DemoReport:
@@ -159,7 +159,7 @@ def _config(request: DemoRequest, folder: Path, questions: Sequence[str]) -> Job
 
 
 def _command() -> str:
-    """The product's command as one can type it here: its name, or its path where that is not known."""
+    """The product's command as it can be typed here: its name if that is on the path, else its full path."""
     name = "remotereasoner"
     return name if shutil.which(name) else sys.argv[0]
 
@@ -168,17 +168,13 @@ def _questions(practice: Path) -> list[str]:
     texts = json.loads((practice / "questions.json").read_text(encoding="utf-8"))
     counts = Counter(geopandas.read_parquet(practice / "truth.parquet")["kind"])
     commonest = sorted(counts, key=lambda kind: (-counts[kind], kind))
-    # The last questions of a kind do not name it: they are the ones that need reasoning.
+    # The last questions of a class do not name it, so that they need reasoning.
     return [str(texts[kind]["ask"][-1]) for kind in commonest]
 
 
 def _score(store: Store, question: Question, truth: str) -> Score:
     query = question.query()
-    tile_corners = [
-        geopandas.read_parquet(BytesIO(store.read(name))) for name in object_files(store, query.id)
-    ]
-    found = geopandas.GeoSeries(
-        pd.concat([frame.geometry for frame in tile_corners]), crs=tile_corners[0].crs
-    )
+    tables = [geopandas.read_parquet(BytesIO(store.read(name))) for name in object_files(store, query.id)]
+    found = geopandas.GeoSeries(pd.concat([frame.geometry for frame in tables]), crs=tables[0].crs)
     true = geopandas.read_parquet(truth)
     return score_objects(found, true[true["kind"] == question_classes(truth)[query.text]].geometry)

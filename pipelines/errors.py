@@ -17,11 +17,11 @@ class RequestError(ValueError):
 
 
 class UnreadableError(RequestError):
-    """A file of a result is broken, or was replaced while it was read; a question is asked anew first."""
+    """A file of a result is broken or was replaced during the read; raised after the query was repeated."""
 
 
 class StoppedError(RuntimeError):
-    """A run met an outage of its storage and stopped; raised by the run, shown by the command line."""
+    """A run stopped because its storage failed; raised by the run, shown by the command line."""
 
     def __init__(self, out: str, reason: str) -> None:
         super().__init__(out, reason)
@@ -35,7 +35,7 @@ class StoppedError(RuntimeError):
 
 
 class IncompleteError(RuntimeError):
-    """Work is missing where all of it was promised; raised by the merge, shown by the command line."""
+    """Planned ledger files are missing; raised by the merge, shown by the command line."""
 
     def __init__(self, out: str, missing: tuple[str, ...]) -> None:
         super().__init__(out, missing)
@@ -63,7 +63,7 @@ class LockedError(RuntimeError):
 
 
 class LockLostError(RuntimeError):
-    """The output folder's lock went to another process; raised by its holder, which stops, exit code 1."""
+    """Another process took the output folder's lock; raised by the former holder, which stops, code 1."""
 
     def __init__(self, address: str, unrenewed_s: float) -> None:
         super().__init__(address, unrenewed_s)
@@ -90,9 +90,9 @@ class ClusterError(RuntimeError):
 
 
 DONE = 0
-"""All is done."""
+"""The command succeeded."""
 OTHER = 1
-"""Anything that is neither of the others."""
+"""The command failed for a reason that has no code of its own."""
 WRONG = 2
 """The request is wrong; nothing was written."""
 INCOMPLETE = 3

@@ -1,4 +1,4 @@
-"""What a run says while it works: events to a listener. Prints nothing."""
+"""The events by which a run reports its progress to a listener, such as a progress bar."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class ChunkDone:
 
 @dataclass(frozen=True, slots=True)
 class MergeStarted:
-    """Event: all chunks are committed and fragments are being joined."""
+    """Event: all chunks are committed and the merge begins."""
 
     n_scenes: int
     """Scenes to merge."""
@@ -43,7 +43,7 @@ class MergeMoved:
     """Event: one item of a step of the merge is done."""
 
     doing: str
-    """What the step does, in words."""
+    """Text that says what the step does."""
     done: int
     """Items done."""
     total: int

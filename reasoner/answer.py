@@ -1,5 +1,6 @@
 """The image a model sees, what it wrote about it, and the answer parsed from that."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -15,8 +16,8 @@ class TileView:
 
     pixels: NDArray[np.uint8]
     """(height, width, 3), red, green, blue."""
-    key: str
-    """Opaque name of the tile; only the oracle engines read it."""
+    key: Hashable
+    """Names the tile, in whatever form the caller chooses; only the oracle engines read it."""
 
 
 class Parse(StrEnum):

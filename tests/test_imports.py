@@ -1,7 +1,7 @@
 """The arrows between packages and rooms hold, every heavy library has one home, and no function is long."""
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatch
 
 import pytest
@@ -295,8 +295,59 @@ def test_a_circle_is_found() -> None:
 
 
 def test_the_roof_may_know_the_training_and_relative_imports_stay_at_home() -> None:
-    assert wrong_arrows(imports_in("from training.cli import app", ROOF[0])) == []
+    assert wrong_arrows(imports_in("from training.cli import training_app", ROOF[0])) == []
     assert wrong_arrows(imports_in("from . import grid\nfrom .grid import Window", "tiling/a.py")) == []
+
+
+def shared_names(modules: Mapping[str, str]) -> dict[str, list[str]]:
+    """Public classes, functions, type aliases and values that several files define, with these files.
+
+    Constants in capitals and type variables are left out, and what a package's own `__getattr__` needs.
+
+    Args:
+        modules: source text by file.
+    """
+    homes: dict[str, list[str]] = {}
+    for file, text in modules.items():
+        tree = ast.parse(text)
+        names = {name for name in defined(tree) if not name.startswith("_") and not name.isupper()}
+        for name in sorted(names - type_variables(tree)):
+            homes.setdefault(name, []).append(file)
+    return {name: files for name, files in homes.items() if len(files) > 1}
+
+
+def type_variables(tree: ast.Module) -> set[str]:
+    """Names of the type variables and parameter specifications that a module makes."""
+    return {
+        target.id
+        for node in tree.body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call)
+        if ast.unparse(node.value.func) in ("TypeVar", "ParamSpec")
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+
+
+def test_no_public_name_is_defined_in_two_files() -> None:
+    assert shared_names({name_of(path): path.read_text("utf-8") for path in sources(PACKAGES)}) == {}
+
+
+@pytest.mark.parametrize(
+    "definition",
+    [
+        "class Outline:\n    pass",
+        "def Outline() -> None: ...",
+        "Outline = tuple[int, int]",
+        "Outline: type = int",
+    ],
+)
+def test_a_name_defined_in_two_files_is_found(definition: str) -> None:
+    modules = {"tiling/a.py": definition, "training/b.py": "class Outline:\n    pass"}
+    assert shared_names(modules) == {"Outline": ["tiling/a.py", "training/b.py"]}
+    private = {file: text.replace("Outline", "_Outline") for file, text in modules.items()}
+    assert shared_names(private) == {}
+    variables = dict.fromkeys(modules, "Outline = TypeVar('Outline')")
+    assert shared_names(variables) == {}
 
 
 def functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:

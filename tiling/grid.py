@@ -198,6 +198,16 @@ class Grid:
             ),
         )
 
+    def find(self, tile_id: str) -> Tile | None:
+        """The tile with an id, None where the grid has none."""
+        row, separator, col = tile_id.rpartition("/")[2].removeprefix("r").partition("-c")
+        if not (separator and row.isdecimal() and col.isdecimal()):
+            return None
+        if int(row) >= self.rows.count or int(col) >= self.columns.count:
+            return None
+        tile = self.tile(int(row), int(col))
+        return tile if tile.tile_id == tile_id else None
+
     def tiles(self) -> Iterator[Tile]:
         """All tiles, row by row."""
         for row in range(self.rows.count):

@@ -1,4 +1,4 @@
-from .cli import app as app
+from .cli import training_app as training_app
 from .data.examples import Example as Example
 from .data_mix import LabelledDataRecipe as LabelledDataRecipe
 from .data_mix import held_out_tiles as held_out_tiles

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from training.launching import Launch, Loop, TrainingResult
     from training.rl import GrpoRecipe, TrainerHooks
 
-app = typer.Typer(help="Train reasoners and segmenters from recipes, on Ray.", no_args_is_help=True)
+training_app = typer.Typer(help="Train reasoners and segmenters from recipes, on Ray.", no_args_is_help=True)
 
 RecipeFile = Annotated[Path, typer.Argument(help="YAML recipe, such as training/recipes/nano-sft.yaml")]
 OutFolder = Annotated[str, typer.Option(help="folder for log, curve, checkpoints and model: local or s3://")]
 MaxSteps = Annotated[int | None, typer.Option(help="stop after so many steps")]
 Workers = Annotated[int | None, typer.Option(help="processes that train together (default: the recipe's)")]
-Address = Annotated[str | None, typer.Option(help="address of a Ray cluster (default: this machine)")]
+ClusterAddress = Annotated[str | None, typer.Option(help="address of a Ray cluster (default: this machine)")]
 Gpu = Annotated[bool | None, typer.Option("--gpu/--cpu", help="a GPU for each worker (default: if there)")]
 InProcess = Annotated[bool, typer.Option("--in-process", help="one worker in this process, no Ray")]
 PrintJson = Annotated[bool, typer.Option("--json", help="print one JSON object on stdout")]
@@ -56,13 +56,13 @@ class Where:
         )
 
 
-@app.command()
+@training_app.command()
 def sft(
     recipe: RecipeFile,
     out: OutFolder,
     max_steps: MaxSteps = None,
     workers: Workers = None,
-    address: Address = None,
+    address: ClusterAddress = None,
     gpu: Gpu = None,
     in_process: InProcess = False,
     as_json: PrintJson = False,
@@ -84,13 +84,13 @@ def sft(
     _finish(_run(stage_loop(sft_stage, save_every=training.recipe.save_every), config, where), where)
 
 
-@app.command()
+@training_app.command()
 def segmenter(
     recipe: RecipeFile,
     out: OutFolder,
     max_steps: MaxSteps = None,
     workers: Workers = None,
-    address: Address = None,
+    address: ClusterAddress = None,
     gpu: Gpu = None,
     in_process: InProcess = False,
     as_json: PrintJson = False,
@@ -111,13 +111,13 @@ def segmenter(
     _finish(_run(stage_loop(segmenter_stage, save_every=training.recipe.save_every), config, where), where)
 
 
-@app.command()
+@training_app.command()
 def grpo(
     recipe: RecipeFile,
     out: Annotated[str | None, typer.Option(help="folder for log, curve, checkpoints and model")] = None,
     max_steps: MaxSteps = None,
     workers: Workers = None,
-    address: Address = None,
+    address: ClusterAddress = None,
     gpu: Gpu = None,
     in_process: InProcess = False,
     dry: Annotated[bool, typer.Option("--dry-run", help="check everything, start nothing")] = False,
@@ -147,7 +147,7 @@ def grpo(
     _finish(_run(loop, config, where, keep=training.keep), where)
 
 
-@app.command("ship")
+@training_app.command("ship")
 def ship_command(
     checkpoint: Annotated[Path, typer.Argument(help="model folder that a training left")],
     out: Annotated[Path, typer.Option(help="folder for the copy")],

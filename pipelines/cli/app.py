@@ -1,4 +1,4 @@
-"""The command line's roof: mounts every command, the training's included. Knows no step's inside."""
+"""The command line as a whole: mounts every command, those of the training among them."""
 
 import signal
 import sys
@@ -28,8 +28,7 @@ from pipelines.cli.results import (
 from pipelines.cli.run import bench_command, nightly_command, plan_command, run_command
 from reasoner.errors import ModelError, QueryError
 from tiling import GridError, SceneError, StorageError
-from training import DatasetError, LaunchError, PracticeError, RecipeError
-from training import app as train
+from training import DatasetError, LaunchError, PracticeError, RecipeError, training_app
 from training.evaluation import evaluate_command
 
 WRONG_REQUEST = (
@@ -70,11 +69,11 @@ for _name, _command in (
     ("demo", demo_command),
 ):
     app.command(_name)(_command)
-app.add_typer(train, name="train")
+app.add_typer(training_app, name="train")
 
 
 def _end(number: int, _: object) -> None:
-    """End as on an interrupt, so that what is held, such as a lock, is given back."""
+    """End as on an interrupt, so that a lock or another resource that is held is released."""
     sys.exit(128 + number)
 
 

@@ -1,4 +1,4 @@
-"""The commands that send jobs to clusters: build the request, make one call, print. Knows no Ray."""
+"""The command `submit`, which sends a job to a Ray cluster and follows its log."""
 
 from dataclasses import dataclass
 from pathlib import Path

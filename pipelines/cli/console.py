@@ -1,4 +1,4 @@
-"""What people see: progress and tables on stderr, one JSON object on stdout. Decides nothing."""
+"""What the commands print: progress and tables on stderr, one JSON object on stdout."""
 
 import html
 import json
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object on stdout")]
 STDERR = Console(stderr=True)
 LINE_S = 30.0
-"""Between two lines of progress in a log."""
+"""Seconds between two lines of progress in a log."""
 QUIET_S = 2.0
-"""Before a bar is drawn in a notebook, where what was drawn once leaves a gap."""
+"""Seconds before a bar is drawn in a notebook: a bar that was drawn leaves a gap when it is removed."""
 REDRAW_S = 0.5
-"""Between two drawings of that bar."""
+"""Seconds between two drawings of that bar."""
 
 
 def say(text: str) -> None:
@@ -55,7 +55,7 @@ def say_table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]
 
 
 def say_facts(title: str, facts: Mapping[str, object], *, as_json: bool) -> None:
-    """What a command found, as one JSON object or as a table."""
+    """Print the result of a command as one JSON object or as a table."""
     if as_json:
         say_json(facts)
     else:
@@ -63,7 +63,7 @@ def say_facts(title: str, facts: Mapping[str, object], *, as_json: bool) -> None
 
 
 def say_status(report: "StatusReport") -> None:
-    """How far a run is, for people."""
+    """Print how far a run is, for people."""
     plain = {name: value for name, value in asdict(report).items() if not isinstance(value, Mapping)}
     say_table("status", ("what", "value"), list(plain.items()))
     rows = [(item.text, f"{item.tiles_done} of {item.tiles}") for item in report.questions.values()]
@@ -76,8 +76,8 @@ def say_status(report: "StatusReport") -> None:
 def progress_bar() -> Iterator[Listener]:
     """A listener that draws a bar of tiles from the first event to the end of the block.
 
-    A notebook shows the bar below the cell, while it lasts. Where nobody watches a terminal, as in a job's
-    log, there is a line now and then instead.
+    In a notebook the bar appears below the cell and disappears at the end. Where the output is not a
+    terminal, as in a job's log, a line is printed now and then instead.
     """
     if STDERR.is_jupyter:
         shown = _NotebookListener()
@@ -143,7 +143,7 @@ class _BarListener:
             self._progress.update(self._bar, description=event.doing, completed=event.done, total=event.total)
 
     def close(self) -> None:
-        """Take the bar away, if it was ever drawn; a refused request leaves no empty line."""
+        """Remove the bar if it was drawn; after a refused request no empty line is left."""
         if self._bar is not None:
             self._progress.stop()
 
@@ -156,7 +156,7 @@ class _BarListener:
 
 
 class _NotebookListener:
-    """Shows the bar of a terminal as HTML below a notebook's cell, where the run is not a quick one."""
+    """Shows the bar as HTML below a notebook's cell, unless the run ends quickly."""
 
     def __init__(self) -> None:
         self._progress = Progress(disable=True)  # counts and estimates, and draws nothing itself
@@ -192,10 +192,10 @@ class _NotebookListener:
                 self._handle.update(self._bundle(), raw=True)
 
     def _bundle(self) -> dict[str, str]:
-        """The bar as HTML, and in words for what shows no HTML."""
+        """The bar as HTML, and as plain text for notebooks that show no HTML."""
         task = self._progress.tasks[0]
         done, total = int(task.completed), int(task.total or 0)
         left = "" if task.time_remaining is None else f", {task.time_remaining:.0f} s left"
-        said = f"{task.description}: {done} of {total}{left}"
-        bar = f'<progress max="{total}" value="{done}"></progress> {html.escape(said)}'
-        return {"text/html": bar, "text/plain": said}
+        message = f"{task.description}: {done} of {total}{left}"
+        bar = f'<progress max="{total}" value="{done}"></progress> {html.escape(message)}'
+        return {"text/html": bar, "text/plain": message}

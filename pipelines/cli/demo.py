@@ -1,4 +1,4 @@
-"""The commands that draw practice scenes and try everything on them."""
+"""The commands `practice`, which draws practice scenes, and `demo`, which runs everything on them."""
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -78,7 +78,7 @@ def demo_facts(report: "DemoReport") -> dict[str, object]:
 
 
 def say_demo(report: "DemoReport") -> None:
-    """The demo's report for people."""
+    """Print the demo's report for people."""
     header = ("question", "true", "found", "right", "precision", "recall", "F1")
     rows = [
         (

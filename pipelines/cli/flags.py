@@ -1,4 +1,4 @@
-"""The flags that plan and run share, as one value. Knows how words on a command line become a request."""
+"""The flags of plan, run, bench and nightly as one value, and how they become a request."""
 
 import functools
 import inspect
@@ -22,7 +22,7 @@ _SAME_NAME = (
     *("out", "reasoner", "segmenter", "profile", "tile", "overlap", "chunk", "gsd"),
     *("aoi", "scene_overlap", "assume_crs", "seed", "device", "workers", "engine", "address", "sign"),
 )
-"""Flags that stand in the request as they are given."""
+"""Flags whose names and values are those of fields of the request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class JobFlags:
         Raises:
             RequestError: a field is unknown, missing or wrong.
         """
-        # Imported here, as in the commands: asking for help would wait for the libraries behind it.
+        # Imported here, as in the commands, so that --help does not wait for the libraries behind it.
         from pipelines.plan import load_config
 
         fields: dict[str, object] = {name: getattr(self, name) for name in _SAME_NAME}
@@ -134,7 +134,7 @@ _Flags = TypeVar("_Flags", bound=JobFlags)
 
 
 def with_job_flags(act: Callable[[_Flags], None]) -> Callable[..., None]:
-    """Make a command of a function that takes all the flags as one value of the type it names."""
+    """Turn a function that takes one value of flags into a command with these flags as its options."""
     kind = get_type_hints(act)["flags"]
 
     @functools.wraps(act)
@@ -167,7 +167,7 @@ def _numbers(text: str | None) -> list[int] | None:
 
 
 def _given(**flags: object) -> dict[str, object]:
-    """The flags that are given, as fields of a part of the request."""
+    """The flags that are not None, as fields of a nested part of the request."""
     return {name: value for name, value in flags.items() if value not in (None, [])}
 
 

@@ -1,4 +1,4 @@
-"""The commands that look at a result or take rows out of it: make one call, print."""
+"""The commands that read a result: status, check, show, query and export."""
 
 import sys
 import time
@@ -28,7 +28,7 @@ def status_command(
 
     Example: [bold]remotereasoner status s3://bucket/answers --watch 60[/bold]
     """
-    # Imported here, as in all commands: every other one would wait for the libraries behind it.
+    # Imported here, as in all commands, so that the other commands do not wait for the libraries behind it.
     from pipelines.results import read_status
     from tiling.storage import Store
 

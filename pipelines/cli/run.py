@@ -1,4 +1,4 @@
-"""Commands that plan, time and run a job, once or every night: build the request, make one call, print."""
+"""The commands plan, bench, run and nightly: each builds the request, makes one call and prints."""
 
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Annotated

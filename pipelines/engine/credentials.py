@@ -1,8 +1,8 @@
-"""Steps that take their driver's way to object storage along to workers that have none.
+"""Forwards the driver's credentials for object storage to workers that have none; used by the Ray executors.
 
-On a cluster the machines may reach the bucket by themselves (a role, a mounted profile): then that is used.
-Where a worker finds no credentials, those the driver has at the start are forwarded to it, from memory to
-memory: they never stand in a job, a task's description, a runtime environment or a log.
+The machines of a cluster may reach the bucket with credentials of their own (a role, a mounted profile): then
+these are used. A worker without credentials gets those that the driver had at the start, from memory to
+memory: they are never written into a job, a task's description, a runtime environment or a log.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,23 +17,23 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class WithCredentials(Generic[P, R]):
-    """A step and the access it may need; as picklable as the step."""
+    """A step with the credentials that it may need; picklable if the step is."""
 
     step: Callable[P, R]
-    """What is to be done."""
+    """The step to run."""
     forwarded: Mapping[str, str] = field(repr=False)
-    """Environment variables of the driver's access; empty where workers share its environment."""
+    """Environment variables with the driver's credentials; empty where workers share its environment."""
 
     def use(self) -> None:
-        """From here on, use the driver's access where this process has none."""
+        """Set the driver's credentials in this process, unless it has credentials of its own."""
         use_forwarded(self.forwarded)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Do the step, with the driver's access where this process has none."""
+        """Run the step, with the driver's credentials if this process has none."""
         self.use()
         return self.step(*args, **kwargs)
 
 
 def forwarded_to(address: str | None) -> Mapping[str, str]:
-    """Access to object storage for the workers of a cluster; those of this process share its environment."""
+    """Credentials to forward to the workers of a cluster; none for workers started by this process."""
     return credentials_to_forward() if address else {}

@@ -1,4 +1,4 @@
-"""What runs a step over many items: the protocol, and the executor that runs them in this process."""
+"""The protocol of executors, which run a step over many items, and the executor that runs in this process."""
 
 import gc
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +15,7 @@ class Executor(Protocol):
     """Runs a step over many items."""
 
     def map(self, step: Callable[[I], O], items: Sequence[I]) -> Iterator[O]:
-        """The outcomes of the items, in their order; of chunks in the order in which they finish."""
+        """Yield the outcomes in the order of the items; outcomes of chunks come in the order they finish."""
         ...
 
 
@@ -24,21 +24,21 @@ class SerialExecutor:
     """Runs the items in this process, one after another."""
 
     def map(self, step: Callable[[I], O], items: Sequence[I]) -> Iterator[O]:
-        """The outcomes of the items, in their order."""
+        """Yield the outcomes in the order of the items."""
         return (run_step(step, item) for item in items)
 
 
 @dataclass(frozen=True, slots=True)
 class WithProgress:
-    """An executor that tells a listener of every item."""
+    """An executor that sends its listener an event for every item."""
 
     executor: Executor
     """What runs the steps."""
     listener: Listener
-    """Told of progress."""
+    """Receives the events of progress."""
 
     def map(self, step: Callable[[I], O], items: Sequence[I]) -> Iterator[O]:
-        """The outcomes of the items, as the executor gives them."""
+        """Yield the outcomes in the order in which the wrapped executor yields them."""
         doing = str(getattr(step, "doing", "merging"))
         for done, outcome in enumerate(self.executor.map(step, items), start=1):
             self.listener(MergeMoved(doing, done, len(items)))
@@ -46,10 +46,9 @@ class WithProgress:
 
 
 def run_step(step: Callable[[I], O], item: I) -> O:
-    """Run one item; without the collector of reference cycles, where the step says that it makes none.
+    """Run one item, with the garbage collector paused if the step declares that it makes no reference cycles.
 
-    The merge's steps make very many small objects; looking through these again and again took a tenth of its
-    time.
+    The merge's steps make very many small objects; collector passes over these took a tenth of its time.
     """
     pauses = getattr(step, "makes_no_cycles", False) and gc.isenabled()
     if not pauses:

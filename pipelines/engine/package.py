@@ -1,4 +1,4 @@
-"""A job and the code that does it as one folder, for a cluster that has the dependencies. Knows no Ray."""
+"""A job and this package's code as one folder, which `submit` sends to a cluster with the dependencies."""
 
 import os
 import shutil
@@ -20,13 +20,13 @@ PACKAGES = ("pipelines", "reasoner", "remotereasoner", "tiling", "training")
 
 JOB_FILE = "job.yaml"
 COMMAND = ("python", "-m", "pipelines", "run", "--job", JOB_FILE, "--json")
-"""What runs in the folder. The request stands in the file: all who see the cluster see its command lines."""
+"""What runs in the folder. The request is in a file: everyone who sees the cluster sees its command lines."""
 
 _LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc", ".*", "*.egg-info")
 
 
 def cluster_config(config: JobConfig) -> JobConfig:
-    """The request as a cluster's driver takes it: local paths made absolute, and the cluster it runs on.
+    """The request as a driver on the cluster needs it: local paths absolute, the address that of the cluster.
 
     Raises:
         RequestError: the request asks for a plain loop, which would leave the cluster idle.
@@ -44,7 +44,7 @@ def cluster_config(config: JobConfig) -> JobConfig:
 
 
 def local_parts(config: JobConfig) -> list[str]:
-    """Local paths in a request, as `field: path`; every node of the cluster must see the same files there."""
+    """Local paths in a request, as `field: path`; all nodes of the cluster must find the same files there."""
     scenes = [path for scene in config.scenes for path in _files(scene) if is_local(path)]
     models = [("reasoner", config.reasoner), ("segmenter", config.segmenter)]
     paths = [("scenes", path) for path in scenes] + ([("out", config.out)] if is_local(config.out) else [])
@@ -53,7 +53,7 @@ def local_parts(config: JobConfig) -> list[str]:
 
 
 def is_here(address: str) -> bool:
-    """Whether a dashboard's address is this very machine, whose files the cluster then sees."""
+    """Whether a dashboard's address is that of this machine, so that the cluster sees its files."""
     host = urlsplit(address if "://" in address else f"//{address}").hostname or ""
     return host in ("localhost", "::1") or host.startswith("127.")
 
@@ -63,7 +63,7 @@ def pack(folder: Path, config: JobConfig) -> None:
 
     Args:
         folder: an empty folder.
-        config: the request, as the cluster takes it.
+        config: the request, as the cluster needs it.
 
     Raises:
         RequestError: the file of the area of interest is not there.
@@ -72,7 +72,7 @@ def pack(folder: Path, config: JobConfig) -> None:
         shutil.copytree(_home(name), folder / name, ignore=_LEFT_OUT)
     about = folder / f"remotereasoner-{package_version()}.dist-info"
     about.mkdir()
-    # Makes the version that is written into results this code's, whatever the cluster has installed.
+    # The version written into results is then that of this code, whatever the cluster has installed.
     metadata = f"Metadata-Version: 2.1\nName: remotereasoner\nVersion: {package_version()}\n"
     (about / "METADATA").write_text(metadata, encoding="utf-8")
     brought = config.model_copy(update={"aoi": _brought(folder, config.aoi)})
@@ -81,12 +81,12 @@ def pack(folder: Path, config: JobConfig) -> None:
 
 
 def command_line(*, overwrite: bool) -> str:
-    """What the cluster is to run in the folder."""
+    """The command that the cluster runs in the folder."""
     return " ".join([*COMMAND, *(["--overwrite"] if overwrite else [])])
 
 
 def _brought(folder: Path, aoi: str | None) -> str | None:
-    """Take a local file of the area along, with what lies beside it under its name (as shapefiles have).
+    """Copy the area's local file into the folder, with its sidecar files (a shapefile has several).
 
     Raises:
         RequestError: there is no such file.

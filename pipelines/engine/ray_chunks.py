@@ -1,7 +1,7 @@
-"""Chunks on Ray: reads and commits as tasks, models in a pool of actors, a bounded number under way.
+"""Runs chunks on Ray: reads and commits as tasks, models in a pool of actors, a bounded number in flight.
 
-Plain tasks and actors: Ray Data's streaming executor was seen to start its actors and then never a read, with
-every core free, when the actors' share of a small machine left little for the reads.
+It uses plain tasks and actors. Ray Data's streaming executor sometimes started its actors and then never a
+read, with every core free, when the actors' share of a small machine left little for the reads.
 """
 
 import time
@@ -21,38 +21,38 @@ from pipelines.inference import ChunkAnswers, ChunkStep, ChunkTask, InferStep, f
 from tiling.raster import ChunkPixels
 
 STREAMED_TRIES = 2
-"""Tries of a chunk among others. One whose worker dies each time is then tried alone, so that it takes no
-neighbour with it, and after that its tiles are recorded as failed."""
+"""Tries of a chunk beside other chunks. If its worker dies each time, the chunk is tried once more alone, so
+that it cannot take others with it, and if that fails too its tiles are recorded as failed."""
 
 NODES_LOST = 10
-"""Times a chunk may lose its node before that counts as the chunk's doing too."""
+"""Times a chunk may lose its node before the chunk itself is suspected of killing it."""
 
 IO_RETRIES = 3
-"""Further tries of a read or a commit whose worker died."""
+"""Retries of a read or a commit whose worker died."""
 
 CHECK_S = 5.0
-"""Between two looks at the cluster's nodes: lost ones, and new ones to be used."""
+"""Seconds between two checks of the cluster for lost and for new nodes."""
 
 
 ForwardedStep = WithCredentials[[ChunkTask, ChunkPixels], ChunkAnswers]
 """The infer step as it travels to actors."""
 
 PER_ACTOR = 3
-"""Chunks under way for each model actor: one is read, one answered, one committed."""
+"""Chunks in flight for each model actor: one is read, one answered, one committed."""
 
 
 class InferActor:
-    """Keeps one loaded pair of models in a worker process, and loads them again when it is restarted."""
+    """Holds one loaded pair of models in a worker process; a restarted actor loads them again."""
 
     def __init__(self) -> None:
-        """Load nothing yet. A restart repeats this call: it has no arguments that could be lost."""
+        """Load nothing yet. A restart repeats this call, so it takes no arguments that could be lost."""
         self._step: InferStep | None = None
 
     def load(self, step: "list[ray.ObjectRef[ForwardedStep]]") -> str:
-        """Load the models, so that a model that cannot be loaded is an error of its own; the node's id.
+        """Load the models and return the node's id; a model that cannot be loaded raises here.
 
         Args:
-            step: the step by reference, in a list: so it is fetched only where it is needed.
+            step: reference to the step, in a list so that Ray does not fetch it before it is needed.
         """
         if self._step is None:
             with_credentials = ray.get(step[0])
@@ -72,34 +72,34 @@ class InferActor:
 
 @dataclass(slots=True, eq=False)
 class Slot:
-    """Room for one chunk under way at an actor."""
+    """Room for one chunk in flight at an actor."""
 
     actor: Any
     """Handle of the actor."""
     number: int
     """Which actor it is, from 0."""
     node_id: str = ""
-    """Where it was last seen ready."""
+    """The node where it was last ready."""
 
 
 class ActorPool:
     """Starts model actors, as many as the cluster has room for and there is work for."""
 
     def __init__(self, cluster: Cluster) -> None:
-        """Look at the cluster; starts no actor yet.
+        """Check the cluster; no actor is started yet.
 
         Raises:
-            RequestError: it has not what the models need.
+            RequestError: the cluster lacks what the models need.
         """
         self._cluster = cluster
         self._slots: list[Slot] = []
         self._pool = choose_pool(cluster.workers, cluster_resources(), requirement=cluster.requirement)
 
     def grown(self, waiting: int, *, known: Set[Slot]) -> list[Slot]:
-        """Start the actors that there is now room for; all slots that are not known yet.
+        """Start the actors that the cluster now has room for, and return all slots that are not in use yet.
 
         Args:
-            waiting: chunks that no slot has; there is at most one actor for each.
+            waiting: number of chunks without a slot; at most one actor is started for each.
             known: slots in use.
         """
         if self._slots:
@@ -111,16 +111,16 @@ class ActorPool:
         return [slot for slot in self._slots if slot not in known]
 
     def close(self) -> None:
-        """End the actors now: what comes next in the run wants their cores.
+        """End the actors now, because the merge that follows needs their cores.
 
-        They are asked to: Ray complains on stdout of one that is killed while it loads its models.
+        They are asked to exit: Ray prints a complaint about an actor that is killed while it loads models.
         """
         for slot in self._slots[::PER_ACTOR]:
             slot.actor.__ray_terminate__.remote()
         self._slots = []
 
     def _now(self) -> Pool:
-        """The pool that the cluster has room for; the one there is while it has just lost too much."""
+        """The pool that the cluster has room for; the present one if it has just lost too many nodes."""
         try:
             return choose_pool(
                 self._cluster.workers, cluster_resources(), requirement=self._cluster.requirement
@@ -136,10 +136,10 @@ class ActorPool:
 
 
 def run_chunks(step: ChunkStep, tasks: Sequence[ChunkTask], cluster: Cluster) -> Iterator[ChunkDone]:
-    """Do chunks on Ray; an event per committed chunk, in the order they finish.
+    """Run chunks on Ray and yield an event per committed chunk, in the order in which they finish.
 
     Raises:
-        RequestError: no such cluster, or it has not what the workers need.
+        RequestError: there is no such cluster, or it lacks what the workers need.
         ModelError: a model cannot be loaded.
         OSError: the storage refuses.
         ray.exceptions.RayError: the cluster fails.
@@ -163,14 +163,14 @@ def run_chunks(step: ChunkStep, tasks: Sequence[ChunkTask], cluster: Cluster) ->
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """The three steps of a chunk, chained without passing through this process."""
+    """The three steps of a chunk, chained so that the data does not pass through this process."""
 
     read: "ray.ObjectRef[Any]"
     infer: "ray.ObjectRef[Any]"
     commit: "ray.ObjectRef[Any]"
 
     def ready(self, slot: Slot) -> "ray.ObjectRef[str]":
-        """Done when the actor, restarted if need be, has its models loaded; the id of its node."""
+        """A reference that resolves to the node's id once the actor, restarted if need be, has its models."""
         loaded: ray.ObjectRef[str] = slot.actor.load.options(max_task_retries=-1).remote([self.infer])
         return loaded
 
@@ -183,20 +183,20 @@ class _Line:
 
 @dataclass(slots=True)
 class _UnderWay:
-    """A call that is not finished: a chunk's line, or a slot's actor getting its models ready."""
+    """A call in flight: the steps of a chunk, or an actor that loads its models."""
 
     slot: Slot
     """The slot it occupies."""
     chunk: ChunkTask | None = None
-    """What its line does; None while an actor gets ready."""
+    """The chunk that is worked on; None while an actor loads its models."""
     suspect: ChunkTask | None = None
-    """What the actor was doing when it died, until it is known whether its node died too."""
+    """The chunk the actor had when it died, kept until it is known whether its node died too."""
 
 
 class _Stream:
-    """One pass over some chunks, one for each slot of an actor at a time.
+    """One pass over some chunks; every slot of an actor has one chunk at a time.
 
-    A slot is used as soon as its actor has loaded its models, and after a death once they are loaded again.
+    A slot is used once its actor has loaded its models, and after a death once they are loaded again.
     """
 
     def __init__(self, chunks: Sequence[ChunkTask], line: _Line, pool: ActorPool) -> None:
@@ -210,7 +210,7 @@ class _Stream:
         self._under_way: dict[ray.ObjectRef[Any], _UnderWay] = {}
 
     def run(self) -> Generator[ChunkDone, None, list[ChunkTask]]:
-        """Do the chunks; returns those whose worker died."""
+        """Run the chunks and return those whose worker died."""
         self._check()
         checked = time.monotonic()
         while self._open():
@@ -230,14 +230,14 @@ class _Stream:
         return bool(self._waiting) or any(item.chunk or item.suspect for item in self._under_way.values())
 
     def _send(self, chunk: ChunkTask) -> None:
-        """Give a chunk to the actor that has least to do."""
+        """Give a chunk to the actor with the fewest chunks in flight."""
         slot = min(self._free, key=lambda slot: self._busy[slot.number])
         self._free.remove(slot)
         self._busy[slot.number] += 1
         self._under_way[self._line.send(chunk, slot)] = _UnderWay(slot, chunk=chunk)
 
     def _check(self) -> None:
-        """Use what joined the cluster, and take back what was at a node that left it."""
+        """Use nodes that joined the cluster, and take chunks back from nodes that left it."""
         for slot in self._pool.grown(len(self._waiting), known=self._known()):
             self._under_way[self._line.ready(slot)] = _UnderWay(slot)
         suspects = [item for item in self._under_way.values() if item.suspect]
@@ -250,7 +250,7 @@ class _Stream:
         return {*self._free, *(item.slot for item in self._under_way.values())}
 
     def _finish(self, item: _UnderWay, ref: "ray.ObjectRef[Any]") -> ChunkDone | None:
-        """What came of a call: a committed chunk, or None where a worker died or only models were loaded."""
+        """The outcome of a call: a committed chunk; None where a worker died or only models were loaded."""
         found = _outcome(ref)
         self._busy[item.slot.number] -= item.chunk is not None
         if isinstance(found, ChunkDone):
@@ -270,7 +270,7 @@ class _Stream:
         return None
 
     def _judge(self, item: _UnderWay, *, node_lost: bool) -> None:
-        """Give a chunk back whose node was lost; one whose worker died alone may have killed it."""
+        """Requeue a chunk whose node was lost; a chunk whose worker died alone may have killed it."""
         assert item.suspect is not None
         key = item.suspect.ref.chunk_id
         self._lost[key] = self._lost.get(key, 0) + node_lost
@@ -282,7 +282,7 @@ class _Stream:
 
 
 def _outcome(ref: "ray.ObjectRef[Any]") -> ChunkDone | str | None:
-    """A committed chunk, or the id of the node an actor is ready on, or None where a worker died."""
+    """The value of a reference: a committed chunk, a ready actor's node id, or None if a worker died."""
     try:
         found: ChunkDone | str = ray.get(ref)
     except RayTaskError as error:

@@ -1,4 +1,4 @@
-"""What a Ray cluster has and may become, and how many model actors fit. Knows no chunk and no step."""
+"""The resources of a Ray cluster, and how many model actors fit; used before a run and while it grows."""
 
 import logging
 import os
@@ -14,7 +14,7 @@ from pipelines import RequestError
 from pipelines.engine.resources import Cluster, DeviceRequirement
 
 IO_CPUS = 0.25
-"""Share of a core a read or a commit claims: they mostly wait for storage."""
+"""Share of a core that a read or a commit reserves: they mostly wait for storage."""
 
 MOST_PER_CORE = 4
 """Model actors on one core at most."""
@@ -27,7 +27,7 @@ _QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_IGNORE_UNHANDLED_ERRORS": "1",
 }
-"""No reports to anyone, no advice on stderr, and not every trace of what failed with a run's error."""
+"""Ray sends no usage reports, prints no advice and no traceback of each failed task beside a run's error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +55,18 @@ class ClusterResources:
 
     @property
     def cpus(self) -> float:
-        """Cores now or to be had, whichever is more."""
+        """Cores that there are or that the autoscaler may add, whichever is more."""
         return max(self.most_cpus, sum(node.cpus for node in self.nodes))
 
     @property
     def gpus(self) -> float:
-        """GPUs now or to be had, whichever is more."""
+        """GPUs that there are now or with all that the autoscaler may add, whichever is more."""
         return max(self.most_gpus, sum(node.gpus for node in self.nodes))
 
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """The model actors and what each claims."""
+    """The model actors and the resources that each reserves."""
 
     size: int
     """Actors."""
@@ -77,7 +77,7 @@ class Pool:
 
 
 def connect(address: str | None) -> None:
-    """Join a cluster, or start Ray in this process; a Ray that runs already is used as it is.
+    """Join a cluster, or start Ray in this process; if Ray is running already it is used as it is.
 
     Raises:
         RequestError: there is no such cluster.
@@ -97,17 +97,17 @@ def connect(address: str | None) -> None:
 
 
 def check_resources(cluster: Cluster) -> None:
-    """Join the cluster and see that the models can run there.
+    """Join the cluster and check that the models can run there.
 
     Raises:
-        RequestError: there is no such cluster, or it lacks what is asked of it.
+        RequestError: there is no such cluster, or it lacks what the job requires.
     """
     connect(cluster.address)
     choose_pool(cluster.workers, cluster_resources(), requirement=cluster.requirement)
 
 
 def cluster_resources() -> ClusterResources:
-    """What the cluster has at this moment, and what it may become."""
+    """What the cluster has at this moment, and what its autoscaler may add."""
     alive = tuple(
         Node(node["NodeID"], node["Resources"].get("CPU", 0.0), node["Resources"].get("GPU", 0.0))
         for node in ray.nodes()  # type: ignore[no-untyped-call]
@@ -123,9 +123,9 @@ def choose_pool(
     *,
     requirement: DeviceRequirement = DeviceRequirement.EITHER,
 ) -> Pool:
-    """How many model actors, with what: one a GPU, else by cores, leaving room for reads and commits.
+    """Choose the number of model actors and their resources: one a GPU, else by cores, with room for reads.
 
-    Actors for nodes that an autoscaler may add are part of it: that they wait is what makes it add them.
+    Actors for nodes that an autoscaler may add are counted: waiting actors are what makes it add nodes.
 
     Args:
         workers: as requested, None for automatic.
@@ -168,14 +168,14 @@ def _core_pool(workers: int | None, resources: ClusterResources) -> Pool:
 
 
 def _usual(cores: float) -> int:
-    """Actors that a node holds by itself."""
+    """Actors that a node with so many cores holds if their number is not given."""
     return int(cores) - 1 if cores > 2 else max(1, int(cores))
 
 
 def _core_share(size: int, cores: Sequence[float], coming: float) -> float:
-    """The largest share of a core at which so many actors fit, and none of the nodes can be filled by actors.
+    """The largest share of a core at which so many actors fit and no node can be filled by actors alone.
 
-    Were every node full of actors, as may be after some are lost, no read would ever start.
+    If every node were full of actors, as may happen after some nodes are lost, no read would ever start.
     """
     for left_over in (2 * IO_CPUS, IO_CPUS):
         for share in _shares():
@@ -191,14 +191,14 @@ def _shares() -> Iterator[float]:
 
 
 def _ping(address: str | None) -> None:
-    """See that something listens at host:port: Ray tries for many minutes before it says that nothing does.
+    """Check that something listens at host:port; Ray itself tries for many minutes before it gives up.
 
     Raises:
-        OSError: nothing does.
+        OSError: nothing listens there.
     """
     host, _, port = (address or "").rpartition("://")[2].rpartition(":")
     if host and port.isdigit():
-        # Ray takes this machine's name for itself to mean its address in the network.
+        # Ray reads `localhost` and the like as this machine's address in the network.
         here = host in ("localhost", "127.0.0.1", "[::1]")
         own: Any = ray.util.get_node_ip_address  # untyped
         known = own() if here else host.strip("[]")

@@ -1,4 +1,4 @@
-"""Steps over many items as Ray tasks, a bounded number under way; chunks over a pool of model actors."""
+"""The executor on Ray: items run as tasks, chunks on a pool of model actors, a bounded number in flight."""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -19,9 +19,9 @@ I = TypeVar("I")  # noqa: E741 - item
 O = TypeVar("O")  # noqa: E741 - outcome
 
 FEW = 4
-"""Fewer items than this start no cluster: they are done here sooner."""
+"""Fewer items than this are run in this process, which is sooner than starting Ray."""
 AHEAD = 2
-"""Items under way for each core."""
+"""Items in flight for each core."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +29,13 @@ class RayExecutor:
     """Runs steps on a Ray cluster, or on the cores of this machine."""
 
     cluster: Cluster
-    """Where, and on how many workers."""
+    """The cluster to run on, and the number of workers."""
 
     def map(self, step: Callable[[I], O], items: Sequence[I]) -> Iterator[O]:
-        """The outcomes of the items, in their order; of chunks in the order in which they finish.
+        """Yield the outcomes in the order of the items; outcomes of chunks come in the order they finish.
 
         Raises:
-            RequestError: no such cluster, or it has not what the workers need.
+            RequestError: there is no such cluster, or it lacks what the workers need.
             ModelError: a model cannot be loaded.
             ray.exceptions.RayError: the cluster fails.
         """
@@ -59,7 +59,7 @@ class RayExecutor:
 
 
 def _outcome(ref: "ray.ObjectRef[O]") -> O:
-    """What came of an item; what its task raised is raised here as itself."""
+    """The outcome of an item; an exception of its task is raised here with its own type."""
     try:
         return ray.get(ref)
     except RayTaskError as error:

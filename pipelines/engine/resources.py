@@ -1,4 +1,4 @@
-"""What a job asks of the machines it runs on, by its models' names and sizes. Loads nothing."""
+"""The resources a job requires, by its models' names and sizes; no model is loaded for that."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -8,8 +8,8 @@ from reasoner.loading import weights_bytes
 from reasoner.model_name import ModelName
 
 GPU_FROM_BYTES = 2e9
-"""A reasoner with more weights than this (a billion of two bytes) takes minutes for a tile on cores: where no
-GPU is, the run is refused rather than begun, unless the request says `device: cpu`."""
+"""A reasoner with more weights than this (a billion of two bytes) takes minutes for a tile on cores. Without
+a GPU such a run is refused, unless the request says `device: cpu`."""
 
 
 class DeviceRequirement(StrEnum):
@@ -18,14 +18,14 @@ class DeviceRequirement(StrEnum):
     GPU = "gpu"
     """Only on a GPU."""
     EITHER = "either"
-    """On a GPU where there is one, else on cores."""
+    """On a GPU if there is one, else on cores."""
     CORES = "cores"
     """On cores: they have no weights, or the request says so."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """Where a run wants to be driven, on how many workers, and on what."""
+    """The Ray cluster that a run asks for: its address, the number of workers, and the devices."""
 
     address: str | None = None
     """Address of a Ray cluster, None for this process."""
@@ -36,7 +36,7 @@ class Cluster:
 
 
 def wanted_cluster(config: JobConfig) -> Cluster:
-    """What a job asks of the cluster it runs on.
+    """The cluster that a job asks for.
 
     Raises:
         ModelError: there is no such model.

@@ -13,14 +13,14 @@ def executor_of(config: JobConfig) -> Executor:
     """
     if config.engine is Engine.LOOP:
         return SerialExecutor()
-    # Only runs on Ray wait for its import.
+    # Imported here, so that only runs on Ray wait for it.
     from pipelines.engine.ray_executor import RayExecutor
 
     return RayExecutor(wanted_cluster(config))
 
 
 def check_engine(config: JobConfig) -> None:
-    """See that what is to run a job is there and has what the models need; nothing for a plain loop.
+    """Check that the cluster of a job exists and has what the models need; a plain loop needs no check.
 
     Raises:
         RequestError: there is no such cluster, or it lacks a GPU or room for the workers.

@@ -1,4 +1,4 @@
-"""Jobs on a Ray cluster from outside of it: submit, follow the log, and say how it ended."""
+"""The client of Ray Jobs: submits a job to a cluster, follows its log, and says how it ended."""
 
 import asyncio
 import json
@@ -19,11 +19,11 @@ from pipelines import OTHER, ClusterError, RequestError
 from tiling.storage import storage_settings
 
 ERRORS = ("error: ", "incomplete: ")
-"""How a command's last sentence begins when it gives up."""
+"""How the last sentence of a failed command begins."""
 
 
 class JobLog:
-    """Takes a log piece by piece and gives whole lines to a listener, the command's report apart."""
+    """Takes a log piece by piece, passes whole lines on, and keeps the command's JSON report apart."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
@@ -33,13 +33,13 @@ class JobLog:
         self._report: Mapping[str, object] = {}
 
     def take(self, piece: str) -> None:
-        """Take the next piece, which may end inside a line."""
+        """Add the next piece, which may end inside a line."""
         *lines, self._rest = (self._rest + piece).split("\n")
         for line in lines:
             self._line(line)
 
     def close(self) -> None:
-        """Take what is left as the last line."""
+        """End the log: the rest without a line break is its last line."""
         self.take("\n")
 
     @property
@@ -49,11 +49,11 @@ class JobLog:
 
     @property
     def error(self) -> str:
-        """The last sentence that says what went wrong, else the last line of all."""
+        """The last line that reports an error, or the last line of all if none does."""
         return self._error or self._last
 
     def _line(self, line: str) -> None:
-        # A progress bar returns to the line's start; what stands behind the last return is what one sees.
+        # A progress bar returns to the line's start; only the text after the last return is visible.
         shown = line.rstrip("\r").rsplit("\r", 1)[-1].rstrip()
         if not shown:
             return
@@ -78,16 +78,16 @@ def _report_in(line: str) -> Mapping[str, object] | None:
 
 
 PASSED_ON = (*storage_settings(), "HF_HUB_OFFLINE")
-"""Settings that say which storage an address means. Keys and tokens are never among them: everyone who sees
-the dashboard reads a job's environment, so the cluster must have its own."""
+"""Variables that say which storage an address means. Keys and tokens are left out: everyone who sees the
+dashboard can read a job's environment, so the cluster must have its own."""
 
 OVERRIDES = ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS")
-"""Variables that Ray's client puts before the address it is given; they must not send a job elsewhere."""
+"""Variables that Ray's client prefers to the address it is given; they must not send a job elsewhere."""
 
 WAIT_S, WARM_S = 2.0, 60.0
-"""Between two tries, and the longest wait, for a cluster that has just been started."""
+"""Seconds between two tries, and in all, for a cluster that has just been started."""
 POLL_S = 0.5
-"""Between the end of a log's stream and the question whether the job has ended too."""
+"""Seconds between the end of a log's stream and the check whether the job has ended too."""
 _SECRET = re.compile(r"://[^/@\s]+@")
 
 Say = Callable[[str], None]
@@ -105,21 +105,21 @@ class Ended:
     exit_code: int
     """Exit code of its command; 1 where there is none, because it was stopped or never ran."""
     message: str
-    """What the cluster says of it."""
+    """The cluster's message about the job."""
 
 
 def submit_job(address: str, folder: Path, command: str, *, metadata: Mapping[str, str]) -> str:
-    """Send a folder to a cluster and start a command in it; the job's id.
+    """Send a folder to a cluster, start a command in it, and return the job's id.
 
     Args:
         address: of the cluster's dashboard, http://host:8265.
-        folder: becomes the working directory, and goes before installed packages of the same names.
+        folder: becomes the working directory; its packages take precedence over installed ones.
         command: a shell command.
         metadata: shown beside the job.
 
     Raises:
-        RequestError: no cluster answers there.
-        ClusterError: it refuses the job.
+        RequestError: no cluster answers at the address.
+        ClusterError: the cluster refuses the job.
     """
     environment: dict[str, object] = {
         "working_dir": str(folder),
@@ -149,8 +149,8 @@ def follow_job(address: str, job: str, say: Say) -> Ended:
     """Pass on a job's log until it ends.
 
     Raises:
-        RequestError: no cluster answers there.
-        ClusterError: the cluster is lost on the way.
+        RequestError: no cluster answers at the address.
+        ClusterError: the connection to the cluster is lost.
     """
     with _message(address):
         client = _client(address)
@@ -163,7 +163,7 @@ def follow_job(address: str, job: str, say: Say) -> Ended:
 
 
 def passed_on(environment: Mapping[str, str]) -> dict[str, str]:
-    """The settings that go with a job; an address that holds a password stays here."""
+    """The variables that are sent with a job; an address that holds a password is not sent."""
     given = {name: environment[name] for name in PASSED_ON if environment.get(name)}
     return {name: value for name, value in given.items() if not _SECRET.search(value)}
 
@@ -192,7 +192,7 @@ def _client(address: str) -> JobSubmissionClient:
 
 @contextmanager
 def _message(address: str) -> Iterator[None]:
-    """A block in which the cluster's refusals, or its loss, become ClusterError."""
+    """A block in which errors of the cluster's client become ClusterError."""
     try:
         yield
     except (RuntimeError, OSError) as error:
@@ -200,7 +200,7 @@ def _message(address: str) -> Iterator[None]:
 
 
 async def _tail(client: JobSubmissionClient, job: str, say: Say) -> None:
-    """Pass on the log until the job has ended; a stream that breaks is taken up where it broke."""
+    """Pass on the log until the job has ended; a broken stream is resumed where it broke."""
     seen = 0
     while not client.get_job_status(job).is_terminal():
         position = 0

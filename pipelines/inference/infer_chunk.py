@@ -1,4 +1,4 @@
-"""From a chunk's pixels to its ledger rows: ask, parse, segment, outline, tile by tile. Writes nothing."""
+"""From a chunk's pixels to its ledger rows: ask, parse, segment and outline every tile; the infer step."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +10,7 @@ import shapely
 from numpy.typing import NDArray
 
 from pipelines.inference.tasks import ChunkAnswers, ChunkTask
-from pipelines.plan import PlannedScene, view_key
+from pipelines.plan import PlannedScene, TileKey
 from pipelines.tables import AnswerRow, Status
 from reasoner.answer import Answer, Completion, Masks, Parse, TileView
 from reasoner.protocols import Reasoner, Segmenter
@@ -32,7 +32,7 @@ class Failure:
 
 
 def capture_errors(call: Callable[[], T]) -> T | Failure:
-    """Result of a call, or what went wrong in it; a failure of one tile must not cost its neighbours."""
+    """The result of a call or its failure, so that one failing tile does not affect its neighbours."""
     try:
         return call()
     except Exception as error:
@@ -40,7 +40,7 @@ def capture_errors(call: Callable[[], T]) -> T | Failure:
 
 
 GROUP = 64
-"""Tiles handed to the reasoner at once; one that makes it fail costs a retry of these, not of the chunk."""
+"""Tiles in one call of the reasoner; if it fails, these tiles are asked again one by one, not the chunk."""
 
 _STATUS = {Parse.OK: Status.OK, Parse.EMPTY: Status.EMPTY, Parse.MALFORMED: Status.MALFORMED}
 
@@ -57,7 +57,7 @@ class ChunkModels:
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
-    """A tile that the models see."""
+    """A tile with data, as the models see it."""
 
     tile: Tile
     view: TileView
@@ -73,7 +73,7 @@ def answer_chunk(task: ChunkTask, pixels: ChunkPixels, models: ChunkModels) -> C
 
 
 def failed_chunk(task: ChunkTask, reason: str) -> ChunkAnswers:
-    """Rows of a chunk that no worker survives: every tile failed, with the reason."""
+    """Rows of a chunk that kills its workers: every tile failed, with the reason."""
     tiles = task.chunk.tiles
     return _rows_of(task, tiles, [_Result(Status.FAILED, reason)] * len(tiles), {})
 
@@ -84,7 +84,7 @@ def _rows_of(
     shown: Sequence["_Shown | _Result"],
     answered: Mapping[tuple[str, str], "_Result"],
 ) -> ChunkAnswers:
-    """Rows by question; a tile that was not shown has the same result for every question."""
+    """Rows by question; a tile that no model saw has the same result for every question."""
     blank = _blank_rows(task, tiles)
     rows: dict[str, list[AnswerRow]] = {query.id: [] for query in task.queries if query.id in task.open_ids}
     for tile, item in zip(tiles, shown, strict=True):
@@ -96,7 +96,7 @@ def _rows_of(
 
 @dataclass(frozen=True, slots=True)
 class _Result:
-    """What became of one tile and one question."""
+    """The outcome of one tile and one question."""
 
     status: Status
     problem: str = ""
@@ -111,7 +111,7 @@ def _shown(tile: Tile, chunk: ChunkPixels, planned: PlannedScene) -> "_Shown | _
     pixels, valid = chunk.tile(tile)
     if not valid.any():
         return _Result(Status.NODATA)
-    view = TileView(pixels, view_key(planned.scene.scene_id, tile.window))
+    view = TileView(pixels, TileKey(planned.scene.scene_id, tile.window))
     return _Shown(tile, view, float(valid.mean()), planned.work)
 
 
@@ -136,7 +136,7 @@ def _answer_tiles(
 def _completions(
     group: Sequence[_Shown], queries: Sequence[Query], reasoner: Reasoner
 ) -> list[list[Completion] | Failure]:
-    """Completions per tile; where the group fails, every tile is tried alone."""
+    """Completions per tile; if the call with the whole group fails, every tile is asked alone."""
     views = [item.view for item in group]
     together = capture_errors(lambda: reasoner.generate(views, queries))
     if not isinstance(together, Failure):

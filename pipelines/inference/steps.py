@@ -1,4 +1,4 @@
-"""The steps of a chunk as plain callables: read, infer, commit, and the three in a row."""
+"""The steps of a chunk as plain callables, which executors run: read, infer, commit, and all three."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class ReadStep:
     """What may be opened, and how."""
 
     def __call__(self, task: ChunkTask) -> ChunkPixels:
-        """Pixels of the chunk; a scene that cannot be opened is recorded, not raised."""
+        """Read the chunk; if a scene cannot be opened its tiles are marked as failed."""
         chunk, planned = task.chunk, task.planned
         try:
             return read_chunk(planned.scene, planned.work, chunk, scaling=self.scaling, options=self.options)
@@ -33,15 +33,15 @@ class ReadStep:
 
 
 class InferStep:
-    """Turns a chunk's pixels into ledger rows; loads both models when it is first called, and keeps them."""
+    """Turns a chunk's pixels into ledger rows; loads both models at the first call and keeps them."""
 
     def __init__(self, recipe: ModelRecipe) -> None:
-        """Load nothing yet: until it is called the step is as picklable as its recipe."""
+        """Load nothing yet: before its first call the step can be pickled."""
         self._recipe = recipe
         self._models: ChunkModels | None = None
 
     def load(self) -> ChunkModels:
-        """Load both models, unless they are loaded.
+        """The loaded models; they are loaded at the first call.
 
         Raises:
             ModelError: one of them cannot be loaded.
@@ -69,7 +69,7 @@ class CommitStep:
     """The output folder."""
 
     def __call__(self, answers: ChunkAnswers) -> ChunkDone:
-        """Commit, and say what was committed.
+        """Commit the rows and return the event that says so.
 
         Raises:
             OSError: the storage refuses.
@@ -83,7 +83,7 @@ class CommitStep:
 
 @dataclass(frozen=True, slots=True)
 class ChunkStep:
-    """A chunk from plan to commit. In one process it is called as any step; Ray takes it apart."""
+    """All steps of a chunk. One process calls it like any step; Ray runs its three parts separately."""
 
     doing: ClassVar[str] = "answering chunks"
     """Shown while it runs."""
@@ -95,7 +95,7 @@ class ChunkStep:
     """Writes its rows."""
 
     def __call__(self, task: ChunkTask) -> ChunkDone:
-        """Do the chunk.
+        """Read, answer and commit a chunk.
 
         Raises:
             ModelError: a model cannot be loaded.

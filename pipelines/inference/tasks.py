@@ -1,21 +1,21 @@
-"""What travels between the steps of a chunk: plain picklable values."""
+"""The plain picklable values that are passed between the steps of a chunk, and the chunks still to do."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from pipelines.plan import ChunkRef, Plan, PlannedScene
-from pipelines.tables import AnswerRow
+from pipelines.tables import AnswerRow, LedgerKey
 from reasoner.query import Query
 from tiling import Chunk
 
 
 @dataclass(frozen=True, slots=True)
 class ChunkTask:
-    """One chunk that has questions without a ledger file; small, and all a worker needs to do it.
+    """One chunk with questions that have no ledger file yet: a small value with all that a worker needs.
 
-    All its questions are asked even where some are committed: what a model computes depends in its last bits
-    on what else is in the batch, and a resumed run must give the same bytes. A killed run leaves at most one
-    such chunk per worker.
+    All its questions are asked, even those that are committed already: the last bits of a model's results
+    depend on the other members of a batch, and a resumed run must give the same bytes. A killed run leaves at
+    most one partly committed chunk per worker.
     """
 
     ref: ChunkRef
@@ -23,13 +23,13 @@ class ChunkTask:
     planned: PlannedScene
     """Its scene."""
     queries: tuple[Query, ...]
-    """The questions to ask together: all of the job but those an earlier update published."""
+    """The questions to ask together: all questions of the job except those an earlier update published."""
     open_ids: frozenset[str]
-    """Ids of those without a ledger file: their rows are to be committed."""
+    """Ids of the questions without a ledger file; only their rows are committed."""
 
     @property
     def chunk(self) -> Chunk:
-        """The chunk with its planned tiles, listed at each call."""
+        """The chunk with its planned tiles; the tiles are listed anew at each call."""
         return self.planned.grid.chunk(self.ref.row, self.ref.col, mask=self.ref.mask)
 
 
@@ -47,16 +47,17 @@ class ChunkAnswers:
 
 def open_chunks(
     plan: Plan,
-    done: Collection[tuple[str, str]],
+    done: Collection[LedgerKey],
     *,
-    published: Collection[tuple[str, str]] = frozenset(),
+    published: Collection[LedgerKey] = frozenset(),
 ) -> list[ChunkTask]:
-    """Planned minus committed, in the plan's order.
+    """The planned chunks that are not committed for every question, in the plan's order.
 
     Args:
         plan: the frozen plan.
         done: (query id, chunk id) of every committed ledger file.
-        published: the same of those that an earlier update published; they are not asked again beside others.
+        published: (query id, chunk id) of the answers that an earlier update published; these are not asked
+            again when other questions of the same chunk are open.
     """
     found = []
     for ref in plan.chunks:

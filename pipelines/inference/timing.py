@@ -1,4 +1,4 @@
-"""Timing the three steps on a sample of a plan's chunks. Writes only to a folder it deletes again."""
+"""Times the three steps on a sample of a plan's chunks, for `bench`; writes to a temporary folder only."""
 
 import statistics
 import time
@@ -15,12 +15,12 @@ from reasoner.loading import device_name
 from tiling.storage import Store
 
 _NO_MODEL = (Status.NODATA, Status.FAILED)
-"""Rows that no model was asked for."""
+"""Statuses of rows for which no model was asked."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Timed:
-    """One chunk's times, seconds, and what they were for."""
+    """The times of one chunk's steps, seconds, and the amounts of work."""
 
     read: float
     infer: float
@@ -31,15 +31,15 @@ class _Timed:
 
 
 def calibrate(plan: Plan, step: ChunkStep, *, answers: int) -> Calibration:
-    """Time chunks spread over the plan until enough answers are timed; the first chunk warms up.
+    """Time chunks spread over the plan until enough answers are timed; the first chunk is a warm-up.
 
     Args:
         plan: a plan over sample scenes.
-        step: the plan's step; its reads and models are timed, its commits in a folder of their own.
+        step: the plan's step; its reads and models are timed, and commits into a temporary folder.
         answers: tiles times questions to time at least, as far as the scenes have them.
 
     Raises:
-        RequestError: no tile of the sample has data, so that no model was asked.
+        RequestError: no tile of the sample has data, so no model was asked.
         ModelError: a model cannot be loaded.
     """
     timed: list[_Timed] = []
@@ -78,7 +78,7 @@ def _asked(rows: ChunkAnswers) -> int:
 
 
 def _spread(tasks: Sequence[ChunkTask]) -> list[ChunkTask]:
-    """Full chunks before the remainders at edges, and among like ones no order of place or scene."""
+    """Chunks in a shuffled order, with full chunks before the smaller ones at the edges of scenes."""
     return sorted(tasks, key=lambda task: (-task.ref.n_tiles, task.ref.chunk_id))
 
 

@@ -1,9 +1,10 @@
-"""The journal of an unfinished nightly update, in the folder `night` of the output: where it resumes.
+"""The journal of an unfinished nightly update, in the folder `night` of the output, from which it resumes.
 
-`night/job.json` and `night/plan/` are copies of the published plan; while they are there, plan/ may hold the
-new one. `night/stage/` holds finished files under their names in the output; `night/orders.json`, the commit
-manifest, is written after all of them and says what is to be put in place and deleted. Before it is there,
-nothing published has been touched; once it is there, applying it, also again, ends the update.
+`night/job.json` and `night/plan/` are copies of the published plan; while they exist, plan/ may hold the new
+plan. `night/stage/` holds finished files under the names they will have in the output. `night/orders.json`,
+the commit manifest, is written after all of these and lists the files to put in place and the files to
+delete. Before it exists, no published file has been changed; once it exists, applying it ends the update, and
+applying it again has the same result.
 """
 
 import json
@@ -20,7 +21,7 @@ _OPEN = f"{JOURNAL_FOLDER}/{JOB}"
 
 @dataclass(frozen=True, slots=True)
 class CommitManifest:
-    """What turns the published result into the new one."""
+    """The changes of files that turn the published result into the new one."""
 
     date: str
     """The update's date."""
@@ -33,7 +34,7 @@ class CommitManifest:
 
 
 def stage_of(store: Store) -> Store:
-    """Where an update's finished files wait."""
+    """The folder that holds an update's finished files until they are put in place."""
     return replace(store, root=store.path(f"{JOURNAL_FOLDER}/stage"))
 
 
@@ -43,7 +44,7 @@ def journal_is_open(store: Store) -> bool:
 
 
 def open_journal(store: Store) -> None:
-    """Keep the published plan; from here on plan/ may be replaced. An unfinished update stays as it is."""
+    """Copy the published plan, so that plan/ may be replaced; the copy of an unfinished update is kept."""
     if store.exists(_OPEN):
         return
     area = [AOI] if store.exists(AOI) else []
@@ -52,26 +53,29 @@ def open_journal(store: Store) -> None:
 
 
 def clean_up(store: Store) -> None:
-    """Delete what an update left that was killed while it opened or closed; never in an unfinished update."""
+    """Delete the remains of a journal whose update was killed while opening or closing it.
+
+    Must not be called while an update is unfinished.
+    """
     store.remove_folder(JOURNAL_FOLDER)
 
 
 def published_plan(store: Store) -> Plan:
-    """The plan of what is published: the kept one of an unfinished update, else the frozen one.
+    """The plan of the published result: the journal's copy during an unfinished update, else the frozen plan.
 
     Raises:
-        RequestError: it cannot be read.
+        RequestError: the plan cannot be read.
     """
     return read_plan(replace(store, root=store.path(JOURNAL_FOLDER)) if store.exists(_OPEN) else store)
 
 
 def write_manifest(store: Store, manifest: CommitManifest) -> None:
-    """Say that all staged files are there and what is to be done with them; there is no way back."""
+    """Write the commit manifest, which ends staging; from here on the update can only be completed."""
     store.write(_MANIFEST, json.dumps(asdict(manifest)).encode())
 
 
 def read_manifest(store: Store) -> CommitManifest | None:
-    """The commit manifest, None where the update did not come so far."""
+    """The commit manifest, None if the update has not reached it."""
     if not store.exists(_MANIFEST):
         return None
     fields = json.loads(store.read(_MANIFEST))
@@ -80,12 +84,12 @@ def read_manifest(store: Store) -> CommitManifest | None:
 
 
 def apply_manifest(store: Store, manifest: CommitManifest, *, check: Callable[[], None]) -> None:
-    """Put every staged file in place, then delete what goes.
+    """Put every staged file in place, then delete the files that the manifest removes.
 
     Args:
         store: the output folder.
         manifest: what to do.
-        check: called before each write; raises where the update has no right to write any more.
+        check: called before each write; raises if the update no longer holds the folder's lock.
     """
     stage = stage_of(store)
     for name in manifest.writes:
@@ -96,6 +100,6 @@ def apply_manifest(store: Store, manifest: CommitManifest, *, check: Callable[[]
 
 
 def close_journal(store: Store) -> None:
-    """Take the journal away; the manifest outlives the kept plan, which so never describes newer objects."""
+    """Delete the journal, the plan's copy before the manifest, so that it never describes newer objects."""
     store.remove([_OPEN, _MANIFEST])
     store.remove_folder(JOURNAL_FOLDER)

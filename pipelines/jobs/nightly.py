@@ -1,19 +1,27 @@
-"""An update: a standing dataset brought up to date with the scenes and questions that its job names now.
+"""The nightly update: brings a published dataset up to date with the scenes and questions its job names now.
 
-What is published stays whole and readable until all of the update's work is done. The order of writes:
+The published result stays complete and readable until all of the update's work is done. The order of writes:
 
-1. lock.json. 2. The journal keeps the published plan (`journal.py`). 3. The new plan. 4. The ledger files of
-new chunks and questions. 5. The new cells, texts and change table, into the stage. 6. The orders.
-7. collection.json goes. 8. Staged files are put in place; files without rows and of questions no longer asked
-are deleted. 9. collection.json. 10. Ledger files of chunks no longer planned are deleted. 11. The journal
-goes. 12. The lock goes.
+1. lock.json is taken.
+2. The journal copies the published plan (`journal.py`).
+3. The new plan is written.
+4. Ledger files of new chunks and questions are written.
+5. New cells, texts and the change table are staged.
+6. The commit manifest is written.
+7. collection.json is deleted.
+8. Staged files are put in place; files without rows and files of questions no longer asked are deleted.
+9. collection.json is written.
+10. Ledger files of chunks that are no longer planned are deleted.
+11. The journal is deleted.
+12. The lock is released.
 
-An update killed before 6 has touched nothing published, and the next one plans again from the published plan.
-A night killed after it is finished by the next one from the orders alone, whatever the scenes are by then.
+An update killed before step 6 has changed no published file, and the next one plans again from the published
+plan. An update killed after step 6 is finished by the next one from the commit manifest alone, even if the
+scenes have changed since.
 
-The change table compares a question's published objects with its new ones: a first update and a new question
-have nothing to compare with, so their objects are no changes, and those of a question no longer asked are
-none either. A second update of one date that finds more adds to that date's table.
+The change table compares a question's published objects with its new ones. A first update and a new question
+have nothing to compare with, so their objects are not listed as changes, nor are the objects of a question
+that is no longer asked. A second update of the same date adds to that date's table.
 """
 
 import time
@@ -47,11 +55,12 @@ from pipelines.plan import (
 from pipelines.tables import (
     Change,
     ChangeKind,
+    LedgerKey,
     Status,
     changes_name,
+    combine_changes,
     committed,
     dates_in,
-    joined,
     ledger_name,
     missing_files,
     publish,
@@ -65,9 +74,6 @@ from pipelines.tables import (
 )
 from tiling.storage import LONG, Store
 
-Key = tuple[str, str]
-"""Question id and chunk id of a ledger file."""
-
 
 @dataclass(frozen=True, slots=True)
 class UpdateReport:
@@ -78,7 +84,7 @@ class UpdateReport:
     scenes_new: int
     """Scenes that were not there before."""
     scenes_replaced: int
-    """Scenes whose file is another one."""
+    """Scenes whose file is a different one."""
     scenes_gone: int
     """Scenes no longer there."""
     questions_new: int
@@ -96,9 +102,9 @@ class UpdateReport:
     appeared: int
     """Rows of the change table of that date: objects that were not there before."""
     disappeared: int
-    """Objects that are not there any more."""
+    """Objects that are no longer there."""
     changed: int
-    """Objects with another outline or label."""
+    """Objects whose outline or label is different."""
     failed: int
     """Tiles and questions of the whole dataset that failed."""
     seconds: float
@@ -109,7 +115,7 @@ class UpdateReport:
 
 @dataclass(frozen=True, slots=True)
 class _Answered:
-    """What asking the models came to."""
+    """The outcome of answering the open chunks."""
 
     chunks: int
     """Chunks done."""
@@ -119,19 +125,19 @@ class _Answered:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """One night in one output folder, whose lock is held."""
+    """One update of one output folder, whose lock is held."""
 
     store: Store
     """The output folder."""
     date: str
     """The update's date, YYYY-MM-DD."""
     lock: Lock
-    """The lock; checked before whatever others could be writing too."""
+    """The lock; checked before writes that another process could be making too."""
     listener: Listener
-    """Told of progress."""
+    """Receives the events of progress."""
 
     def bring_up_to(self, plan: Plan) -> UpdateReport:
-        """Make what is published what the plan says.
+        """Bring the published result up to date with a plan.
 
         Raises:
             RequestError: published files are missing, or a later update is published; nothing is written.
@@ -167,7 +173,7 @@ class Update:
             )
 
     def _first(self, plan: Plan) -> UpdateReport:
-        """Make the dataset; there is nothing to compare it with."""
+        """Make a new dataset; there is no published result to compare it with."""
         write_plan(self.store, plan)
         answered = self._answer(plan, published=())
         merge_job(self.store, plan, self._executor(plan))
@@ -199,8 +205,8 @@ class Update:
         self._end(manifest)
         return self._report(plan, what, manifest, answered.chunks)
 
-    def _answer(self, plan: Plan, *, published: Collection[Key]) -> _Answered:
-        """Do what is open, and count what failed in the whole plan."""
+    def _answer(self, plan: Plan, *, published: Collection[LedgerKey]) -> _Answered:
+        """Answer the open chunks, and count the tiles and questions of the whole plan that failed."""
         done = committed(self.store)
         tasks, executor = open_chunks(plan, done, published=published), executor_of(plan.config)
         failed = published_failed(self.store) if published else 0
@@ -214,7 +220,7 @@ class Update:
     def _executor(self, plan: Plan) -> WithProgress:
         return WithProgress(executor_of(plan.config), self.listener)
 
-    def _failed_in(self, keys: Collection[Key]) -> int:
+    def _failed_in(self, keys: Collection[LedgerKey]) -> int:
         names = (ledger_name(*key) for key in sorted(keys))
         columns = (read_table(self.store, name, ["status"]).column("status").to_pylist() for name in names)
         return sum(column.count(Status.FAILED) for column in columns)
@@ -225,7 +231,7 @@ class Update:
         self.listener(MergeStarted(n_scenes))
         merge = UpdateMerge(self.store, stage, plan, what)
         staged = merge(self._executor(plan))
-        table = write_changes(stage, self.date, joined(self._earlier_changes(), staged.changes))
+        table = write_changes(stage, self.date, combine_changes(self._earlier_changes(), staged.changes))
         return CommitManifest(self.date, (*staged.writes, table), staged.removes, failed)
 
     def _earlier_changes(self) -> Sequence[Change]:
@@ -234,7 +240,7 @@ class Update:
         return read_changes(self.store, self.date) if name in (published_files(self.store) or []) else []
 
     def _end(self, manifest: CommitManifest) -> None:
-        """Carry out an update's orders and publish; doing it again changes nothing."""
+        """Apply an update's commit manifest and publish; doing it again changes nothing."""
         plan = read_plan(self.store)
         withdraw(self.store)
         journal.apply_manifest(self.store, manifest, check=self.lock.check)
@@ -275,12 +281,12 @@ class Update:
         )
 
 
-def _keys(plan: Plan) -> set[Key]:
+def _keys(plan: Plan) -> set[LedgerKey]:
     return {(query.id, ref.chunk_id) for query in plan.queries for ref in plan.chunks}
 
 
 def today() -> str:
-    """Today's date in UTC, as change tables are filed."""
+    """Today's date in UTC, YYYY-MM-DD."""
     return datetime.now(UTC).date().isoformat()
 
 
@@ -292,13 +298,13 @@ def run_nightly(
     listener: Listener = ignore,
     lease: Lease = LEASE,
 ) -> UpdateReport:
-    """Bring the dataset in the output folder up to date; make it there if there is none.
+    """Bring the dataset in the output folder up to date; an empty folder gets a new dataset.
 
     Args:
         config: the request; only its scenes and questions may differ from what is published.
         date: the update's date, YYYY-MM-DD.
-        overwrite: begin anew in place of what the folder holds.
-        listener: told of progress.
+        overwrite: delete what the folder holds and begin anew.
+        listener: receives the events of progress.
         lease: how the folder's lock is held.
 
     Raises:
@@ -309,7 +315,7 @@ def run_nightly(
         ModelError: a model cannot be found or loaded.
         LockLostError: another process took the folder over.
         StorageError: object storage refuses or is away; nothing is written.
-        StoppedError: it does so while work is done; the next update goes on from there.
+        StoppedError: object storage fails while work is done; the next update goes on from there.
         OSError: the local storage refuses.
     """
     began = time.perf_counter()
@@ -326,8 +332,8 @@ def run_nightly(
         check_unmoved(store, draft)
         store.clear_temporary("")
         with stopping(store):
-            night = Update(replace(store, retry_policy=LONG), date, lock, listener)
-            report = night.bring_up_to(draft.plan)
+            update = Update(replace(store, retry_policy=LONG), date, lock, listener)
+            report = update.bring_up_to(draft.plan)
     return replace(report, seconds=round(time.perf_counter() - began, 3))
 
 

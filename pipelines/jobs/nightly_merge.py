@@ -1,6 +1,6 @@
-"""The new objects beside the published ones: merges what can have changed, keeps ids, stages new files.
+"""The merge of a nightly update: merges what may have changed, keeps ids, and stages the new files.
 
-Reads the published files and writes into the stage only. A file that would be the same is not staged.
+It reads the published files and writes to the stage only. A file that would stay the same is not staged.
 """
 
 from collections.abc import Iterator, Sequence, Set
@@ -11,7 +11,7 @@ import pyarrow as pa
 import shapely
 
 from pipelines.engine import Executor
-from pipelines.jobs.stable_ids import Outlines, Pairs, kept_ids, match_objects
+from pipelines.jobs.stable_ids import TrackedOutlines, TrackedPairs, kept_ids, match_objects
 from pipelines.merge import (
     CellTask,
     MergeResult,
@@ -45,19 +45,19 @@ _COMPARED = ["id", "label", "geometry", "area_m2", "score", "scene_ids", "dateti
 
 @dataclass(frozen=True, slots=True)
 class UpdatedCells:
-    """One question's published cells and how the new merge changes them."""
+    """One question's published cells, and the changes that the new merge makes to them."""
 
     merged: MergeResult
     """The new merge, not written."""
     question: QuestionResult
-    """The question's part in it."""
+    """The question's part of the new merge."""
     query: Query
     """The question."""
     stage: Store
     """Where to write."""
 
     def keep_ids(self) -> list[Change]:
-        """Give new objects the ids of the published ones they are the same as; what changed."""
+        """Give new objects the ids of the published objects they continue, and return the changes."""
         step = self.merged.step
         split = [step.split(item) for item in self.merged.tasks(self.question)]
         others = {name for stays, _ in split for name in stays.column("id").to_pylist()}
@@ -72,7 +72,7 @@ class UpdatedCells:
         """Write every cell that differs from the published one.
 
         Returns:
-            Names of the staged files, and of the published files that go.
+            Names of the staged files, and of the published files to delete.
         """
         tasks = self.merged.tasks(self.question)
         touched = [item.cell for item in tasks]
@@ -86,7 +86,7 @@ class UpdatedCells:
         return tuple(self._differing(written)), tuple(gone)
 
     def _differing(self, cells: Set[str]) -> Iterator[str]:
-        """Staged files of these cells, their items among them, that are not in place already."""
+        """Names of the staged files of these cells, with their items, that differ from the files in place."""
         for name in (self._name(cell) for cell in sorted(cells)):
             described = item_name(name) if self.stage.exists(item_name(name)) else None
             yield from (file for file in (name, described) if file and self._is_new(file))
@@ -95,7 +95,7 @@ class UpdatedCells:
         return differs(self.merged.step.store, self.stage, name)
 
     def _stage_cell(self, item: CellTask) -> bool:
-        """Write a cell's rows into the stage; False where it has none any more."""
+        """Write a cell's rows to the stage; False if the cell has no rows any more."""
         rows = self.merged.step.after(item)
         if len(rows):
             write_cell(self.stage, self.query.id, item.cell, rows)
@@ -104,7 +104,9 @@ class UpdatedCells:
     def _name(self, cell: str) -> str:
         return object_name(self.query.id, cell)
 
-    def _changes(self, before: pa.Table, now: pa.Table, pairs: Pairs, ids: Sequence[str]) -> list[Change]:
+    def _changes(
+        self, before: pa.Table, now: pa.Table, pairs: TrackedPairs, ids: Sequence[str]
+    ) -> list[Change]:
         old, new = _sides(before), _sides(now)
         was = [old[pairs[at]] if at in pairs else None for at in range(len(new))]
         found = [self._change(*thing) for thing in zip(ids, was, new, strict=True)]
@@ -118,7 +120,7 @@ class UpdatedCells:
 
 
 def differs(store: Store, stage: Store, name: str) -> bool:
-    """Whether a staged file is another than the one in place, or that one is not there."""
+    """Whether a staged file differs from the file in place, or there is no file in place."""
     try:
         return store.read(name) != stage.read(name)
     except FileNotFoundError:
@@ -129,9 +131,9 @@ def _compared(tables: Sequence[pa.Table]) -> pa.Table:
     return pa.concat_tables([table.select(_COMPARED) for table in (empty_part(), *tables)])
 
 
-def _outlines(table: pa.Table) -> Outlines:
+def _outlines(table: pa.Table) -> TrackedOutlines:
     shapes = shapely.from_wkb(np.array(table.column("geometry").to_pylist(), dtype=object))
-    return Outlines(table.column("id").to_pylist(), shapes)
+    return TrackedOutlines(table.column("id").to_pylist(), shapes)
 
 
 def _sides(table: pa.Table) -> list[Side]:
@@ -149,19 +151,19 @@ def _set_ids(spill: Store, parts: Sequence[SpilledRows], ids: Sequence[str]) -> 
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """What one update's merge gave."""
+    """The result of one update's merge."""
 
     writes: tuple[str, ...]
     """Names of the staged files."""
     removes: tuple[str, ...]
-    """Names of the published files that go."""
+    """Names of the published files to delete."""
     changes: tuple[Change, ...]
-    """What happened to objects of questions asked before and now."""
+    """Changes of the objects of questions that were asked before and are asked now."""
 
 
 @dataclass(frozen=True, slots=True)
 class UpdateMerge:
-    """Stages the result of an update; its ledger is complete."""
+    """Stages the result of an update whose ledger is complete."""
 
     store: Store
     """The output folder."""
@@ -173,7 +175,7 @@ class UpdateMerge:
     """What differs from the published one."""
 
     def __call__(self, executor: Executor) -> Staged:
-        """Merge every new question wholly, and of the others what the changed scenes touch.
+        """Merge every new question completely, and the other questions where changed scenes affect them.
 
         Raises:
             IncompleteError: a ledger file is missing.

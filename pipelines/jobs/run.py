@@ -1,4 +1,4 @@
-"""One run from request to published result: plan, do what is open, merge, publish. Knows no pixel."""
+"""One run from request to published result: plan, answer the open chunks, merge, publish."""
 
 import time
 from collections import Counter
@@ -14,12 +14,9 @@ from pipelines.jobs.lock import LEASE, Lease, Lock
 from pipelines.jobs.setup import draft_job, freeze_job, stopping, writing
 from pipelines.jobs.work import answer_chunks
 from pipelines.merge import merge_job
-from pipelines.plan import (
-    JobConfig,
-    Plan,
-    check_same_job,
-)
+from pipelines.plan import PARALLEL_READS, JobConfig, Plan, check_same_job
 from pipelines.tables import (
+    LedgerKey,
     Status,
     committed,
     count_objects,
@@ -33,13 +30,10 @@ from pipelines.tables import (
 )
 from tiling.storage import LONG, Store
 
-READERS = 16
-"""Ledger files read at once: after a resumed run there may be tens of thousands in a bucket."""
-
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """What a run did; counts of rows are over all tiles and questions of the job."""
+    """What a run did; rows are counted over all tiles and questions of the job."""
 
     tiles: int
     """Tiles planned."""
@@ -70,7 +64,7 @@ class RunReport:
 def run_job(
     config: JobConfig, *, overwrite: bool = False, listener: Listener = ignore, lease: Lease = LEASE
 ) -> RunReport:
-    """Answer the questions; on the output of the same job, do only what is still open.
+    """Answer the questions of a job; in the output folder of the same job, do only the work that is missing.
 
     Raises:
         RequestError: the request is wrong, or the output folder holds another job; nothing is written.
@@ -80,7 +74,7 @@ def run_job(
         ModelError: a model cannot be found or loaded.
         LockLostError: another process took the folder over.
         StorageError: object storage refuses or is away; nothing is written.
-        StoppedError: it does so while work is done; what is committed stays.
+        StoppedError: object storage fails while work is done; what is committed stays.
         OSError: the local storage refuses.
     """
     began = time.perf_counter()
@@ -100,7 +94,7 @@ def run_job(
 
 
 def _do_open(store: Store, plan: Plan, *, lock: Lock, began: float, listener: Listener) -> RunReport:
-    """Do what is open of a frozen plan, merge and publish."""
+    """Answer the open chunks of a frozen plan, merge and publish."""
     statuses, tiles = _answer_open(store, plan, lock=lock, listener=listener)
     lock.check()
     finish(store, plan, failed=statuses[Status.FAILED], listener=listener)
@@ -117,7 +111,7 @@ def _refuse_open_journal(store: Store) -> None:
 def _answer_open(
     store: Store, plan: Plan, *, lock: Lock, listener: Listener
 ) -> tuple[Counter[str], list[int]]:
-    """Do what is open; statuses of all rows of the job, and tiles of each chunk done."""
+    """Answer the open chunks; returns the statuses of all the job's rows, and the tiles of each chunk."""
     before = committed(store)
     tasks = open_chunks(plan, before)
     if tasks:
@@ -133,7 +127,7 @@ def _answer_open(
 
 
 def finish(store: Store, plan: Plan, *, failed: int, listener: Listener = ignore) -> None:
-    """Merge and publish, unless that is done already.
+    """Merge and publish, unless that has been done already.
 
     Raises:
         IncompleteError: a ledger file is missing.
@@ -147,12 +141,12 @@ def finish(store: Store, plan: Plan, *, failed: int, listener: Listener = ignore
     publish(store, plan, files=result_files(store), failed=failed)
 
 
-def _earlier(store: Store, plan: Plan, before: set[tuple[str, str]]) -> Counter[str]:
+def _earlier(store: Store, plan: Plan, before: set[LedgerKey]) -> Counter[str]:
     """Statuses in the ledger files that an earlier run committed."""
     keys = [(query.id, ref.chunk_id) for ref in plan.chunks for query in plan.queries]
     names = [ledger_name(*key) for key in keys if key in before]
     found: Counter[str] = Counter()
-    with ThreadPoolExecutor(READERS) as pool:
+    with ThreadPoolExecutor(PARALLEL_READS) as pool:
         for table in pool.map(lambda name: read_table(store, name, ["status"]), names):
             found.update(table.column("status").to_pylist())
     return found

@@ -1,11 +1,11 @@
-"""Before work on an output folder starts: plan drafted, lock taken, plan frozen. Asks no model."""
+"""The setup of work on an output folder, for run and nightly: draft the plan, lock, freeze the plan."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from pipelines import RequestError, StoppedError
-from pipelines.jobs.lock import Lease, Lock, held, refuse_if_held
+from pipelines.jobs.lock import Lease, Lock, hold_lock, refuse_if_held
 from pipelines.plan import (
     JobConfig,
     Plan,
@@ -27,12 +27,12 @@ class Draft:
     plan: Plan
     """What is to be done."""
     job: dict[str, object] | None
-    """The folder's frozen job, None where it held none or what it held is to go."""
+    """The folder's frozen job, None if it held none or is to be overwritten."""
 
 
 @contextmanager
 def stopping(store: Store) -> Iterator[None]:
-    """A block in which work is done: storage that fails now stops a run, it is no wrong request.
+    """A block in which work is done, where failing storage stops the run and is not a wrong request.
 
     Raises:
         StoppedError: object storage refuses or is away.
@@ -47,23 +47,23 @@ def draft_job(store: Store, config: JobConfig, *, overwrite: bool, lease: Lease,
     """Make the plan; writes nothing.
 
     A folder that holds the plan of the same STAC search is resumed with the scenes of that plan: the API is
-    not asked again, and may be down or know more by now. The files themselves are looked at again.
+    not searched again, since it may be down or return more by now. The files themselves are checked again.
 
     Args:
         store: the output folder.
         config: the request.
-        overwrite: what the folder holds is to go.
-        lease: of the folder's lock.
-        anew: search again where the folder holds the plan of the same search, as nightly does.
+        overwrite: what the folder holds will be deleted.
+        lease: lease of the folder's lock.
+        anew: search again even if the folder holds the plan of the same search, as nightly does.
 
     Raises:
-        RequestError: the request is wrong, or what is to run it lacks what its models need.
+        RequestError: the request is wrong, or the cluster lacks what the models need.
         LockedError: another process writes into the folder.
         SceneError: a scene cannot be opened.
         GridError: the sizes make no grid.
         ModelError: a model is unknown.
     """
-    with usable(store):
+    with usable_folder(store):
         refuse_if_held(store, lease)
         job = None if overwrite else read_job(store)
         known = () if anew else frozen_search(store, config, job)
@@ -72,15 +72,15 @@ def draft_job(store: Store, config: JobConfig, *, overwrite: bool, lease: Lease,
 
 
 def freeze_job(store: Store, draft: Draft, *, overwrite: bool) -> None:
-    """Write the plan, unless it is there; under the lock.
+    """Write the plan, unless the folder holds it already; call it under the lock.
 
     Args:
         store: the output folder.
         draft: the plan.
-        overwrite: delete first what another job left.
+        overwrite: first delete what another job left.
 
     Raises:
-        RequestError: another process wrote another job here while this one was drafted.
+        RequestError: another process wrote another job here since this one was drafted.
         OSError: the storage refuses.
     """
     if overwrite:
@@ -93,10 +93,10 @@ def freeze_job(store: Store, draft: Draft, *, overwrite: bool) -> None:
 
 
 def check_unmoved(store: Store, draft: Draft) -> None:
-    """Go on only if the folder still holds the job that the draft was made beside.
+    """Check that the folder still holds the job it held when the draft was made.
 
     Raises:
-        RequestError: it holds another.
+        RequestError: it holds another job.
     """
     if read_job(store) != draft.job:
         raise RequestError("out", f"{store.root} changed while the job was planned", "run the command again")
@@ -111,14 +111,14 @@ def writing(store: Store, work: str, lease: Lease) -> Iterator[Lock]:
         LockedError: another process writes into it.
     """
     with ExitStack() as stack:
-        with usable(store):
-            lock = stack.enter_context(held(store, work, lease))
+        with usable_folder(store):
+            lock = stack.enter_context(hold_lock(store, work, lease))
         yield lock
 
 
 @contextmanager
-def usable(store: Store) -> Iterator[None]:
-    """A block that first touches the output folder; a refusal there is a wrong request."""
+def usable_folder(store: Store) -> Iterator[None]:
+    """A block with the first access to the output folder, where a refusal means a wrong request."""
     try:
         yield
     except StorageError:

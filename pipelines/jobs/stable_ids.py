@@ -1,8 +1,8 @@
-"""Which of the new objects were there before, so that they keep their ids. Knows shapes and ids, no file.
+"""Object tracking for nightly updates: which new objects were there before, so that they keep their ids.
 
-The rule: of all pairs of an object before and an object now whose outlines overlap by at least half of what
-both cover together, the one that overlaps most is the same object, then the next of what is left, each object
-once at most. Of what is then still alone, objects of one id are the same object.
+The rule: among all pairs of an earlier and a new object with an intersection over union of at least 0.5, the
+pair that overlaps most is the same object, then the next of the remaining pairs, and so on; every object is
+in one pair at most. Among the objects that are in no pair, those with equal ids are the same object.
 """
 
 import hashlib
@@ -16,37 +16,39 @@ from numpy.typing import NDArray
 from tiling.geo import greedy_pairs, ious
 
 SAME_IOU = 0.5
-"""Overlap (area of the intersection over that of the union) from which two outlines are one object."""
+"""Intersection over union from which two outlines are the same object."""
 
 
 @dataclass(frozen=True, slots=True)
-class Outlines:
+class TrackedOutlines:
     """Objects of one question at one time."""
 
     ids: Sequence[str]
     """Their ids."""
     shapes: NDArray[np.object_]
-    """Shape (n,): their outlines, longitude and latitude; overlaps are ratios, so degrees do."""
+    """Shape (n,): their outlines, longitude and latitude in degrees, which is enough for ratios of areas."""
 
 
-Pairs = dict[int, int]
-"""Index of an object now to that of the same object before."""
+TrackedPairs = dict[int, int]
+"""Maps the index of a new object to the index of the same object before."""
 
 
-def match_objects(before: Outlines, now: Outlines) -> Pairs:
-    """Pair objects before with objects now; the result does not depend on their order."""
+def match_objects(before: TrackedOutlines, now: TrackedOutlines) -> TrackedPairs:
+    """Pair earlier objects with new ones; the result does not depend on their order."""
     pairs = _by_overlap(before, now)
     return pairs | _by_id(before, now, set(pairs.values()), pairs)
 
 
-def kept_ids(before: Outlines, now: Outlines, pairs: Pairs, *, others: Collection[str] = ()) -> list[str]:
-    """Ids of the objects now: of those that stayed the old ones, of the rest their own.
+def kept_ids(
+    before: TrackedOutlines, now: TrackedOutlines, pairs: TrackedPairs, *, others: Collection[str] = ()
+) -> list[str]:
+    """Ids of the new objects: a paired object keeps the earlier id, any other gets the id of its place.
 
-    An object that came to a place whose id has moved on with another object is given a new one.
+    If the id of the place is in use already, because another object has kept it, a further id is derived.
 
     Args:
-        before: objects before.
-        now: objects now, with the ids that follow from their places.
+        before: earlier objects.
+        now: new objects, with the ids of their places.
         pairs: which are the same.
         others: further ids in use.
     """
@@ -58,8 +60,8 @@ def kept_ids(before: Outlines, now: Outlines, pairs: Pairs, *, others: Collectio
     return ids
 
 
-def _by_overlap(before: Outlines, now: Outlines) -> Pairs:
-    """Pairs that overlap enough, one to one, most overlap first; of equal ones those of lesser ids."""
+def _by_overlap(before: TrackedOutlines, now: TrackedOutlines) -> TrackedPairs:
+    """One-to-one pairs that overlap enough, largest overlap first; equal overlaps are ordered by id."""
     if not len(before.shapes) or not len(now.shapes):
         return {}
     new, old = shapely.STRtree(before.shapes).query(now.shapes, predicate="intersects")
@@ -70,7 +72,9 @@ def _by_overlap(before: Outlines, now: Outlines) -> Pairs:
     return {int(new[at]): int(old[at]) for at in greedy_pairs(old, new, overlap)}
 
 
-def _by_id(before: Outlines, now: Outlines, taken: Collection[int], pairs: Pairs) -> Pairs:
+def _by_id(
+    before: TrackedOutlines, now: TrackedOutlines, taken: Collection[int], pairs: TrackedPairs
+) -> TrackedPairs:
     alone = {before.ids[old]: old for old in range(len(before.ids)) if old not in taken}
     return {new: alone.pop(own) for new, own in enumerate(now.ids) if new not in pairs and own in alone}
 

@@ -19,14 +19,14 @@ def answer_chunks(
     executor: Executor,
     listener: Listener = ignore,
 ) -> Iterator[ChunkDone]:
-    """Do open chunks; an event per committed chunk, told the listener too.
+    """Answer open chunks and yield an event per committed chunk, which the listener receives too.
 
     Args:
         store: the output folder.
         plan: the frozen plan.
         tasks: the chunks.
-        executor: what runs them.
-        listener: told of progress.
+        executor: runs the chunks.
+        listener: receives the events of progress.
 
     Raises:
         RequestError: there is no such cluster.
@@ -40,14 +40,14 @@ def answer_chunks(
 
 
 def chunk_step(store: Store, plan: Plan) -> ChunkStep:
-    """A chunk of a plan, from its pixels to its committed rows."""
+    """The step that reads, answers and commits a chunk of a plan."""
     return ChunkStep(
         ReadStep(plan.scaling, open_options(plan.config)), InferStep(model_recipe(plan)), CommitStep(store)
     )
 
 
 def model_recipe(plan: Plan) -> ModelRecipe:
-    """What a worker needs to build the plan's models."""
+    """The recipe from which a worker builds the plan's models."""
     config = plan.config
     recipe = ModelRecipe(config.reasoner, config.segmenter, config.profile, config.device, config.seed, ())
     if not any(ModelName.parse(name).truth for name in (config.reasoner, config.segmenter)):

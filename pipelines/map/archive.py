@@ -1,4 +1,4 @@
-"""Tile archives (PMTiles) of all objects, for maps of more objects than a page holds. Knows no page."""
+"""Tile archives (PMTiles) of all objects, for maps with more objects than the page itself can hold."""
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,36 +18,36 @@ from pipelines.plan import Plan, PlannedScene
 from tiling.geo import LONLAT
 from tiling.storage import Store
 
-FOLDER = "map"
-LAYER = "objects"
+MAP_FOLDER = "map"
+TILE_LAYER = "objects"
 FORMAT = 1
-"""Raised when archives of the same objects come out otherwise."""
+"""Version of the archives' format: raised when archives of the same objects get other contents."""
 UNITS = 8192
-"""Steps along a tile's side that coordinates are rounded to; browsers hold no finer ones."""
+"""Steps along a tile's side that coordinates are rounded to; map libraries use no finer ones."""
 MIN_UNITS = 32
-"""Nearly all outlines span so many steps at their zoom, 2 screen pixels; the others are made to."""
+"""Steps that an outline spans at least, 2 screen pixels; nearly all do at their zoom, others are enlarged."""
 OVERZOOM = 5
-"""Points of one zoom serve for so many zooms above it; they are off by 1 screen pixel at most then."""
+"""Points of one zoom are shown at so many zooms above it; they are then off by 1 screen pixel at most."""
 POINTS_PER_TILE = 20_000
 OUTLINES_PER_TILE = 5_000
-MAX_ZOOM = 18
+MAX_MAP_ZOOM = 18
 THINKING_CHARACTERS = 400
 _UNBOUNDED = {"MAX_SIZE": 1 << 30, "MAX_FEATURES": 1 << 30}
-"""The writer must thin out no tile: which zooms there are keeps them small."""
+"""Limits so high that the writer thins out no tile; the choice of zooms keeps tiles small."""
 
 _FIELDS = [
     ("i", pa.int64()), ("q", pa.int32()), ("s", pa.float64()), ("a", pa.float64()), ("z", pa.float64()),
     ("id", pa.string()), ("label", pa.string()), ("thinking", pa.string()), ("tiles", pa.string()),
     ("n", pa.int32()), ("tile", pa.string()), ("box", pa.string()), ("date", pa.string()),
 ]  # fmt: skip
-GEOMETRIES = ("outlines", "points")
-"""What archives there are, and the columns of their geometries."""
-SCHEMA = pa.schema([*_FIELDS, *((name, pa.binary()) for name in GEOMETRIES)])
+ARCHIVES = ("outlines", "points")
+"""Names of the archives, and of the columns with their geometries."""
+SCHEMA = pa.schema([*_FIELDS, *((name, pa.binary()) for name in ARCHIVES)])
 
 
 @dataclass(frozen=True, slots=True)
 class Zooms:
-    """Zooms of an archive; above the last, its tiles are shown larger."""
+    """Zooms of an archive; at higher zooms its tiles of the highest zoom are enlarged."""
 
     first: int
     """Lowest."""
@@ -56,9 +56,9 @@ class Zooms:
 
 
 def write_pyramid(store: Store, plan: Plan, figures: Sequence[Figures]) -> dict[str, object]:
-    """Write both archives where they are not there yet; what the page must know of them.
+    """Write both archives unless they exist already, and return what the page needs to know of them.
 
-    Their names hold a digest of what is in them, so that a page never meets the archive of another one.
+    Their names hold a digest of their contents, so that a page never reads the archive of another one.
 
     Raises:
         RequestError: an object file cannot be read.
@@ -68,15 +68,15 @@ def write_pyramid(store: Store, plan: Plan, figures: Sequence[Figures]) -> dict[
     outlines = outline_zooms(bounds)
     points = point_zooms(bounds, outlines)
     digest = _digest(plan, figures)
-    names = {kind: f"{FOLDER}/{kind}-{digest}.pmtiles" for kind in GEOMETRIES}
+    names = {kind: f"{MAP_FOLDER}/{kind}-{digest}.pmtiles" for kind in ARCHIVES}
     if not all(store.exists(name) for name in names.values()):
         with TemporaryDirectory(prefix="remotereasoner-") as folder:
-            rows = _set_down(
-                Path(folder), _tables(store, figures, scenes_by_id(plan), least=_least(outlines))
+            rows = _mapped_table(
+                Path(folder), _tables(store, figures, scenes_by_id(plan), minimum=_minimum_side(outlines))
             )
-            for kind, zooms in zip(GEOMETRIES, (outlines, points), strict=True):
+            for kind, zooms in zip(ARCHIVES, (outlines, points), strict=True):
                 store.write(names[kind], _archive(rows, kind, zooms, folder=Path(folder)))
-    store.remove(sorted(set(store.names(FOLDER)) - set(names.values())))
+    store.remove(sorted(set(store.names(MAP_FOLDER)) - set(names.values())))
     return {
         "outlines": {"name": names["outlines"], "minzoom": outlines.first},
         "points": {"name": names["points"], "minzoom": points.first},
@@ -85,34 +85,34 @@ def write_pyramid(store: Store, plan: Plan, figures: Sequence[Figures]) -> dict[
 
 def remove_pyramid(store: Store) -> None:
     """Delete the archives of an earlier map."""
-    store.remove_folder(FOLDER)
+    store.remove_folder(MAP_FOLDER)
 
 
 def outline_zooms(bounds: NDArray[np.float64]) -> Zooms:
-    """The zoom of the outlines of objects (n, 4): nearly all can be told, and no tile holds too many."""
+    """The zoom for outlines with bounds (n, 4): nearly all are large enough and no tile holds too many."""
     sides = mercator_sides(bounds).max(axis=1)
     small = float(np.quantile(sides, 0.01))
     distinct = int(np.ceil(np.log2(MIN_UNITS / UNITS / max(small, 1e-9))))
-    zoom = min(max(distinct, crowd_zoom(bounds, OUTLINES_PER_TILE)), MAX_ZOOM)
+    zoom = min(max(distinct, crowd_zoom(bounds, OUTLINES_PER_TILE)), MAX_MAP_ZOOM)
     return Zooms(zoom, zoom)
 
 
 def point_zooms(bounds: NDArray[np.float64], outlines: Zooms) -> Zooms:
-    """Zooms from which all objects (n, 4) are shown as points; every zoom costs a pass over all objects."""
+    """Zooms of the points of objects with bounds (n, 4); few, as every zoom costs a pass over all objects."""
     first = min(crowd_zoom(bounds, POINTS_PER_TILE), outlines.first)
     return Zooms(first, max(first, outlines.first - OVERZOOM))
 
 
 def crowd_zoom(bounds: NDArray[np.float64], most: int) -> int:
-    """Lowest zoom at which no tile holds more than so many objects (n, 4)."""
+    """Lowest zoom at which no tile holds more than `most` objects with bounds (n, 4)."""
     middle = np.radians(np.clip((bounds[:, 1] + bounds[:, 3]) / 2, -85.0, 85.0))
     x = (bounds[:, 0] + bounds[:, 2]) / 720 + 0.5
     y = 0.5 - np.arcsinh(np.tan(middle)) / (2 * np.pi)
-    for zoom in range(MAX_ZOOM):
+    for zoom in range(MAX_MAP_ZOOM):
         cells = np.floor(x * 2**zoom).astype(np.int64) * 2**zoom + np.floor(y * 2**zoom).astype(np.int64)
         if np.unique(cells, return_counts=True)[1].max(initial=0) <= most:
             return zoom
-    return MAX_ZOOM
+    return MAX_MAP_ZOOM
 
 
 def _digest(plan: Plan, figures: Sequence[Figures]) -> str:
@@ -125,24 +125,24 @@ def _digest(plan: Plan, figures: Sequence[Figures]) -> str:
     return made.hexdigest()[:12]
 
 
-def _least(zooms: Zooms) -> float:
-    """Side that every outline gets at least, as a share of the world's."""
+def _minimum_side(zooms: Zooms) -> float:
+    """Minimum side of an outline, as a share of the world's side."""
     return float(MIN_UNITS / UNITS / 2**zooms.first)
 
 
 def _tables(
-    store: Store, figures: Sequence[Figures], scenes: Mapping[str, PlannedScene], *, least: float
+    store: Store, figures: Sequence[Figures], scenes: Mapping[str, PlannedScene], *, minimum: float
 ) -> Iterator[pa.Table]:
-    """All objects, file by file, with outlines of a least size."""
+    """All objects, file by file, with outlines of a minimum size."""
     first = 0
     for question, item in enumerate(figures):
         for table in each_file(store, item):
-            yield _rows(table, scenes, numbers=(first, question), least=least)
+            yield _rows(table, scenes, numbers=(first, question), minimum=minimum)
             first += len(table)
 
 
 def _rows(
-    table: pa.Table, scenes: Mapping[str, PlannedScene], *, numbers: tuple[int, int], least: float
+    table: pa.Table, scenes: Mapping[str, PlannedScene], *, numbers: tuple[int, int], minimum: float
 ) -> pa.Table:
     first, question = numbers
     seen, tiles = places(scenes, table), table["tile_ids"].to_pylist()
@@ -160,7 +160,7 @@ def _rows(
         "tile": [place.tile for place in seen],
         "box": [" ".join(map(str, place.box)) if place.box else "" for place in seen],
         "date": days(table),
-        "outlines": shapely.to_wkb(_outlines(table, least)),
+        "outlines": shapely.to_wkb(_outlines(table, minimum)),
         "points": shapely.to_wkb(_points(table)),
     }
     return pa.table([pa.array(own[field.name], field.type) for field in SCHEMA], schema=SCHEMA)
@@ -171,19 +171,19 @@ def _points(table: pa.Table) -> NDArray[np.object_]:
     return np.asarray(shapely.points((bounds[:, :2] + bounds[:, 2:]) / 2), dtype=object)
 
 
-def _outlines(table: pa.Table, least: float) -> NDArray[np.object_]:
-    """Outlines; one too small for a tile's steps becomes a box that is not, or it would be lost."""
+def _outlines(table: pa.Table, minimum: float) -> NDArray[np.object_]:
+    """Outlines; one too small for a tile's steps becomes a box of the minimum size, else it would be lost."""
     shapes = shapely.from_wkb(table["geometry"].to_numpy())
     bounds = boxes(table)
-    tiny = mercator_sides(bounds).max(axis=1) < least
-    grown = shapely.box(*_grown(bounds[tiny], least * 180.0).T)
+    tiny = mercator_sides(bounds).max(axis=1) < minimum
+    grown = shapely.box(*_grown(bounds[tiny], minimum * 180.0).T)
     result = np.array(shapes, dtype=object)
     result[tiny] = grown
     return result
 
 
 def _grown(bounds: NDArray[np.float64], by: float) -> NDArray[np.float64]:
-    """Boxes (n, 4) of half a least side, degrees of longitude, around the middle."""
+    """Boxes (n, 4) that reach so many degrees of longitude to each side of the middles of other boxes."""
     middle = (bounds[:, :2] + bounds[:, 2:]) / 2
     half = np.column_stack([np.full(len(bounds), by), by * np.cos(np.radians(middle[:, 1]))])
     return np.column_stack([middle - half, middle + half])
@@ -194,8 +194,8 @@ def _short(text: str | None) -> str:
     return whole if len(whole) <= THINKING_CHARACTERS else whole[: THINKING_CHARACTERS - 1] + "…"
 
 
-def _set_down(folder: Path, tables: Iterator[pa.Table]) -> pa.Table:
-    """Rows in a local file, and a table that reads from it, so that a country needs no memory."""
+def _mapped_table(folder: Path, tables: Iterator[pa.Table]) -> pa.Table:
+    """A table memory-mapped from a local file with all rows, so that a country's objects need no memory."""
     path = folder / "rows.arrow"
     with pa.ipc.new_file(path, SCHEMA) as sink:
         for table in tables:
@@ -205,12 +205,12 @@ def _set_down(folder: Path, tables: Iterator[pa.Table]) -> pa.Table:
 
 def _archive(rows: pa.Table, kind: str, zooms: Zooms, *, folder: Path) -> bytes:
     path = folder / f"{kind}.pmtiles"
-    sizes = {"MINZOOM": zooms.first, "MAXZOOM": zooms.last, "EXTENT": UNITS, "NAME": LAYER, **_UNBOUNDED}
+    sizes = {"MINZOOM": zooms.first, "MAXZOOM": zooms.last, "EXTENT": UNITS, "NAME": TILE_LAYER, **_UNBOUNDED}
     pyogrio.write_arrow(
-        rows.drop_columns([name for name in GEOMETRIES if name != kind]),
+        rows.drop_columns([name for name in ARCHIVES if name != kind]),
         path,
         driver="PMTiles",
-        layer=LAYER,
+        layer=TILE_LAYER,
         geometry_name=kind,
         geometry_type="Point" if kind == "points" else "Unknown",
         crs=LONLAT,

@@ -1,4 +1,4 @@
-"""Everything the page shows as one JSON value, with the exact counts behind its sliders."""
+"""The data of the map's page as one JSON value, with the exact counts behind its sliders."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ from pipelines.map.objects import (
     Words,
     columns,
     find_tile,
-    outlines,
+    geojson_outlines,
     sample_sizes,
     sampled,
     scenes_by_id,
@@ -37,9 +37,9 @@ class Edges:
     """The settings of the sliders."""
 
     score: Numbers
-    """Ascending; the first is at most the least score, the last at most the greatest."""
+    """Ascending; the first is at most the minimum score, the last at most the maximum."""
     area: Numbers
-    """Ascending, square metres; the first is at most the least area, the last above the greatest."""
+    """Ascending, square metres; the first is at most the minimum area, the last above the maximum."""
 
 
 def filter_edges(score: Numbers, area: Numbers) -> Edges:
@@ -54,7 +54,7 @@ def filter_edges(score: Numbers, area: Numbers) -> Edges:
 
 
 def counts(score: Numbers, area: Numbers, edges: Edges) -> list[list[int]]:
-    """How many objects lie between two neighbouring settings of both sliders.
+    """Count the objects between every two neighbouring settings of both sliders.
 
     Args:
         score: (n,) scores of one question.
@@ -62,7 +62,8 @@ def counts(score: Numbers, area: Numbers, edges: Edges) -> list[list[int]]:
         edges: settings that span them.
 
     Returns:
-        [score setting reached, area setting reached, objects], of all pairs that have any, sorted.
+        [index of the score setting, index of the area setting, number of objects], sorted; pairs of settings
+        without objects are left out.
     """
     reached = np.column_stack([_reached(score, edges.score), _reached(area, edges.area)])
     pairs, number = np.unique(reached, axis=0, return_counts=True)
@@ -83,7 +84,7 @@ def _score_edges(low: float, high: float) -> Numbers:
 
 
 def _area_edges(low: float, high: float) -> Numbers:
-    """Even steps of ratio, rounded to two digits, because people read them."""
+    """Settings at even ratios, rounded to two digits because people read them."""
     low, above = max(low, 0.1), max(high * 1.001, 0.2)
     inner = np.geomspace(low, above, AREA_STEPS + 1)[1:-1]
     digits = 10.0 ** (np.floor(np.log10(inner)) - 1)
@@ -92,25 +93,25 @@ def _area_edges(low: float, high: float) -> Numbers:
     return np.concatenate([[0.0], kept, [np.ceil(above * 100) / 100]])
 
 
-# Okabe and Ito's colours that stand out on imagery, then Tol's; no red, which marks failed tiles.
+# The colours of Okabe and Ito that stand out on imagery, then Tol's; not red, which marks failed tiles.
 COLOURS = ("#e69f00", "#56b4e9", "#f0e442", "#cc79a7", "#009e73", "#0072b2", "#ddcc77", "#44aa99", "#aa4499")
 MAX_PICTURES = 16
 PICTURE_PX = 1500
-"""Side of a scene's picture; with several scenes the pictures share the pixels of four."""
+"""Side of a scene's picture; the pictures of several scenes together have the pixels of four of these."""
 MAX_THUMBNAILS = 400
 THUMBNAIL_PX = 288
 SERVED_PX = 640
-"""Side of a tile's picture that is read on demand."""
+"""Side of a tile's picture that the server reads on demand."""
 MAX_THUMBNAIL_CHARACTERS = 6_000_000
-"""All thumbnails together."""
-_READERS = 4
+"""Characters of all thumbnails together at most."""
+_THUMBNAILS_AT_ONCE = 4
 
 Data = dict[str, object]
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What goes onto the page."""
+    """What the page shows."""
 
     store: Store
     """The output folder."""
@@ -132,8 +133,8 @@ def page_data(shown: Shown, *, pyramid: Mapping[str, object] | None) -> Data:
 
     Args:
         shown: what to show.
-        pyramid: the tile archives beside the page, None where all objects are in the page; empty where the
-            page holds a sample and nothing lies beside it.
+        pyramid: the tile archives beside the page; None if all objects are in the page; empty if the page
+            holds a sample and there are no archives.
 
     Raises:
         RequestError: a file of the run cannot be read.
@@ -162,7 +163,7 @@ def page_data(shown: Shown, *, pyramid: Mapping[str, object] | None) -> Data:
 
 
 def rendering_of(plan: Plan, side_px: int) -> Rendering:
-    """How pictures of a run's scenes are read."""
+    """How to read pictures of a run's scenes."""
     return Rendering(plan.scaling, open_options(plan.config), side_px)
 
 
@@ -205,7 +206,7 @@ def _notes(shown: Shown, *, pictured: int, thinned: bool, left_out: int) -> list
 
 
 def _objects(shown: Shown, words: Words, *, whole: bool) -> tuple[dict[str, list[object]], bool]:
-    """Columns of the objects in the page, and whether outlines were thinned; a sample has no outlines."""
+    """Columns of the objects in the page, and whether outlines were simplified; a sample has no outlines."""
     scenes, found, shapes = scenes_by_id(shown.plan), {name: list[object]() for name in COLUMNS}, []
     sizes = sample_sizes([len(item) for item in shown.figures])
     for number, (item, size) in enumerate(zip(shown.figures, sizes, strict=True)):
@@ -216,7 +217,7 @@ def _objects(shown: Shown, words: Words, *, whole: bool) -> tuple[dict[str, list
             shapes.append(shapely.from_wkb(table["geometry"].to_numpy()))
     if not shapes:
         return found, False
-    found["g"], thinned = outlines(np.concatenate(shapes))
+    found["g"], thinned = geojson_outlines(np.concatenate(shapes))
     return found, thinned
 
 
@@ -245,7 +246,7 @@ def _bounds(plan: Plan) -> list[float]:
 
 
 def _scene_outlines(plan: Plan) -> Data:
-    shapes, _ = outlines(np.array([scene_outline(item) for item in plan.scenes], dtype=object))
+    shapes, _ = geojson_outlines(np.array([scene_outline(item) for item in plan.scenes], dtype=object))
     features = [{"type": "Feature", "geometry": shape, "properties": {}} for shape in shapes]
     return {"type": "FeatureCollection", "features": features}
 
@@ -287,7 +288,7 @@ def _thumbnails(plan: Plan, tile_ids: Sequence[str]) -> tuple[dict[str, Picture]
     scenes, rendering = scenes_by_id(plan), rendering_of(plan, THUMBNAIL_PX)
     found: dict[str, Picture] = {}
     size = 0
-    with ThreadPoolExecutor(_READERS) as pool:
+    with ThreadPoolExecutor(_THUMBNAILS_AT_ONCE) as pool:
         wanted = tile_ids[:MAX_THUMBNAILS]
         for tile_id, picture in zip(
             wanted, pool.map(lambda name: read_tile(scenes, name, rendering), wanted), strict=True
@@ -299,7 +300,7 @@ def _thumbnails(plan: Plan, tile_ids: Sequence[str]) -> tuple[dict[str, Picture]
 
 
 def read_tile(scenes: Mapping[str, PlannedScene], tile_id: str, rendering: Rendering) -> Picture | None:
-    """Picture of a planned tile, None where there is no such tile or it cannot be read."""
+    """Picture of a planned tile, None if there is no such tile or it cannot be read."""
     known = find_tile(scenes, tile_id)
     if known is None:
         return None

@@ -1,6 +1,5 @@
-"""Objects as the page holds them: columns of plain JSON values, in the pixels of their tiles."""
+"""Objects as columns of plain JSON values for the map's page and archives, and the tiles that show them."""
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -15,15 +14,13 @@ from pipelines.plan import Plan, PlannedScene
 from tiling import Tile
 from tiling.geo import lonlat_points, moved
 
-_TILE = re.compile(r"(?P<scene>.+)/r(?P<row>\d+)-c(?P<col>\d+)", re.DOTALL)
-
 Corners = NDArray[np.float64]
 """(4, 2) longitude and latitude of the top left, top right, bottom right and bottom left corner."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The tile an object is best seen in, and its box there."""
+    """The tile that shows an object best, and the object's box in it."""
 
     tile: str
     """Id of the tile."""
@@ -38,14 +35,9 @@ def scenes_by_id(plan: Plan) -> dict[str, PlannedScene]:
 
 def find_tile(scenes: Mapping[str, PlannedScene], tile_id: str) -> tuple[PlannedScene, Tile] | None:
     """A planned tile and its scene, None where the plan has no such tile."""
-    parts = _TILE.fullmatch(tile_id)
-    planned = scenes.get(parts["scene"]) if parts else None
-    if parts is None or planned is None:
-        return None
-    row, col = int(parts["row"]), int(parts["col"])
-    if row >= planned.grid.rows.count or col >= planned.grid.columns.count:
-        return None
-    return planned, planned.grid.tile(row, col)
+    planned = scenes.get(tile_id.rpartition("/")[0])
+    tile = planned.grid.find(tile_id) if planned else None
+    return (planned, tile) if planned and tile else None
 
 
 def tile_corners(scenes: Mapping[str, PlannedScene], tile_ids: Iterable[str]) -> dict[str, Corners]:
@@ -61,7 +53,7 @@ def tile_corners(scenes: Mapping[str, PlannedScene], tile_ids: Iterable[str]) ->
 
 
 def places(scenes: Mapping[str, PlannedScene], table: pa.Table) -> list[Place]:
-    """Where objects are best seen: in that of their tiles whose middle is nearest.
+    """The tile that shows each object best: the one of its tiles whose middle is nearest to the object.
 
     Args:
         scenes: planned scenes by id.
@@ -85,7 +77,7 @@ def places(scenes: Mapping[str, PlannedScene], table: pa.Table) -> list[Place]:
 def _box_shares(
     table: pa.Table, number: NDArray[np.int64], corners: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Minimum and maximum shares (n, 2) of the tiles' sides at which the objects' boxes lie.
+    """Minimum and maximum corners (n, 2) of the objects' boxes, as shares of the tiles' sides.
 
     Args:
         table: object rows with `region`.
@@ -109,9 +101,9 @@ def _corners(tile: Tile) -> list[tuple[int, int]]:
 
 
 MAX_OBJECTS = 20_000
-"""Objects in the page itself; of more, a sample."""
+"""Objects in the page itself at most; of more objects it holds a sample."""
 MIN_PER_QUESTION = 200
-"""Of each question's objects the sample holds at least so many."""
+"""Objects of each question that a sample holds at least."""
 MAX_POINTS = 400_000
 """Outline points in the page before outlines are simplified."""
 SHOWN_TILES = 4
@@ -134,7 +126,7 @@ class Words:
 
 
 def sample_sizes(totals: list[int]) -> list[int]:
-    """How many objects of each question the page holds: all, or shares of what it may hold."""
+    """Number of objects of each question in the page: all, or a share of what the page may hold."""
     whole = sum(totals)
     if whole <= MAX_OBJECTS:
         return totals
@@ -143,7 +135,7 @@ def sample_sizes(totals: list[int]) -> list[int]:
 
 
 def sampled(ids: NDArray[np.object_], size: int) -> NDArray[np.int64]:
-    """Numbers of so many objects, ascending; ids are digests, so the least of them are spread evenly."""
+    """Indexes of `size` objects, ascending: those of the lowest ids, which as digests are spread evenly."""
     return np.sort(np.argsort(ids, kind="stable")[:size])
 
 
@@ -180,8 +172,8 @@ def columns(
     }
 
 
-def outlines(shapes: NDArray[np.object_]) -> tuple[list[object], bool]:
-    """Geometries as GeoJSON, to a centimetre, thinned out until a browser can hold them; were they?"""
+def geojson_outlines(shapes: NDArray[np.object_]) -> tuple[list[object], bool]:
+    """Geometries as GeoJSON, to a centimetre, simplified if they are too many; and if they were."""
     tolerance, light = 1e-6, shapes
     while shapely.get_num_coordinates(light).sum() > MAX_POINTS and tolerance < 1e-3:
         light = shapely.simplify(light, tolerance)
@@ -191,7 +183,7 @@ def outlines(shapes: NDArray[np.object_]) -> tuple[list[object], bool]:
 
 
 def dot_zooms(bounds: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(n,) zooms from which objects with these bounds (n, 4) are larger than a dot."""
+    """Minimum zooms (n,) at which objects with bounds (n, 4) are larger than a dot."""
     share = np.maximum(mercator_sides(bounds).max(axis=1), 1e-9)
     zooms: NDArray[np.float64] = np.log2(DOT_PX / (512.0 * share))
     return zooms.round(2)

@@ -1,4 +1,4 @@
-"""map.html: imagery and objects of a run in one file that needs no network. Knows no model."""
+"""Writes map.html: imagery and objects of a run in one file that needs no network; for `show`."""
 
 import html
 import json
@@ -17,14 +17,14 @@ from pipelines.plan import Plan
 from reasoner.query import Task
 from tiling.storage import Store
 
-NAME = "map.html"
+MAP_FILE = "map.html"
 _PAGE = files("pipelines") / "map" / "web"
 _LIBRARY = ("maplibre-gl.js", "maplibre-gl.css")
 """Files of the map library, as the installed package carries them."""
 
 
 def write_map(store: Store, plan: Plan) -> str:
-    """Write the page, and tile archives beside it where the objects are too many for a page; its address.
+    """Write the page, with tile archives beside it if it cannot hold all objects, and return its address.
 
     Raises:
         RequestError: the run is not finished, or one of its files cannot be read.
@@ -32,14 +32,14 @@ def write_map(store: Store, plan: Plan) -> str:
     """
     shown = _shown(store, plan)
     pyramid = write_pyramid(store, plan, shown.figures) if shown.total > MAX_OBJECTS else None
-    store.write(NAME, page(page_data(shown, pyramid=pyramid)).encode())
+    store.write(MAP_FILE, page(page_data(shown, pyramid=pyramid)).encode())
     if pyramid is None:
         remove_pyramid(store)
-    return store.path(NAME)
+    return store.path(MAP_FILE)
 
 
 def map_page(store: Store, plan: Plan) -> str:
-    """The page as text, nothing written; of more objects than a page holds it shows a sample.
+    """The page as text; nothing is written. If it cannot hold all objects it shows a sample.
 
     Raises:
         RequestError: the run is not finished, or one of its files cannot be read.
@@ -72,5 +72,5 @@ def _part(mark: re.Match[str], *, data: dict[str, object]) -> str:
 
 
 def _library(name: str) -> str:
-    """A file of the map library; the package itself is not imported, it asks for a web framework."""
+    """A file of the map library; its package is not imported, since that would need a web framework."""
     return Path(str(distribution("maplibre").locate_file(f"maplibre/srcjs/{name}"))).read_text("utf-8")

@@ -1,4 +1,4 @@
-"""A map on this machine's own address: files by range, pictures of tiles on demand. Writes nothing."""
+"""Serves a map on this machine's loopback address: files by range, pictures of tiles on demand."""
 
 import asyncio
 import re
@@ -12,10 +12,10 @@ from tempfile import TemporaryDirectory
 from aiohttp import web
 
 from pipelines import RequestError
-from pipelines.map.archive import FOLDER
+from pipelines.map.archive import MAP_FOLDER
 from pipelines.map.data import SERVED_PX, read_tile, rendering_of
 from pipelines.map.objects import scenes_by_id
-from pipelines.map.page import NAME
+from pipelines.map.page import MAP_FILE
 from pipelines.plan import Plan
 from tiling.storage import Store
 
@@ -32,7 +32,7 @@ def serve(store: Store, plan: Plan, *, port: int, ready: Callable[[str], None]) 
         store: the output folder, with the map in it.
         plan: its plan.
         port: on the loopback address; 0 takes any free one.
-        ready: told the address once it answers.
+        ready: called with the address once the server answers.
 
     Raises:
         RequestError: the port is taken.
@@ -54,11 +54,11 @@ def application(folder: Path, plan: Plan) -> web.Application:
     scenes, rendering = scenes_by_id(plan), rendering_of(plan, SERVED_PX)
 
     async def page(_: web.Request) -> web.StreamResponse:
-        return web.FileResponse(folder / NAME, headers={"Cache-Control": "no-cache"})
+        return web.FileResponse(folder / MAP_FILE, headers={"Cache-Control": "no-cache"})
 
     async def archive(request: web.Request) -> web.StreamResponse:
         name = request.match_info["name"]
-        path = folder / FOLDER / name
+        path = folder / MAP_FOLDER / name
         if not _ARCHIVE.fullmatch(name) or not path.is_file():
             raise web.HTTPNotFound
         return web.FileResponse(path)
@@ -71,15 +71,15 @@ def application(folder: Path, plan: Plan) -> web.Application:
 
     app = web.Application(middlewares=[_own_names_only])
     app.router.add_get("/", page)
-    app.router.add_get(f"/{NAME}", page)
-    app.router.add_get(f"/{FOLDER}/{{name}}", archive)
+    app.router.add_get(f"/{MAP_FILE}", page)
+    app.router.add_get(f"/{MAP_FOLDER}/{{name}}", archive)
     app.router.add_get("/picture", picture)
     return app
 
 
 @web.middleware
 async def _own_names_only(request: web.Request, handler: _Handler) -> web.StreamResponse:
-    """Answer to this machine's own names alone: a page from elsewhere may point its own name here."""
+    """Refuse requests for other host names than this machine's own, against DNS rebinding."""
     if request.url.host not in _OWN_NAMES:
         raise web.HTTPForbidden
     return await handler(request)
@@ -99,12 +99,12 @@ def _bound(port: int) -> Iterator[socket.socket]:
 
 @contextmanager
 def _local(store: Store) -> Iterator[Path]:
-    """The folder itself, or a copy of the map's files from object storage."""
+    """The output folder if it is local, else a local copy of the map's files."""
     if store.is_local:
         yield Path(store.root)
         return
     with TemporaryDirectory(prefix="remotereasoner-") as folder:
-        for name in (NAME, *store.names(FOLDER)):
+        for name in (MAP_FILE, *store.names(MAP_FOLDER)):
             path = Path(folder) / name
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(store.read(name))

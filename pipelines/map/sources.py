@@ -1,4 +1,4 @@
-"""What the map reads of a finished run: figures of every object, and all about some. Draws nothing."""
+"""What the map reads of a finished run: figures of all objects, and all columns of some of them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class Figures:
     ends: tuple[int, ...]
     """Objects up to the end of each file."""
     ids: NDArray[np.object_]
-    """(n,) ids: digests, so that their order is no order on the ground."""
+    """(n,) ids: digests, whose order is independent of the places of objects."""
     score: NDArray[np.float64]
     """(n,) 0 to 1, to 1e-4; 0 where there is none."""
     area: NDArray[np.float64]
@@ -47,7 +47,7 @@ def check_published(store: Store) -> None:
     """Refuse a folder whose run is not finished.
 
     Raises:
-        RequestError: nothing is published, or a published file is not there.
+        RequestError: nothing is published, or a published file is missing.
     """
     files = published_files(store)
     if files is None:
@@ -81,7 +81,7 @@ def read_figures(store: Store, query: Query) -> Figures:
 
 
 def read_details(store: Store, figures: Figures, chosen: NDArray[np.int64]) -> pa.Table:
-    """All columns the map knows of some objects.
+    """All columns that the map uses, of some objects.
 
     Args:
         store: the output folder.
@@ -101,7 +101,7 @@ def read_details(store: Store, figures: Figures, chosen: NDArray[np.int64]) -> p
 
 
 def each_file(store: Store, figures: Figures) -> Iterator[pa.Table]:
-    """All columns the map knows, file by file.
+    """All columns that the map uses, file by file.
 
     Raises:
         RequestError: a file cannot be read.

@@ -1,4 +1,4 @@
-"""Small pictures of scenes and tiles with their corners on the globe. Knows no map and no object."""
+"""Small pictures of scenes and tiles with their corners in longitude and latitude, for the map."""
 
 from base64 import b64encode
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ class Rendering:
 
 
 def scene_picture(scene: Scene, rendering: Rendering) -> Picture:
-    """A whole scene.
+    """The picture of a whole scene.
 
     Raises:
         SceneError: the scene cannot be opened or placed.
@@ -48,7 +48,7 @@ def scene_picture(scene: Scene, rendering: Rendering) -> Picture:
     native = working_grid(scene, gsd_m=None)
     shrink = max(1.0, max(native.width, native.height) / rendering.side_px)
     work = native if shrink <= 1 else working_grid(scene, gsd_m=native.gsd * shrink)
-    # In parts, so that a damaged block of the file costs its part of the picture and no more.
+    # Read in parts, so that a damaged block of the file affects only its part of the picture.
     side = max(work.width, work.height) + PART_PX
     (chunk,) = Grid(scene.scene_id, work.width, work.height, PART_PX, 0, side).chunks()
     image = read_chunk(scene, work, chunk, scaling=rendering.scaling, options=rendering.options)
@@ -59,7 +59,7 @@ def scene_picture(scene: Scene, rendering: Rendering) -> Picture:
 
 
 def tile_picture(scene: Scene, work: WorkingGrid, tile: Tile, rendering: Rendering) -> Picture:
-    """One tile as the models saw it, made smaller.
+    """The picture of one tile as the models saw it, reduced in size.
 
     Args:
         scene: the scene.
@@ -95,7 +95,7 @@ def _corners(window: Window, work: WorkingGrid, crs: str) -> tuple[Point, Point,
 def _data_url(
     pixels: NDArray[np.uint8], valid: NDArray[np.bool_], *, quality: int, side: int | None = None
 ) -> str:
-    """A WebP of pixels (height, width, 3), clear where not valid, no larger than the side given."""
+    """A WebP of pixels (height, width, 3), transparent where invalid, reduced to the given side."""
     alpha = np.where(valid, 255, 0).astype(np.uint8)
     image = Image.fromarray(np.ascontiguousarray(np.dstack([pixels, alpha])), "RGBA")
     if side is not None:

@@ -1,4 +1,4 @@
-"""Tiles without objects for the map: failed, unreadable, empty, without data, or answered in words."""
+"""The map's tiles without objects: failed, malformed, empty, without data, or answered in words."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,10 +13,10 @@ from reasoner.query import Query, Task
 from tiling.storage import Store
 
 MAX_TILES = 20_000
-"""Tiles on the page; of more, those that failed come first."""
+"""Tiles on the page at most; of more tiles, failed ones are kept first."""
 TEXT = "text"
 KINDS = (str(Status.FAILED), str(Status.MALFORMED), TEXT, str(Status.EMPTY), str(Status.NODATA))
-"""Kinds of tiles on the map, the most wanted first."""
+"""Kinds of tiles on the map, the most important first."""
 _SILENT = (str(Status.EMPTY), str(Status.NODATA))
 _COLUMNS = ("tile_id", "status", "problem", "text", "geometry")
 
@@ -32,7 +32,7 @@ class MapTile:
     message: str
     """What went wrong, or the answer in words."""
     questions: tuple[str, ...]
-    """The questions it stands for, in the order asked."""
+    """The questions with this outcome in the tile, in the order asked."""
     geometry: bytes
     """Its footprint as WKB, longitude and latitude."""
 
@@ -42,9 +42,9 @@ class MapTiles:
     """All tiles on the map."""
 
     counts: Mapping[str, int] = field(default_factory=dict)
-    """Tiles per kind, those not shown included; one that ended in two ways counts as two."""
+    """Tiles per kind, including those not shown; a tile with two outcomes counts twice."""
     shown: tuple[MapTile, ...] = ()
-    """The most wanted first."""
+    """The tiles shown, the most important kinds first."""
 
 
 def read_tiles(store: Store, plan: Plan) -> MapTiles:
@@ -56,7 +56,7 @@ def read_tiles(store: Store, plan: Plan) -> MapTiles:
     count: Counter[str] = Counter()
     kept: dict[str, list[MapTile]] = {kind: [] for kind in KINDS}
     for ref in plan.chunks:  # a tile is in one chunk only
-        for tile in _joined(_tiles(store, plan.queries, ref.chunk_id), len(plan.queries)):
+        for tile in _combined(_tiles(store, plan.queries, ref.chunk_id), len(plan.queries)):
             count[tile.kind] += 1
             if len(kept[tile.kind]) < MAX_TILES:
                 kept[tile.kind].append(tile)
@@ -70,8 +70,11 @@ def footprint_points(tile: MapTile) -> list[list[list[float]]]:
     return [points.tolist()]
 
 
-def _joined(tiles: Iterator[MapTile], n_questions: int) -> Iterator[MapTile]:
-    """Tiles that ended alike for several questions, once; those without anything only where all say so."""
+def _combined(tiles: Iterator[MapTile], n_questions: int) -> Iterator[MapTile]:
+    """Tiles with the same outcome for several questions, once each.
+
+    Empty tiles and tiles without data are kept only if all questions have that outcome.
+    """
     found: dict[tuple[str, str, str], MapTile] = {}
     for tile in tiles:
         key = (tile.tile_id, tile.kind, tile.message)

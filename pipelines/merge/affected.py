@@ -1,4 +1,4 @@
-"""What a change between two plans may touch: scenes near it, and rows that new objects replace."""
+"""What a change between two plans affects: the scenes near it, and the rows that new objects replace."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -9,27 +9,27 @@ from pipelines.merge.cell_step import Replaced
 from pipelines.plan import Changed, Plan, SceneOverlap, scene_outline
 
 NEAR_DEGREES = 1e-4
-"""An object this near to changed ground may touch an edge there."""
+"""An object this near to changed ground may touch an edge there, degrees."""
 
 
 @dataclass(frozen=True, slots=True)
 class Affected:
-    """What a change touches directly."""
+    """The scenes and the ground that a change affects directly."""
 
     changed: frozenset[int]
     """The changed scenes, indexes in the plan."""
     near: frozenset[int]
-    """These and the scenes on whose ground they lie or lay."""
+    """The changed scenes and those that overlap their present or earlier footprints."""
     ground: shapely.Geometry
-    """Ground of the changed scenes, now and before, longitude and latitude."""
+    """Footprints of the changed scenes, now and before, longitude and latitude."""
 
 
 def affected_by(plan: Plan, beside: Sequence[Collection[int]], changed: Changed) -> Affected:
-    """What a change touches directly.
+    """The scenes and the ground that a change affects directly.
 
     Args:
         plan: the plan to merge with.
-        beside: per scene, those that share ground with it.
+        beside: per scene, the scenes that overlap it.
         changed: the change.
     """
     own = [index for index, item in enumerate(plan.scenes) if item.scene.scene_id in changed.scene_ids]
@@ -44,13 +44,13 @@ def affected_by(plan: Plan, beside: Sequence[Collection[int]], changed: Changed)
 def replaced_by(
     plan: Plan, scenes: Collection[int], changed: Changed, *, outlines: frozenset[bytes]
 ) -> Replaced:
-    """The rows that new objects stand in for.
+    """The published rows that new objects replace.
 
     Args:
         plan: the plan to merge with.
         scenes: indexes of the scenes all of whose objects are new.
         changed: what differs from the merge before.
-        outlines: WKB of new objects in which other scenes may have a share.
+        outlines: WKB of new objects that may include fragments of other scenes.
     """
     names = {plan.scenes[index].scene.scene_id for index in scenes}
     ground = [scene_outline(plan.scenes[index]) for index in sorted(scenes)]

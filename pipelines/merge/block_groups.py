@@ -1,4 +1,4 @@
-"""Which open fragments of several blocks are one object, by reference to rows of spill files."""
+"""Which open fragments of several blocks are one object, as references to rows of spill files."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +20,7 @@ from tiling.geo import Ragged, concat_ragged, group_by
 from tiling.merge import NO_WINDOWS, RUN, Evidence, Matches, concat_evidence, cut_into_runs, resolve_fragments
 
 PIECES = 1
-"""Pieces of long objects that one task unites."""
+"""Pieces of objects with many members that one task unites."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +30,15 @@ class RowReferences:
     names: tuple[str, ...]
     """Names of the files."""
     file: NDArray[np.int64]
-    """Which of the files each row is in."""
+    """Index of the file that each row is in."""
     row: NDArray[np.int64]
-    """Its number there."""
+    """Its row number in that file."""
 
     def __len__(self) -> int:
         return len(self.file)
 
     def and_pieces(self, tasks: Sequence[UnionTask]) -> "RowReferences":
-        """These, and behind them the pieces that tasks make."""
+        """These references followed by references to the pieces that tasks make."""
         counts = [len(item.groups) for item in tasks]
         files = len(self.names) + np.arange(len(tasks))
         return RowReferences(
@@ -55,19 +55,19 @@ class BlockClusters:
     task: SceneTask
     """Scene and question."""
     references: RowReferences
-    """What they are made of."""
+    """The rows that the objects are made of."""
     groups: Ragged
-    """Numbers of the references of every object, in the order of the ground."""
+    """Indexes of the references of every object, in the order of position."""
     name: str
-    """What the names of files made of them begin with."""
+    """Prefix of the names of the spill files made of them."""
 
     @property
     def is_long(self) -> bool:
-        """Some object has more members than are united at once."""
+        """Whether some object has more members than one task unites."""
         return bool((self.groups.lengths > RUN).any())
 
     def shortened(self) -> "tuple[list[UnionTask], BlockClusters]":
-        """Tasks that unite long objects piece by piece, and the same objects made of these pieces."""
+        """Tasks that unite the members of large objects in pieces, and objects made of these pieces."""
         is_long = self.groups.lengths > RUN
         pieces, regrouped = cut_into_runs(self.groups.take(np.flatnonzero(is_long)))
         numbers = np.arange(len(pieces))
@@ -83,7 +83,7 @@ class BlockClusters:
         return tasks, replace(self, references=self.references.and_pieces(tasks), groups=groups)
 
     def tasks(self) -> list[UnionTask]:
-        """Tasks that unite all objects, those whose first member is in the same file together."""
+        """Tasks that unite all objects; objects whose first member is in the same file share a task."""
         homes = self.references.file[self.groups.values[self.groups.starts[:-1]]]
         return [
             self._task(self.groups.take(numbers), f"{self.name}-across-{homes[numbers[0]]}", whole=True)
@@ -100,20 +100,20 @@ class BlockClusters:
 
 @dataclass(frozen=True, slots=True)
 class MergedBlocks:
-    """What the blocks of one scene and one question came to, in their order."""
+    """The merged blocks of one scene and one question, in their order."""
 
     items: tuple[BlockTask, ...]
     """The blocks."""
     merged: tuple[MergedBlock, ...]
-    """What each came to."""
+    """The result of merging each."""
 
     @property
     def open(self) -> dict[int, OpenRows]:
-        """By number of its block, what is open."""
+        """The open fragments by the number of their block; blocks without any are left out."""
         return {number: each.open for number, each in enumerate(self.merged) if each.open is not None}
 
     def border_tasks(self) -> list[BorderTask]:
-        """One task for each block in which something is open: every two blocks meet in one of them."""
+        """One task for each block with open fragments; every two neighbouring blocks meet in one of them."""
         around, opened = self._around(), self.open
         return [
             self._border_task(number, around[number], [other for other in around[number] if other in opened])
@@ -132,7 +132,7 @@ class MergedBlocks:
         )
 
     def _around(self) -> dict[int, list[int]]:
-        """By number of its block, the blocks whose tiles meet its own."""
+        """By the number of each block, the numbers of the blocks whose tiles meet its own."""
         hulls = [item.block.hull for item in self.items]
         boxes = np.array([shapely.box(hull.x0, hull.y0, hull.x1, hull.y1) for hull in hulls])
         found: dict[int, list[int]] = {number: [] for number in range(len(boxes))}
@@ -142,16 +142,16 @@ class MergedBlocks:
         return {number: sorted(others) for number, others in found.items()}
 
     def clusters(self, tasks: Sequence[BorderTask], borders: Sequence[BorderMatches]) -> BlockClusters:
-        """Which open fragments are one object together.
+        """Find out which open fragments together are one object.
 
         Args:
             tasks: The border tasks.
-            borders: What was found at each.
+            borders: The matches found by each.
         """
         opened = list(self.open.values())
         files = {item.name: place for place, item in enumerate(tasks)}
         starts = np.concatenate(([0], np.cumsum([len(each.evidence) for each in opened])))
-        parts = [_spared(each.evidence, border) for each, border in zip(opened, borders, strict=True)]
+        parts = [_with_border(each.evidence, border) for each, border in zip(opened, borders, strict=True)]
         between = list(_between(tasks, borders, {name: int(starts[at]) for name, at in files.items()}))
         evidence = concat_evidence(parts, between)
         tiles = np.concatenate([each.tiles for each in opened])
@@ -169,17 +169,17 @@ class MergedBlocks:
         )
 
 
-def _spared(evidence: Evidence, border: BorderMatches) -> Evidence:
-    """What is known of a block's fragments, with what missing tiles around it may have supported."""
+def _with_border(evidence: Evidence, border: BorderMatches) -> Evidence:
+    """The evidence of a block, where fragments that a missing tile may have supported need no support."""
     needs_support = evidence.needs_support.copy()
-    needs_support[border.spared] = False
+    needs_support[border.near_missing] = False
     return replace(evidence, needs_support=needs_support)
 
 
 def _between(
     tasks: Sequence[BorderTask], borders: Sequence[BorderMatches], starts: dict[str, int]
 ) -> Iterator[Matches]:
-    """Pairs of fragments of different blocks, counted over all that is open."""
+    """Pairs of fragments of different blocks, as indexes over the open fragments of all blocks."""
     for task, border in zip(tasks, borders, strict=True):
         for name, found in zip(task.others, border.matches, strict=True):
             yield replace(found, first=found.first + starts[task.name], second=found.second + starts[name])

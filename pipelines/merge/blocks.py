@@ -1,4 +1,4 @@
-"""How the chunks of a scene are shared out to be merged: squares of chunks with about as many bytes each."""
+"""How a scene's chunks are divided for the merge: into squares of chunks with about as many bytes each."""
 
 import math
 from collections.abc import Mapping
@@ -9,13 +9,13 @@ from pipelines.tables import ledger_name
 from tiling import Grid, Window
 
 BLOCK_BYTES = 12_000_000
-"""Bytes of ledger files that a block may hold, if they are spread evenly: some 80,000 small outlines."""
-MAX_SIDE = 32
-"""Chunks along one side of a block at most: an empty ledger is read soon, but each file is a request."""
+"""Bytes of ledger files in a block if they are spread evenly: some 80,000 small outlines."""
+MAX_BLOCK_CHUNKS = 32
+"""Chunks along one side of a block at most: even files without rows cost a request each."""
 
 
 def blocks_of(plan: Plan, scene: int, query_id: str, sizes: Mapping[str, int]) -> list[Block]:
-    """Blocks of one scene; all its planned chunks are in one.
+    """Blocks of one scene; every planned chunk is in exactly one of them.
 
     Args:
         plan: the frozen plan.
@@ -26,7 +26,9 @@ def blocks_of(plan: Plan, scene: int, query_id: str, sizes: Mapping[str, int]) -
     refs, grid = plan.chunks_of(scene), plan.scenes[scene].grid
     total = sum(sizes.get(ledger_name(query_id, ref.chunk_id), 0) for ref in refs)
     side = math.isqrt(max(1, int(BLOCK_BYTES * len(refs) / max(total, 1))))
-    side = _even(min(max(side, 1), MAX_SIDE), 1 + max((max(ref.row, ref.col) for ref in refs), default=0))
+    side = _even(
+        min(max(side, 1), MAX_BLOCK_CHUNKS), 1 + max((max(ref.row, ref.col) for ref in refs), default=0)
+    )
     found: dict[tuple[int, int], list[ChunkRef]] = {}
     for ref in refs:
         found.setdefault((ref.row // side, ref.col // side), []).append(ref)
@@ -34,7 +36,7 @@ def blocks_of(plan: Plan, scene: int, query_id: str, sizes: Mapping[str, int]) -
 
 
 def _even(side: int, count: int) -> int:
-    """Smallest side at which so many chunks in a row make no more blocks, so that none is much smaller."""
+    """The smallest side that gives as many blocks in a row as `side`, so that blocks are similar."""
     return -(-count // -(-count // side))
 
 
@@ -45,7 +47,7 @@ def _block(grid: Grid, place: tuple[int, int], side: int, refs: list[ChunkRef]) 
 
 
 def _span(grid: Grid, place: int, side: int, *, rows: bool) -> tuple[int, int, int, int]:
-    """Along one axis: where the block's tiles begin and end, and between what no other tile reaches."""
+    """Along one axis: begin and end of the block's tiles, and of the part that no other tile sees."""
     axis = grid.rows if rows else grid.columns
     first = place * side * grid.chunk_tiles
     end = min(first + side * grid.chunk_tiles, axis.count)

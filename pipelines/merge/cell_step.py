@@ -1,4 +1,4 @@
-"""The last step of the merge: from spilled rows to the files of cells, written when that is asked for."""
+"""The last step of the merge, from spilled rows to the files of cells, and the merge's result as a whole."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -28,19 +28,19 @@ from pipelines.tables import (
 from tiling.storage import Store
 
 _MARGIN = 1e-6
-"""Degrees that a cell is widened by when ground is looked for in it."""
+"""Degrees by which a cell is widened when it is tested for intersecting changed ground."""
 
 
 @dataclass(frozen=True, slots=True)
 class Replaced:
-    """Which published rows are replaced, where it is not all of them."""
+    """Which published rows are replaced, if not all of them are."""
 
     scene_ids: frozenset[str]
-    """Every row that one of these scenes has a share in."""
+    """Rows in which one of these scenes has a share are replaced."""
     ground: tuple[shapely.Geometry, ...]
-    """Where such rows may lie, longitude and latitude."""
+    """The ground on which such rows may lie, longitude and latitude."""
     outlines: frozenset[bytes] = frozenset()
-    """WKB of rows that are written again, whoever has a share in them."""
+    """WKB outlines of further rows that are replaced, whatever their scenes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,19 +71,19 @@ class CellTask:
 
 @dataclass(frozen=True, slots=True)
 class CellStep:
-    """Works out and writes cells; a plain picklable callable."""
+    """Computes and writes the files of cells; a plain picklable callable."""
 
     doing: ClassVar[str] = "writing cells"
     """Shown while it runs."""
     makes_no_cycles: ClassVar[bool] = True
-    """It runs sooner without the collector of reference cycles."""
+    """It makes no reference cycles, so it runs with the garbage collector paused."""
     store: Store
     """The output folder."""
     spill: Store
-    """Where new rows are spilled."""
+    """The folder of spilled rows."""
 
     def __call__(self, item: CellTask) -> bool:
-        """Write a cell's file and item, each atomically; False, and nothing written, where it has no rows.
+        """Write a cell's file and item, each atomically; without rows nothing is written and False returned.
 
         Raises:
             OSError: the storage refuses.
@@ -94,19 +94,19 @@ class CellStep:
         return bool(len(rows))
 
     def after(self, item: CellTask) -> pa.Table:
-        """Rows that the cell's file will hold, in no order; none where it will be deleted."""
+        """The rows that the cell's file will hold, unordered; no rows if it will be deleted."""
         stays = empty_part() if item.replaced is None else self.split(item)[0]
         new = [cell_rows(read_spilled(self.spill, name), item.cell) for name in item.names]
         return pa.concat_tables([stays, *new])
 
     def before(self, item: CellTask) -> pa.Table:
-        """Rows that the cell's file holds now, none where there is no file."""
+        """The rows that the cell's file holds now; no rows if there is no file."""
         if not self.store.exists(object_name(item.query_id, item.cell)):
             return empty_part()
         return read_cell(self.store, item.query_id, item.cell)
 
     def split(self, item: CellTask) -> tuple[pa.Table, pa.Table]:
-        """Rows that the cell's file holds now: those that stay, and those that new rows replace."""
+        """The rows that the cell's file holds now, in two parts: those that stay, and those replaced."""
         if item.replaced is None:
             return empty_part(), self.before(item)
         return split_rows(self.before(item), item.replaced.scene_ids, item.replaced.outlines)
@@ -116,20 +116,20 @@ class CellStep:
 class MergeResult:
     """The new objects of an output folder, before any of its files is touched.
 
-    It lives as long as the block that made it: its rows are spilled for so long.
+    It can be used only within the block that made it, since its spilled rows are deleted then.
     """
 
     step: CellStep
-    """Works out and writes cells."""
+    """Computes and writes the files of cells."""
     zoom: int
     """Zoom of the cells."""
     questions: tuple[QuestionResult, ...]
-    """One per question that locates."""
+    """The results of the questions that locate objects."""
     executor: Executor
     """Runs the step."""
 
     def tasks(self, question: QuestionResult) -> list[CellTask]:
-        """The cells of a question that will be written or deleted, sorted; all others stay as they are."""
+        """The cells of a question that will be written or deleted, sorted; other cells stay unchanged."""
         names: dict[str, list[str]] = {}
         for part in question.rows:
             for cell in {key[: self.zoom] for key in part.cells}:
@@ -162,7 +162,7 @@ class MergeResult:
         store.remove(sorted(gone | {item_name(name) for name in gone}))
 
     def _old_cells(self, question: QuestionResult) -> list[str]:
-        """Cells that hold a row to be replaced; only files over the replaced rows' ground are opened."""
+        """Cells with a row that is replaced; only files of cells that meet the changed ground are opened."""
         cells = [cell for cell in object_cells(self.step.store, question.query_id) if cell != EMPTY_CELL]
         if question.replaced is None:
             return cells

@@ -1,4 +1,4 @@
-"""From the committed ledger to objects and texts: the second job. Knows no model and reads no pixels."""
+"""The merge: from the committed ledger to objects and texts; the second half of a run, after all chunks."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -36,11 +36,12 @@ def merge_job(store: Store, plan: Plan, executor: Executor = SERIAL, *, only: Ch
     Args:
         store: the output folder.
         plan: the frozen plan.
-        executor: what runs the steps.
-        only: what changed since the folder's objects were merged. Then only the changed scenes and those
-            their objects are connected with are merged, and only cells with an object of these are
-            written; every file ends with the bytes that a merge of everything gives at the same zoom.
-            None merges everything. A question without objects so far is merged whole in either case.
+        executor: runs the steps.
+        only: what changed since the folder's objects were merged; None merges everything. Given a change,
+            only the changed scenes and the scenes their objects are connected with are merged, and only
+            cells with an object of these are written; every file then has the same bytes that a merge of
+            everything would give at the same zoom. A question without objects so far is always merged
+            completely.
 
     Raises:
         IncompleteError: a ledger file is missing.
@@ -57,12 +58,12 @@ def merge_job(store: Store, plan: Plan, executor: Executor = SERIAL, *, only: Ch
 def open_merge(
     store: Store, plan: Plan, executor: Executor = SERIAL, *, only: Changed | None = None
 ) -> Iterator[MergeResult]:
-    """Work out the objects of every question, for a block that compares them with those before, or writes.
+    """Merge every question, and give the result to a block that writes it or compares it with what there is.
 
     Args:
         store: the output folder.
         plan: the frozen plan.
-        executor: what runs the steps.
+        executor: runs the steps.
         only: what changed since the folder's objects were merged, None for everything.
 
     Raises:
@@ -75,13 +76,13 @@ def open_merge(
     with spill_folder(store, shared=plan.config.address is not None) as spill:
         coverage = PlanCoverage(plan, ownership_of(plan.scenes, plan.config.scene_overlap))
         merger = SceneMerger(coverage, FinaliseObjects(store, spill, plan.run_id, plan.aoi), executor)
-        # One at a time: what one question holds in memory is given up before the next is merged.
+        # One question at a time, so that the memory of one is freed before the next is merged.
         questions = tuple(QuestionMerge(merger, query, sizes=sizes).result(only) for query in queries)
         yield MergeResult(CellStep(store, spill), _zoom(store, questions), questions, executor)
 
 
 def _zoom(store: Store, questions: tuple[QuestionResult, ...]) -> int:
-    """The cells' zoom, chosen by the largest cells of any question."""
+    """The zoom of the cells, chosen so that the largest cells of any question are not too large."""
     if not questions:
         return 0
     most: Counter[str] = Counter()

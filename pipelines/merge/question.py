@@ -1,4 +1,4 @@
-"""One question over many scenes: merges scene by scene, then the objects where scenes overlap."""
+"""The merge of one question over many scenes: scene by scene, then the objects where scenes overlap."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
@@ -20,7 +20,7 @@ from tiling.overlap import CrossMerge, OwnedObjects, ScenePart, merge_across
 
 
 class QuestionMerge:
-    """Holds what is merged of one question: final rows spilled, objects in overlap zones in memory."""
+    """Merges one question; final rows are spilled to disk, objects in overlap zones stay in memory."""
 
     def __init__(self, merger: SceneMerger, query: Query, *, sizes: Mapping[str, int]) -> None:
         """Merge nothing yet.
@@ -42,7 +42,7 @@ class QuestionMerge:
         """
         if only is None or not object_files(self._merger.finalise.store, self._query.id):
             return self._finished(range(len(self._plan.scenes)), None)
-        return self._finished(self._tied(affected_by(self._plan, self._beside, only)), only)
+        return self._finished(self._connected_scenes(affected_by(self._plan, self._beside, only)), only)
 
     @property
     def _plan(self) -> Plan:
@@ -52,19 +52,21 @@ class QuestionMerge:
     def _beside(self) -> tuple[tuple[int, ...], ...]:
         return self._merger.coverage.ownership.beside
 
-    def _tied(self, affected: Affected) -> list[int]:
-        """The scenes near a change, and those that an object it may touch ties to them over further zones."""
+    def _connected_scenes(self, affected: Affected) -> list[int]:
+        """The scenes near a change, and further scenes connected with these by objects that it may affect."""
         scenes = set(affected.near)
         while True:
             merged = self._across(scenes)
-            touched = None if merged is None else self._touched(merged, scenes, affected)
-            tied = scenes if merged is None else scenes | merged.linked(touched)
-            if tied == scenes:
+            touched = None if merged is None else self._affected_candidates(merged, scenes, affected)
+            connected = scenes if merged is None else scenes | merged.linked(touched)
+            if connected == scenes:
                 return sorted(scenes)
-            scenes = tied
+            scenes = connected
 
-    def _touched(self, merged: CrossMerge, scenes: Collection[int], affected: Affected) -> NDArray[np.bool_]:
-        """Candidates (n,) that a change may touch: all of the changed scenes, and others' on their ground."""
+    def _affected_candidates(
+        self, merged: CrossMerge, scenes: Collection[int], affected: Affected
+    ) -> NDArray[np.bool_]:
+        """Which candidates (n,) a change may affect: those of changed scenes or on their ground."""
         candidates = merged.candidates
         touched = np.zeros(len(candidates.scene), dtype=bool)
         for scene in sorted(set(scenes) & set(candidates.scene.tolist())):
@@ -75,7 +77,7 @@ class QuestionMerge:
         return touched
 
     def _across(self, scenes: Collection[int]) -> CrossMerge | None:
-        """Objects in overlap zones in which one of the scenes has a say, with all scenes that have one."""
+        """The cross-scene merge of the scenes and all others that their objects in overlap zones connect."""
         included = set(scenes)
         while True:
             near = sorted(included.union(*(self._beside[scene] for scene in included)))
@@ -110,7 +112,7 @@ class QuestionMerge:
         return QuestionResult(self._query.id, everything, replaced)
 
     def _tables(self, owned: Sequence[OwnedObjects]) -> Iterator[pa.Table]:
-        """Rows of the objects in overlap zones, one table per scene that owns some."""
+        """Rows of the objects in overlap zones, one table per owner."""
         plan = self._plan
         for each in owned:
             scene_ids = [[plan.scenes[scene].scene.scene_id for scene in scenes] for scenes in each.scenes]

@@ -1,4 +1,4 @@
-"""Objects of a scene become rows, or are kept for the scenes that overlap it: finalising objects."""
+"""Finalises merged objects: turns them into rows, or keeps them for the merge across overlapping scenes."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -15,8 +15,8 @@ from pipelines.tables import (
     OBJECT_COLUMNS,
     PART_SCHEMA,
     POINT,
+    ColumnSource,
     Origin,
-    Source,
     box_column,
     by_cell,
     instant,
@@ -37,22 +37,22 @@ class FinaliseObjects:
     store: Store
     """The output folder."""
     spill: Store
-    """Where tables are spilled."""
+    """The folder of spill files."""
     run_id: str
     """Digest of the job."""
     aoi: shapely.Geometry | None
-    """Area of interest, longitude and latitude; None for no bounds."""
+    """Area of interest, longitude and latitude; None if there is none."""
 
     def __call__(self, task: SceneTask, objects: MergedObjects, name: str) -> FinalObjects:
-        """Spill the rows of what no other scene has a say in.
+        """Spill the rows of the objects outside the overlap zone, and return the others.
 
         Args:
             task: scene and question.
-            objects: objects of the scene that no other part of it has a say in.
-            name: of the spill file.
+            objects: finished objects of the scene, which no other block affects.
+            name: name of the spill file.
 
         Raises:
-            SceneError: a coordinate has no place in longitude and latitude.
+            SceneError: a coordinate has no longitude and latitude.
             OSError: the storage refuses.
         """
         zone = task.coverage.zone
@@ -67,7 +67,7 @@ class FinaliseObjects:
 
 
 def spill_rows(spill: Store, name: str, rows: pa.Table) -> SpilledRows | None:
-    """Spill rows of objects; None where there are none.
+    """Spill rows of objects; None if there are none.
 
     Raises:
         OSError: the storage refuses.
@@ -89,14 +89,14 @@ def object_rows(
     aoi: shapely.Geometry | None,
     scene_ids: Sequence[Sequence[str]] | None = None,
 ) -> pa.Table:
-    """Rows of objects, those outside the area of interest left out: a part of the table of objects.
+    """Rows of objects as a part of the table of objects; objects outside the area of interest are left out.
 
     Args:
-        objects: the objects, world coordinates of the scene.
-        planned: the scene in whose coordinates they are.
+        objects: the objects, in world coordinates of the scene.
+        planned: the scene.
         origin: question and run.
-        aoi: area of interest, longitude and latitude; None for no bounds.
-        scene_ids: the scenes each was seen in, None where that is the scene alone.
+        aoi: area of interest, longitude and latitude; None if there is none.
+        scene_ids: the scenes that each object was seen in; None if that is this scene alone.
 
     Raises:
         SceneError: a coordinate has no longitude and latitude.
@@ -105,12 +105,12 @@ def object_rows(
         return PART_SCHEMA.empty_table()
     placed = scene_objects(objects, planned.scene, query_id=origin.query.id)
     values = {
-        **_placed(placed),
-        **_merged(objects),
+        **_geometry_columns(placed),
+        **_merged_columns(objects),
         "scene_ids": pa.array(
             scene_ids or [[planned.scene.scene_id]] * len(objects), PART_SCHEMA.field("scene_ids").type
         ),
-        **_same(len(objects), {
+        **_constant_columns(len(objects), {
             "query_id": origin.query.id, "query": origin.query.text, "run_id": origin.run_id,
             "datetime": instant(planned.scene.datetime),
         }),
@@ -122,8 +122,8 @@ def object_rows(
     return rows.filter(pa.array(shapely.intersects(aoi, placed.geometry.shapes())))
 
 
-def _placed(objects: SceneObjects) -> dict[str, pa.Array]:
-    """Columns of where an object is."""
+def _geometry_columns(objects: SceneObjects) -> dict[str, pa.Array]:
+    """Columns with the ids, geometries and areas of objects."""
     places = places_of(objects.geometry, objects.bounds)
     return {
         "id": pa.array(objects.id, pa.string()),
@@ -138,11 +138,11 @@ def _placed(objects: SceneObjects) -> dict[str, pa.Array]:
     }
 
 
-def _merged(objects: MergedObjects) -> dict[str, pa.Array]:
-    """Columns that are those of merged objects."""
+def _merged_columns(objects: MergedObjects) -> dict[str, pa.Array]:
+    """Columns copied from the columns of the same name of merged objects."""
     tile_starts, tile_ids = pa.array(objects.tile_starts, pa.int32()), pa.array(objects.tile_ids, pa.string())
     ragged = {"tile_ids": pa.ListArray.from_arrays(tile_starts, tile_ids)}
-    plain = (column for column in OBJECT_COLUMNS if column.source is Source.MERGED)
+    plain = (column for column in OBJECT_COLUMNS if column.source is ColumnSource.MERGED)
     return ragged | {
         column.name: pa.array(getattr(objects, column.name), column.type)
         for column in plain
@@ -150,8 +150,8 @@ def _merged(objects: MergedObjects) -> dict[str, pa.Array]:
     }
 
 
-def _same(count: int, values: dict[str, object]) -> dict[str, pa.Array]:
-    """Columns that hold one value."""
+def _constant_columns(count: int, values: dict[str, object]) -> dict[str, pa.Array]:
+    """Columns that hold one value in all rows."""
     return {
         name: pa.repeat(pa.scalar(value, PART_SCHEMA.field(name).type), count)
         for name, value in values.items()

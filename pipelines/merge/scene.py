@@ -1,6 +1,6 @@
-"""One question's answers over some scenes become objects: block by block, then what several blocks share.
+"""The merge of one question within scenes: block by block, then the objects that lie in several blocks.
 
-Holds of what is open between blocks numbers only: outlines stay in the files that the steps spilled.
+Between the steps only numbers are in memory; outlines of open fragments stay in the spill files.
 """
 
 from collections import deque
@@ -33,7 +33,7 @@ from tiling.overlap import (
 
 @dataclass(frozen=True, slots=True)
 class PlanCoverage:
-    """What the scenes of a plan cover, worked out once per scene."""
+    """What the scenes of a plan cover, computed once per scene."""
 
     plan: Plan
     """The frozen plan."""
@@ -43,13 +43,13 @@ class PlanCoverage:
     _zoned: dict[int, SceneCoverage] = field(default_factory=dict, repr=False, compare=False)
 
     def of(self, scene: int) -> SceneCoverage:
-        """What a scene covers, with its overlap zone.
+        """The coverage of a scene with its overlap zone.
 
         Args:
             scene: index in the plan.
 
         Raises:
-            SceneError: a coordinate has no place in the CRS of a scene that overlaps it.
+            SceneError: a coordinate cannot be expressed in the CRS of an overlapping scene.
         """
         if scene not in self._zoned:
             beside, first = self.ownership.beside[scene], set(self.ownership.before(scene))
@@ -62,18 +62,18 @@ class PlanCoverage:
         return self._zoned[scene]
 
     def unplanned(self, scene: int) -> NDArray[np.int64]:
-        """(k, 4) windows of a scene's tiles that are not planned, beside planned ones, working pixels."""
+        """Windows (k, 4) of a scene's unplanned tiles that meet planned ones, working pixels."""
         windows = unplanned_beside(self.plan.scenes[scene].grid, self.plan.tiles_of(scene))
         rows = [(window.x0, window.y0, window.x1, window.y1) for window in windows]
         return np.array(rows, dtype=np.int64).reshape(-1, 4)
 
     def part(self, scene: int, shared: ZoneObjects, missing: NDArray[np.int64]) -> ScenePart:
-        """What a scene brings to the merge across scenes.
+        """A scene's input to the merge across scenes.
 
         Args:
             scene: index in the plan.
             shared: its objects in its overlap zone.
-            missing: (k, 4) windows of its tiles that gave no answer, working pixels.
+            missing: (k, 4) windows of its failed and missing tiles, working pixels.
         """
         coverage = self.of(scene)
         assert coverage.zone is not None
@@ -86,7 +86,7 @@ class PlanCoverage:
         return ScenePart(self.ownership.ranks[scene], coverage, shared, ground)
 
     def _covered(self, scene: int) -> SceneCoverage:
-        """What a scene's planned tiles cover."""
+        """The coverage of a scene's planned tiles, without its overlap zone."""
         if scene not in self._planned:
             own, grid = self.ownership.coverages[scene], self.plan.scenes[scene].grid
             ground = covered(grid, self.plan.tiles_of(scene))
@@ -96,12 +96,12 @@ class PlanCoverage:
 
 @dataclass(frozen=True, slots=True)
 class SceneResult:
-    """What one scene answers to one question."""
+    """The objects of one scene for one question."""
 
     rows: tuple[SpilledRows, ...]
-    """Objects on ground that no other scene covers."""
+    """Rows of the objects outside the overlap zone."""
     part: ScenePart | None
-    """What it brings to the merge across scenes, None where it has no overlap zone."""
+    """Its input to the merge across scenes, None if it has no overlap zone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,16 +118,16 @@ class SceneMerger:
     def __call__(
         self, query: Query, scenes: Sequence[int], sizes: Mapping[str, int]
     ) -> dict[int, SceneResult]:
-        """What scenes (indexes in the plan) answer to a question.
+        """Merge a question within scenes.
 
         Args:
             query: the question.
-            scenes: the scenes.
+            scenes: indexes of the scenes in the plan.
             sizes: bytes of every ledger file by name.
 
         Raises:
             FileNotFoundError: a ledger file is missing.
-            SceneError: a coordinate has no place in the CRS of a scene that overlaps it.
+            SceneError: a coordinate cannot be expressed in the CRS of an overlapping scene.
             OSError: the storage refuses.
         """
         tasks = {scene: self._block_tasks(scene, query, sizes) for scene in scenes}
@@ -148,7 +148,7 @@ class SceneMerger:
         )
 
     def _across(self, merged: Mapping[int, MergedBlocks]) -> dict[int, list[FinalObjects]]:
-        """What became of the objects that lie in several blocks, by scene."""
+        """The finalised objects that lie in several blocks, by scene."""
         wide = {scene: each for scene, each in merged.items() if each.open}
         tasks = {scene: each.border_tasks() for scene, each in wide.items()}
         step = BorderStep(self.finalise.spill)
@@ -159,7 +159,7 @@ class SceneMerger:
         )
 
     def _united(self, clusters: dict[int, BlockClusters]) -> dict[int, list[FinalObjects]]:
-        """Unite clusters; long objects piece by piece first, and the pieces of these again."""
+        """Unite clusters; objects with many members are united in pieces first, if need be several times."""
         step = UnionStep(self.finalise)
         while long := [scene for scene, each in clusters.items() if each.is_long]:
             cut = {scene: clusters[scene].shortened() for scene in long}
@@ -183,7 +183,7 @@ class SceneMerger:
 
 
 def _meeting(windows: NDArray[np.int64], block: Block) -> NDArray[np.int64]:
-    """Which of (k, 4) windows meet a block's hull."""
+    """The windows, of (k, 4), that meet a block's hull."""
     hull = block.hull
     low, high = (windows[:, :2] <= (hull.x1, hull.y1)), (windows[:, 2:] >= (hull.x0, hull.y0))
     return windows[low.all(axis=1) & high.all(axis=1)]

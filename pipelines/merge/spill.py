@@ -1,4 +1,4 @@
-"""Arrow files that the merge spills between its steps: in one folder, gone when the merge ends."""
+"""Arrow files that the merge spills between its steps, in one folder that is deleted when the merge ends."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,8 +16,8 @@ from tiling.geo import polygon_column, polygons_from_wkb, polygons_to_pixels
 from tiling.merge import MergedObjects, OpenFragments, Outlines, outlines_of
 from tiling.storage import Store
 
-FOLDER = "merge"
-"""In the output folder; what a killed merge left there goes with the next one."""
+SPILL_FOLDER = "merge"
+"""Name of that folder in the output folder; the next merge deletes what a killed one left in it."""
 
 _BORDER = "border"
 _SIDES = ("x0", "y0", "x1", "y1")
@@ -28,26 +28,26 @@ _PLAIN = tuple(field.name for field in fields(MergedObjects) if field.name not i
 
 @contextmanager
 def spill_folder(store: Store, *, shared: bool) -> Iterator[Store]:
-    """A folder for a block that merges; empty at its beginning, gone at its end.
+    """A folder of spill files for a block: empty at its beginning, deleted at its end.
 
     Args:
         store: the output folder.
-        shared: machines of a cluster work on it together. If not, and the output lies on object storage, the
-            folder is a local one.
+        shared: several machines of a cluster use the folder. Otherwise, if the output is on object storage,
+            the folder is a local one.
     """
     if not (store.is_local or shared):
         with TemporaryDirectory(prefix="remotereasoner-") as folder:
             yield Store(str(Path(folder)))
         return
-    store.remove_folder(FOLDER)
+    store.remove_folder(SPILL_FOLDER)
     try:
-        yield Store(store.path(FOLDER), store.retry_policy)
+        yield Store(store.path(SPILL_FOLDER), store.retry_policy)
     finally:
-        store.remove_folder(FOLDER)
+        store.remove_folder(SPILL_FOLDER)
 
 
 def write_table(spill: Store, name: str, table: pa.Table) -> None:
-    """Spill a table; nobody reads it before the step that does so has ended.
+    """Spill a table; it may be read once the step that spills it has ended.
 
     Raises:
         OSError: the storage refuses.
@@ -58,7 +58,7 @@ def write_table(spill: Store, name: str, table: pa.Table) -> None:
         unfinished = final.with_name(f"{final.name}.new")
         with pa.OSFile(str(unfinished), "wb") as sink:
             _write(sink, table)
-        unfinished.replace(final)  # the table may be a view of the file it takes the place of
+        unfinished.replace(final)  # the table may be memory-mapped from the file that it replaces
         return
     sink = pa.BufferOutputStream()
     _write(sink, table)
@@ -71,7 +71,7 @@ def _write(sink: pa.NativeFile, table: pa.Table) -> None:
 
 
 def read_spilled(spill: Store, name: str, columns: Sequence[str] | None = None) -> pa.Table:
-    """A table that was spilled; of a local one only those pages are read that are looked at.
+    """Read a spilled table; a local one is memory-mapped, so that only the pages used are read.
 
     Raises:
         OSError: the storage refuses.
@@ -83,7 +83,7 @@ def read_spilled(spill: Store, name: str, columns: Sequence[str] | None = None) 
 
 
 def write_open(spill: Store, name: str, found: OpenFragments) -> None:
-    """Spill the fragments of a block whose fate other blocks share.
+    """Spill the open fragments of a block, which other blocks may affect.
 
     Raises:
         OSError: the storage refuses.
@@ -103,7 +103,7 @@ def write_objects(spill: Store, name: str, objects: MergedObjects) -> None:
 
 
 def read_objects(spill: Store, name: str, rows: NDArray[np.int64]) -> MergedObjects:
-    """Some of the objects, or open fragments, of a file, in a given order.
+    """Read some of the objects or open fragments of a file, in a given order.
 
     Raises:
         OSError: the storage refuses.
@@ -122,7 +122,7 @@ def read_objects(spill: Store, name: str, rows: NDArray[np.int64]) -> MergedObje
 
 
 def read_border(spill: Store, name: str, transform: Transform) -> tuple[NDArray[np.int64], Outlines]:
-    """The fragments of a file that other blocks' tiles may see: their rows, and outlines in working pixels.
+    """Read the fragments that other blocks' tiles may see: their row numbers, and outlines in working pixels.
 
     Raises:
         OSError: the storage refuses.

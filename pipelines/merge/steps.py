@@ -1,4 +1,4 @@
-"""The three steps of the merge, plain callables: merge a block, match across borders, unite across blocks."""
+"""The steps of the merge as plain callables: merge a block, match across borders, unite across blocks."""
 
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -44,11 +44,11 @@ class BlockStep:
     """Turns objects into rows."""
 
     def __call__(self, item: BlockTask) -> MergedBlock:
-        """Objects of a block, and what is open.
+        """Merge a block into finished objects and open fragments.
 
         Raises:
             FileNotFoundError: a ledger file is missing.
-            SceneError: a coordinate has no place in longitude and latitude.
+            SceneError: a coordinate has no longitude and latitude.
         """
         names = [ledger_name(item.task.query.id, chunk_id) for chunk_id in item.block.chunk_ids]
         answers = read_answers(self.finalise.store, names)
@@ -68,25 +68,25 @@ class BlockStep:
 
 @dataclass(frozen=True, slots=True)
 class BorderStep:
-    """Matches what is open in one block with the others; a plain picklable callable."""
+    """Matches the open fragments of one block with those of others; a plain picklable callable."""
 
     doing: ClassVar[str] = "matching across blocks"
     """Shown while it runs."""
     makes_no_cycles: ClassVar[bool] = True
     """It runs sooner without the collector of reference cycles."""
     spill: Store
-    """Where the files are."""
+    """The folder of spill files."""
 
     def __call__(self, item: BorderTask) -> BorderMatches:
-        """What is found at the block's border.
+        """The matches of open fragments across the block's border.
 
         Raises:
             OSError: the storage refuses.
         """
         rows, outlines = read_border(self.spill, item.name, item.transform)
-        spared = touching(outlines, np.arange(len(rows)), item.missing)
+        near_missing = touching(outlines, np.arange(len(rows)), item.missing)
         matches = tuple(self._matches(rows, outlines, name, item.transform) for name in item.others)
-        return BorderMatches(matches, rows[spared])
+        return BorderMatches(matches, rows[near_missing])
 
     def _matches(
         self, rows: NDArray[np.int64], outlines: Outlines, name: str, transform: Transform
@@ -108,10 +108,10 @@ class UnionStep:
     """Turns objects into rows."""
 
     def __call__(self, item: UnionTask) -> FinalObjects | None:
-        """What became of the objects; of pieces nothing but the file.
+        """Unite groups and finalise the objects; pieces of objects are only spilled, and None is returned.
 
         Raises:
-            SceneError: a coordinate has no place in longitude and latitude.
+            SceneError: a coordinate has no longitude and latitude.
             OSError: the storage refuses.
         """
         spill = self.finalise.spill

@@ -1,4 +1,4 @@
-"""What travels between the steps of the merge: plain picklable values."""
+"""The plain picklable values that are passed between the steps of the merge."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -19,14 +19,14 @@ from tiling.overlap import SceneCoverage, ZoneObjects
 
 @dataclass(frozen=True, slots=True)
 class SceneTask:
-    """One scene and one question: all a worker needs to know of the plan."""
+    """One scene and one question: the part of the plan that a worker needs."""
 
     planned: PlannedScene
     """The scene."""
     query: Query
     """The question."""
     coverage: SceneCoverage
-    """What it covers, with its overlap zone."""
+    """The coverage of the scene, with its overlap zone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +34,19 @@ class SpilledRows:
     """Rows of objects, spilled until their cells are known."""
 
     name: str
-    """Of the spill file."""
+    """Name of the spill file."""
     cells: Counter[str]
-    """Bytes of well-known binary per deepest cell: as many as its rows have, were all rows of one size."""
+    """Estimated bytes of well-known binary per deepest cell: its rows times the mean of all rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class FinalObjects:
-    """What became of some objects of one scene."""
+    """Finalised objects of one scene."""
 
     rows: SpilledRows | None
-    """Those no other scene has a say in, None where there are none."""
+    """Rows of the objects outside the overlap zone, None if there are none."""
     shared: ZoneObjects | None
-    """Those that overlapping scenes have a say in, None where the scene has no overlap zone."""
+    """The objects in the overlap zone, None if the scene has no overlap zone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +58,8 @@ class Block:
     hull: Window
     """Hull of the windows of all tiles in the rectangle, working pixels."""
     alone: tuple[int, int, int, int]
-    """x0, y0, x1, y1 of what no tile outside the rectangle sees, working pixels: past its edges where there
-    is none; tiles outside may leave nothing between them."""
+    """x0, y0, x1, y1 of the part that no tile outside the rectangle sees, working pixels. It reaches past the
+    scene's edges; it is empty if tiles outside see everything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +71,9 @@ class BlockTask:
     block: Block
     """Its chunks."""
     unplanned: NDArray[np.int64]
-    """(k, 4) windows of tiles beside planned ones that are not planned, working pixels."""
+    """(k, 4) windows of unplanned tiles that meet planned ones, working pixels."""
     name: str
-    """What the names of its spill files begin with."""
+    """Prefix of the names of its spill files."""
 
     @property
     def open_name(self) -> str:
@@ -83,20 +83,20 @@ class BlockTask:
 
 @dataclass(frozen=True, slots=True)
 class OpenRows:
-    """Fragments that other blocks' tiles have a say in, row by row of their spill file."""
+    """Open fragments, which other blocks may affect, row by row of their spill file."""
 
     evidence: Evidence
     """What is known of them within the block."""
     tiles: NDArray[np.int64]
-    """(n, 2) x0, y0 of the tile of each, working pixels: with the row, the order of the ground."""
+    """(n, 2) x0, y0 of the tile of each, working pixels; tile and row define the order of position."""
 
 
 @dataclass(frozen=True, slots=True)
 class MergedBlock:
-    """What one block comes to."""
+    """The result of merging one block."""
 
     final: FinalObjects
-    """Its objects that no tile outside has a say in."""
+    """Its finished objects, which no tile outside the block affects."""
     open: OpenRows | None
     """All other fragments, None where there are none."""
     missing: NDArray[np.int64]
@@ -107,12 +107,12 @@ class MergedBlock:
 
 @dataclass(frozen=True, slots=True)
 class BorderTask:
-    """One block and those that come after it and whose tiles meet its own."""
+    """One block and the later blocks whose tiles meet its own."""
 
     name: str
-    """Spill file of what is open in the block."""
+    """Spill file of the block's open fragments."""
     others: tuple[str, ...]
-    """Spill files of what is open in the others."""
+    """Spill files of the others' open fragments."""
     missing: NDArray[np.int64]
     """(k, 4) windows of tiles of all blocks around that failed or cannot be read, working pixels."""
     transform: Transform
@@ -121,25 +121,25 @@ class BorderTask:
 
 @dataclass(frozen=True, slots=True)
 class BorderMatches:
-    """What was found at a block's border, by rows of the files."""
+    """Matches across a block's border, as row numbers of the spill files."""
 
     matches: tuple[Matches, ...]
     """Pairs of a row of the block and a row of each of the others."""
-    spared: NDArray[np.int64]
+    near_missing: NDArray[np.int64]
     """Rows of the block that a missing tile may have supported."""
 
 
 @dataclass(frozen=True, slots=True)
 class UnionTask:
-    """Some objects, by the rows of spill files that they are made of."""
+    """Some objects, as rows of spill files that are to be united."""
 
     task: SceneTask
     """Scene and question."""
     sources: tuple[tuple[str, NDArray[np.int64]], ...]
-    """Spill files, and of each the rows that are wanted."""
+    """Spill files, and the row numbers to read from each."""
     groups: Ragged
-    """The members of every object, counted over all wanted rows of all files."""
+    """The members of every object, as indexes over the rows read from all files in turn."""
     name: str
-    """Of the file to spill."""
+    """Name of the file to spill."""
     whole: bool
-    """They are objects; if not, they are pieces of one that is too long for one task."""
+    """Whether the groups are whole objects; if not, they are pieces of objects too large for one task."""

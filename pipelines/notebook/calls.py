@@ -1,4 +1,4 @@
-"""The calls of the Python face: run, plan, nightly, and a result that is there already."""
+"""The calls of the Python interface: run, plan, nightly, and opening an existing result."""
 
 import inspect
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +19,7 @@ F = TypeVar("F", bound=Callable[..., object])
 
 
 def _with_job_fields(function: F) -> F:
-    """Name the fields of a request in the signature, in place of `**fields`, for help and completion."""
+    """Replace `**fields` in the signature by the fields of a request, for help and completion."""
     signature = inspect.signature(function)
     own = [each for each in signature.parameters.values() if each.kind is not inspect.Parameter.VAR_KEYWORD]
     known = {each.name for each in own}
@@ -43,15 +43,15 @@ def run(
     progress: bool = True,
     **fields: object,
 ) -> Result:
-    """Answer questions about scenes; the same call again resumes, and does nothing where all is done.
+    """Answer questions about scenes; repeating the call resumes, and does nothing if all is done.
 
     Args:
         scenes: files, folders, globs, s3:// addresses or STAC documents: one, or a list.
         ask: the question in plain words, or a list of them.
         out: output folder, local or s3://.
-        config: a job.yaml, or a `JobConfig`, that the other arguments are laid over.
+        config: a job.yaml or a `JobConfig`, whose fields the other arguments replace.
         overwrite: replace what another job left in the folder.
-        progress: show a bar while it lasts, below the cell or on the terminal.
+        progress: show a progress bar below the cell or on the terminal.
         **fields: every other field of `JobConfig` by its name: `reasoner`, `segmenter`, `gsd`, `tile`, `aoi`.
 
     Returns:
@@ -64,7 +64,7 @@ def run(
         GridError: the sizes make no grid; nothing is written.
         ModelError: a model cannot be found or loaded.
         StorageError: object storage refuses or is away; nothing is written.
-        StoppedError: it does so while work is done; what is committed stays.
+        StoppedError: object storage fails while work is done; what is committed stays.
     """
     request = job_config(scenes, ask, config, {**fields, "out": out})
     with _listener(progress) as listener:
@@ -141,7 +141,7 @@ def nightly(
         SceneError: a scene cannot be opened.
         ModelError: a model cannot be found or loaded.
         StorageError: object storage refuses or is away.
-        StoppedError: it does so while work is done; what is committed stays.
+        StoppedError: object storage fails while work is done; what is committed stays.
     """
     request = job_config(scenes, ask, config, {**fields, "out": out})
     with _listener(progress) as listener:
@@ -154,14 +154,14 @@ def open_result(out: Address, *, unfinished: bool = False) -> Result:
 
     Args:
         out: output folder, local or s3://.
-        unfinished: look at what is there of a run that is not finished.
+        unfinished: read what exists of a run that is not finished.
 
     Raises:
         RequestError: the folder holds no run.
         StorageError: object storage refuses or is away.
     """
     found = Result(fspath(out), unfinished=unfinished)
-    read_plan(Store(found.out))  # refuses what holds no run
+    read_plan(Store(found.out))  # raises if the folder holds no run
     return found
 
 

@@ -1,4 +1,4 @@
-"""Tables for notebooks: values, escaped, in rows."""
+"""HTML tables and links for notebooks, with escaped values."""
 
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -11,7 +11,7 @@ def table_html(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
     Args:
         header: names of the columns.
-        rows: texts, which may hold any sign.
+        rows: texts, which may contain any character.
     """
     head = "".join(f'<th style="{_CELL}">{escape(name)}</th>' for name in header)
     body = "".join(
@@ -21,5 +21,5 @@ def table_html(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def link_html(address: str, text: str) -> str:
-    """A link that opens beside the notebook."""
+    """A link that opens in a new tab."""
     return f'<a href="{escape(address)}" target="_blank" rel="noopener">{escape(text)}</a>'

@@ -29,7 +29,7 @@ class MapView:
         return final
 
     def _repr_html_(self) -> str:
-        """The page in a frame of its own, whose scripts reach neither the notebook nor a network."""
+        """The page in a sandboxed frame, whose scripts reach neither the notebook nor a network."""
         return (
             f'<iframe srcdoc="{escape(self.page)}" sandbox="allow-scripts" title="Map of the objects found" '
             f'style="width:100%;height:{self.height_px}px;border:0;border-radius:6px"></iframe>'

@@ -9,7 +9,7 @@ from pipelines.plan import Estimate, Plan, PlanFigures
 
 @dataclass(frozen=True, slots=True, repr=False)
 class PlanSummary:
-    """What a run would do, and what it would cost where that was asked for."""
+    """What a run would do, and what it would cost if a calibration was given."""
 
     plan: Plan
     """The plan itself."""

@@ -1,4 +1,4 @@
-"""Keywords to a request: what a Python caller gives, as the fields of a job file."""
+"""Turns the arguments of a Python caller into a request, as if they were the fields of a job file."""
 
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
@@ -15,7 +15,7 @@ Asked = str | Question | Mapping[str, str]
 """A question in plain words, or {text, task}."""
 
 DRY_RUN = "(dry run)"
-"""Stands for the output folder where nothing will be written."""
+"""Placeholder for the output folder where nothing will be written."""
 _REMEDIES = {
     "scenes": 'name scenes ("scene.tif", a list of them, or stac={…} for a search), and not both',
     "ask": 'ask at least one question: ask="Where are ships?"',
@@ -29,7 +29,7 @@ def job_config(
     config: Address | JobConfig | None,
     fields: Mapping[str, object],
 ) -> JobConfig:
-    """The request: the job file with these values laid over it.
+    """The request: the fields of the job file, replaced by the values given here.
 
     Args:
         scenes: one scene or several.
@@ -49,7 +49,7 @@ def job_config(
     try:
         return load_config(path, {**base, **plain})
     except RequestError as error:
-        if error.field in _REMEDIES and "--" in error.remedy:  # it speaks of flags, which Python has none of
+        if error.field in _REMEDIES and "--" in error.remedy:  # it names flags, which do not exist in Python
             raise RequestError(error.field, error.reason, _REMEDIES[error.field]) from error
         raise
 
@@ -68,7 +68,7 @@ def _listed(value: object) -> list[object] | None:
 
 
 def _plain(value: object) -> object:
-    """A value as a job file has it: paths and questions inside it too."""
+    """A value as a job file would have it, including the paths and questions inside it."""
     if isinstance(value, PathLike):
         return fspath(value)
     if isinstance(value, Question):

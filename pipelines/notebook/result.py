@@ -1,4 +1,4 @@
-"""The result of a run as one value: its objects, its map, its tables, and whether it is whole."""
+"""The result of a run as one value: its objects, map, tables and status; what `run` returns in Python."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import pandas
 
 _LINKED = ("map.html", "collection.json", "job.json")
-"""Files of a local result that a notebook links where they are there."""
+"""Files of a local result that a notebook links if they exist."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +40,9 @@ class QuestionCount:
     """What one question found."""
 
     question: str
-    """As it was asked."""
+    """The question as it was asked."""
     rows: int
-    """Objects, or for captions and answers in words, tiles with a text."""
+    """Number of objects; for captions and answers in words, number of tiles with a text."""
     unit: str
     """`objects` or `texts`."""
     area_m2: float
@@ -51,14 +51,14 @@ class QuestionCount:
 
 @dataclass(frozen=True, repr=False)
 class Result:
-    """What a run left in its output folder, read from there each time it is asked for."""
+    """The files of a run in its output folder; every method reads them from there."""
 
     out: str
     """The output folder, local or s3://."""
     unfinished: bool = False
-    """Look at what is there of a run that is not finished."""
+    """Read what exists of a run that is not finished."""
     report: RunReport | UpdateReport | None = field(default=None, compare=False)
-    """What the run did; None where the result was opened."""
+    """The report of the run; None if the result was opened later."""
 
     def objects(self, query: str | None = None, *, where: str | None = None) -> "geopandas.GeoDataFrame":
         """The objects, one a row, with three geometry columns in longitude and latitude (OGC:CRS84).
@@ -89,7 +89,7 @@ class Result:
         return query_frame(self._store, sql, unfinished=self.unfinished)
 
     def map(self, *, height_px: int = 520) -> MapView:
-        """Imagery and objects on one page; of more than 20,000 objects it shows a sample. Writes nothing.
+        """Imagery and objects on one page, which shows a sample of more than 20,000 objects; writes nothing.
 
         Args:
             height_px: of the map in a notebook.
@@ -101,7 +101,7 @@ class Result:
         return MapView(map_page(self._store, read_plan(self._store)), height_px)
 
     def status(self) -> StatusReport:
-        """How far the run is, by its files alone.
+        """How far the run is, according to its files.
 
         Raises:
             StorageError: object storage refuses or is away.
@@ -109,7 +109,7 @@ class Result:
         return read_status(self._store)
 
     def check(self) -> CheckReport:
-        """Whether the result is whole: every planned tile has its row, and every file can be read.
+        """Whether the result is complete and valid: all planned tiles have rows and all files can be read.
 
         Raises:
             StorageError: object storage refuses or is away.
@@ -150,7 +150,7 @@ class Result:
 
     @cached_property
     def counts(self) -> tuple[QuestionCount, ...]:
-        """What each question found, in the order asked; counted once.
+        """What each question found, in the order asked; counted at the first call.
 
         Raises:
             RequestError: the run is not finished.
@@ -168,21 +168,21 @@ class Result:
         return Store(self.out)
 
     def __repr__(self) -> str:
-        counts, note = self._seen()
+        counts, note = self._counts_and_notice()
         lines = [f"{each.rows:>9,} {each.unit}  {each.question}" for each in counts]
         return "\n".join([f"Result({self.out!r})", *lines, *([note] if note else [])])
 
     def _repr_html_(self) -> str:
         """Counts and links, as a notebook shows them."""
-        counts, note = self._seen()
+        counts, note = self._counts_and_notice()
         rows = [(each.question, f"{each.rows:,} {each.unit}", _area(each)) for each in counts]
         there = [name for name in _LINKED if self._store.is_local and self._store.exists(name)]
         links = " · ".join(link_html(self._store.path(name), name) for name in there)
         line = " · ".join(filter(None, [f"<code>{escape(self.out)}</code>", links, escape(note)]))
         return f"{table_html(('question', 'found', 'area'), rows)}<p>{line}</p>"
 
-    def _seen(self) -> tuple[tuple[QuestionCount, ...], str]:
-        """The counts, and what is to be said of them; showing a result never fails."""
+    def _counts_and_notice(self) -> tuple[tuple[QuestionCount, ...], str]:
+        """The counts, and a notice about failed tiles or why there are no counts; this never raises."""
         try:
             counts = self.counts
         except (RequestError, OSError) as error:
@@ -192,7 +192,7 @@ class Result:
 
 
 def _count(query: Query, row: Any) -> QuestionCount:
-    """Count of one question, from its row of the totals; None where it has none."""
+    """Count of one question from its row of the totals, which is None if it found nothing."""
     unit = "objects" if query.task is Task.LOCATE else "texts"
     return QuestionCount(query.text, int(row.n) if row else 0, unit, float(row.area_m2) if row else 0.0)
 

@@ -12,8 +12,8 @@ from .figures import plan_figures as plan_figures
 from .load_request import load_config as load_config
 from .models import ModelRecipe as ModelRecipe
 from .oracle_truth import Placement as Placement
+from .oracle_truth import TileKey as TileKey
 from .oracle_truth import question_classes as question_classes
-from .oracle_truth import view_key as view_key
 from .plan import RULES_VERSION as RULES_VERSION
 from .plan import ChunkRef as ChunkRef
 from .plan import Plan as Plan
@@ -38,5 +38,6 @@ from .plan_files import read_plan as read_plan
 from .plan_files import write_plan as write_plan
 from .planning import make_plan as make_plan
 from .planning import open_options as open_options
+from .sources import PARALLEL_READS as PARALLEL_READS
 from .tile_selection import Ownership as Ownership
 from .tile_selection import ownership_of as ownership_of

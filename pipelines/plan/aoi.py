@@ -1,4 +1,4 @@
-"""The area of interest: any vector file as one shape in longitude and latitude. Knows no scene."""
+"""The area of interest: reads a vector file as one shape in longitude and latitude, for the plan."""
 
 from io import BytesIO
 from pathlib import Path
@@ -23,7 +23,7 @@ def read_aoi(uri: str) -> shapely.Geometry:
     """Read an area of interest.
 
     Args:
-        uri: a vector file of any format and CRS, local or s3://; all its polygons count.
+        uri: a vector file of any format and CRS, local or s3://; the area is the union of its polygons.
 
     Returns:
         Polygon or MultiPolygon in OGC:CRS84, split at ±180°.
@@ -46,8 +46,8 @@ def read_aoi(uri: str) -> shapely.Geometry:
         placed = to_lonlat(polygons, table.crs.to_wkt())
     except SceneError as error:
         raise RequestError("aoi", f"{uri} cannot be placed ({error.reason})", "check its CRS") from error
-    joined: shapely.Geometry = shapely.union_all(shapely.make_valid(placed, method="structure"))
-    return joined
+    united: shapely.Geometry = shapely.union_all(shapely.make_valid(placed, method="structure"))
+    return united
 
 
 def aoi_bytes(aoi: shapely.Geometry) -> bytes:
@@ -61,7 +61,7 @@ def aoi_from(data: bytes) -> shapely.Geometry:
     """The area that such a file holds.
 
     Raises:
-        ValueError: the bytes are no such file.
+        ValueError: the bytes are not such a file.
     """
     shape: shapely.Geometry = geopandas.read_parquet(BytesIO(data)).geometry.iloc[0]
     return shape

@@ -1,4 +1,4 @@
-"""The request: one frozen model for flags and job.yaml. Opens no scene and loads no model."""
+"""The request: one frozen model of all fields, filled from flags, job.yaml or Python."""
 
 from enum import StrEnum
 from typing import Annotated, Self
@@ -85,13 +85,13 @@ class Engine(StrEnum):
     """What runs the steps."""
 
     RAY = "ray"
-    """Ray, in process or on a cluster."""
+    """Ray, in this process or on a cluster."""
     LOOP = "loop"
     """A plain for loop in this process."""
 
 
 class SceneOverlap(StrEnum):
-    """What becomes of ground that several scenes cover."""
+    """How ground that several scenes cover is answered."""
 
     OWN = "own"
     """One scene owns it, and each object on it is one object."""
@@ -118,28 +118,29 @@ class Question(BaseModel):
 
 
 class Identity(StrEnum):
-    """What another value of a field makes of a job; every field of the request is marked with one."""
+    """How another value of a field changes a job's identity; every field of the request has a mark."""
 
     ANSWER = "answer"
-    """Other answers: unless it is the default, it enters the digests of the run and of every chunk."""
+    """The answers differ: unless it is the default, the value enters the digests of run and chunks."""
     PIXELS = "pixels"
-    """Other pixels stand for a place: the run's digest holds it as given, the chunks' what the plan made of
-    it."""
+    """The pixels of a place differ: the value as given enters the digest of the run, and what the plan
+    derives from it enters the digests of the chunks."""
     PLAN = "plan"
-    """What the plan makes of it is compared and digested: sizes, models, scaling, questions, scenes, area."""
+    """What the plan derives from it is compared and digested: sizes, models, scaling, questions, scenes or
+    area."""
     JOB = "job"
-    """Another job, whose answers are digested alike."""
+    """The job is a different one, but the digests of its answers stay the same."""
     NONE = "none"
-    """The same job, run in another way."""
+    """The job stays the same and is only run in another way."""
 
     @property
     def mark(self) -> dict[str, JsonValue]:
-        """How a field is marked, in its JSON Schema."""
+        """The entry in a field's JSON Schema that marks it."""
         return {"identity": str(self)}
 
 
 class JobConfig(BaseModel):
-    """Everything one run is asked to do; the same fields as job.yaml."""
+    """The request of one run; its fields are those of job.yaml."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -309,7 +310,7 @@ class JobConfig(BaseModel):
 
     @classmethod
     def marked(cls, *marks: Identity) -> tuple[str, ...]:
-        """Names of the fields with some of the marks, in their order."""
+        """Names of the fields that have one of these marks, in the order of the fields."""
         return tuple(name for name in cls.model_fields if identity_of(name) in marks)
 
     def queries(self) -> tuple[Query, ...]:
@@ -321,7 +322,7 @@ def identity_of(field: str) -> Identity:
     """The mark of a field of the request.
 
     Raises:
-        TypeError: the field has none: give it one, or a changed value would resume another job in silence.
+        TypeError: the field has no mark: without one, a changed value would silently resume another job.
     """
     extra = JobConfig.model_fields[field].json_schema_extra
     if not isinstance(extra, dict) or "identity" not in extra:
@@ -332,7 +333,7 @@ def identity_of(field: str) -> Identity:
 
 
 def digested(config: JobConfig, *, chunks: bool) -> dict[str, object]:
-    """The fields of a request that enter the digest of its run, or of its chunks, as they are given."""
+    """The fields of a request whose values as given enter the digest of its run, or of its chunks."""
     given = config.model_dump(mode="json", include=set(JobConfig.marked(Identity.ANSWER, Identity.PIXELS)))
     defaults = {name: JobConfig.model_fields[name].default for name in JobConfig.marked(Identity.ANSWER)}
     answers = {name: given[name] for name, default in defaults.items() if getattr(config, name) != default}

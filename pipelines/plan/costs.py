@@ -1,4 +1,4 @@
-"""What a plan will cost, hours and money, from a calibration. Opens nothing and loads no model."""
+"""Estimates what a plan will cost in hours and money from a calibration, which `bench` measures."""
 
 import json
 from dataclasses import asdict, dataclass, fields
@@ -19,7 +19,7 @@ class Calibration:
     tile_px: int
     """Tile side, pixels."""
     device: str
-    """What the models ran on, in the machine's own words."""
+    """The device the models ran on, as the machine names it."""
     seconds_per_answer: float
     """Model seconds of one tile and one question, with pixels; both models."""
     read_seconds_per_gigabyte: float
@@ -52,7 +52,7 @@ def read_calibration(path: str) -> Calibration:
     """A calibration from its file.
 
     Raises:
-        RequestError: it is not there or is no calibration.
+        RequestError: the file is missing or is not a calibration.
     """
     remedy = "write one with: remotereasoner bench SCENES --ask … --out calibration.json"
     try:
@@ -78,7 +78,7 @@ HOUR_S = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Upper bounds: tiles without a pixel are counted as if a model saw them."""
+    """Upper bounds of what a plan costs: tiles without a valid pixel are counted as if a model saw them."""
 
     model_hours: float
     """Hours of one model actor (a GPU's, where the calibration ran on one)."""
@@ -91,7 +91,7 @@ class Estimate:
     puts: int
     """Files written to the ledger: chunks times questions."""
     hours: float
-    """Wall time with the workers asked for; reads and commits run beside the models."""
+    """Wall time with the requested workers; reads and commits run beside the models."""
     cost: float | None
     """Model hours times the price, in its currency; None where no price is given."""
     measured_on: str
@@ -101,7 +101,7 @@ class Estimate:
 def estimate(
     plan: Plan, calibration: Calibration, *, price: float | None = None, workers: int | None = None
 ) -> Estimate:
-    """Work out hours and money of a plan.
+    """Estimate hours and money of a plan.
 
     Args:
         plan: the plan.

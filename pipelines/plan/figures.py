@@ -1,4 +1,4 @@
-"""A plan in a few figures: what `plan` prints, on the command line and in Python."""
+"""The figures of a plan that `plan` prints, on the command line and in Python."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""The request read from a job file and flags, with one sentence for whatever is wrong in it."""
+"""Reads the request from a job file and flags; an error is one sentence with the field and a remedy."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,12 +14,12 @@ from pipelines.plan.config import SCENES_FROM_ONE_PLACE, JobConfig, MosaicOption
 
 
 def load_config(path: str | None, flags: Mapping[str, object]) -> JobConfig:
-    """Join a job file with flags, which win, and validate the whole.
+    """Join a job file with flags, which take precedence, and validate the request.
 
     Args:
         path: a job.yaml, or None.
-        flags: field name to value; None and empty lists count as not given, and of a field that has
-            fields of its own those given win.
+        flags: field name to value; None and empty lists count as not given. In a nested field, the given
+            subfields replace those of the file and the others are kept.
 
     Raises:
         RequestError: the file cannot be read, or a field is unknown, missing or wrong.

@@ -1,4 +1,4 @@
-"""Model names made into models, oracles included. Knows no file layout of a run and no prompt."""
+"""Turns model names of a request into cards and loaded models, with oracles for practice scenes."""
 
 import os
 from dataclasses import dataclass, replace
@@ -17,18 +17,18 @@ ORACLE_TILE_PX = 256
 
 @dataclass(frozen=True, slots=True)
 class ModelRecipe:
-    """All a worker needs to build both models; picklable, holds no weights."""
+    """All that a worker needs to load both models; picklable, without weights."""
 
     reasoner: str
     """The reasoner's name."""
     segmenter: str
     """The segmenter's name."""
     profile: str | None
-    """Model family, None where the checkpoint tells."""
+    """Model family, None if the checkpoint tells."""
     device: str
     """auto, cpu or cuda."""
     seed: int
-    """Seed of whatever samples."""
+    """Seed of sampling models."""
     placements: tuple[Placement, ...]
     """Where the planned scenes lie, for oracles; empty for other models."""
 
@@ -39,8 +39,8 @@ class ModelRecipe:
             ModelError: it cannot be loaded.
             RequestError: an oracle's truth table cannot be read.
         """
-        # Sums of floats differ in their last bits with the number of threads, and a run must not depend on
-        # what drives it: one thread, as in Ray's workers, unless the user says otherwise.
+        # Sums of floats differ in their last bits with the number of threads, and the answers must not depend
+        # on the executor: one thread, as in Ray's workers, unless the user says otherwise.
         os.environ.setdefault("OMP_NUM_THREADS", "1")
         uri = ModelName.parse(self.reasoner).truth
         if uri is not None:
@@ -91,10 +91,10 @@ def segmenter_card(name: str) -> ModelCard:
 
 
 def local_model(name: str) -> str:
-    """The name of a model; one on object storage is brought here and named by its local folder.
+    """The name of a model to load; a model on object storage is copied here and named by the local folder.
 
     Raises:
-        StorageError: there is nothing, or the storage refuses or is away.
+        StorageError: there is no such model, or the storage refuses or is away.
     """
     return kept_copy(name) if ModelName.parse(name).kind is ModelKind.BUCKET else name
 

@@ -1,8 +1,7 @@
-"""Exact truth of practice scenes, looked up by tile and question, for the oracle models. Knows no model."""
+"""Exact truth of practice scenes, looked up by tile and question, for the oracle models."""
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -18,7 +17,15 @@ from tiling import StorageError, Window
 from tiling.geo import LONLAT, SNAP_PX, GeoBox, lonlat_to_pixels, usable
 from tiling.storage import Store
 
-_KEY = re.compile(r"(?P<scene>.+)@(?P<window>\d+,\d+,\d+,\d+)$")
+
+@dataclass(frozen=True, slots=True)
+class TileKey:
+    """Names a tile as the models see it; the key of its view."""
+
+    scene_id: str
+    """The scene."""
+    window: Window
+    """Its window on the scene's working grid, pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +67,15 @@ class TruthLookup:
             self._add_scene(table[table["scene_id"] == place.scene_id], place)
 
     def __call__(self, view: TileView, query: Query) -> Sequence[shapely.Polygon]:
-        """Polygons that answer the query and touch the tile, tile pixels, unclipped, in the table's order."""
-        scene_id, window = read_view_key(view.key)
-        tree = self._polygons.get((scene_id, self._kinds.get(query.text, "")))
+        """Polygons that answer the query and touch the tile, tile pixels, unclipped, in the table's order.
+
+        Raises:
+            TypeError: the key of the view is not a TileKey.
+        """
+        if not isinstance(view.key, TileKey):
+            raise TypeError(f"view key {view.key!r} names no scene and window: give a TileKey")
+        window = view.key.window
+        tree = self._polygons.get((view.key.scene_id, self._kinds.get(query.text, "")))
         if tree is None:
             return ()
         found = sorted(tree.query(_area_of(window), predicate="intersects").tolist())
@@ -76,24 +89,6 @@ class TruthLookup:
             self._polygons[place.scene_id, str(kind)] = shapely.STRtree(polygons)
 
 
-def view_key(scene_id: str, window: Window) -> str:
-    """Name of a tile as the models see it: its scene and its window on the working grid."""
-    return f"{scene_id}@{window.x0},{window.y0},{window.x1},{window.y1}"
-
-
-def read_view_key(key: str) -> tuple[str, Window]:
-    """Scene id and window of a view's key.
-
-    Raises:
-        ValueError: the key is none of ours.
-    """
-    match = _KEY.match(key)
-    if match is None:
-        raise ValueError(f"view key {key!r} names no scene and window")
-    x0, y0, x1, y1 = (int(part) for part in match["window"].split(","))
-    return match["scene"], Window(x0, y0, x1, y1)
-
-
 def truth_digest(uri: str) -> str:
     """Digest of the truth table and its questions.
 
@@ -104,7 +99,7 @@ def truth_digest(uri: str) -> str:
 
 
 def question_classes(uri: str) -> Mapping[str, str]:
-    """Kind of object each known question asks for, by the question's text.
+    """The class of object that each known question asks for, by the question's text.
 
     Raises:
         RequestError: questions.json is missing or unreadable.
@@ -121,7 +116,7 @@ def question_classes(uri: str) -> Mapping[str, str]:
 
 
 def _whole(shape: shapely.Geometry) -> shapely.Geometry:
-    """What ±180° cuts in longitude and latitude is one piece on the pixel grid."""
+    """One polygon on the pixel grid for a shape that is split at ±180° in longitude and latitude."""
     if shapely.get_num_geometries(shape) == 1:
         return shape
     return shapely.union_all([usable(shape)], grid_size=SNAP_PX)
@@ -137,7 +132,7 @@ def _questions_uri(uri: str) -> str:
 
 
 def _read_table(uri: str) -> geopandas.GeoDataFrame:
-    data = _read(uri)  # storage that refuses says so itself: it is no fault of the table
+    data = _read(uri)  # errors of the storage pass through: they are not faults of the table
     try:
         table = geopandas.read_parquet(BytesIO(data))
     except (ValueError, OSError) as error:

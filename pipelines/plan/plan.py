@@ -1,4 +1,4 @@
-"""The plan: which scenes, grids, chunks and models, as one frozen value with its digests. Opens nothing."""
+"""The plan: scenes, grids, chunks and models of a run as one frozen value, with its digests."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ from tiling.geo import WorkingGrid, footprint, to_lonlat
 from tiling.raster import Scaling
 
 RULES_VERSION = "2"
-"""Raised when grid, outline, merge or ledger rules change so that old answers no longer fit."""
+"""Version of the rules of grid, outlines, merge and ledger; raised when older answers no longer fit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +33,16 @@ class PlannedScene:
     grid: Grid
     """Tiles and chunks on the working grid."""
     valid: shapely.Geometry | None = None
-    """Where it holds data, working pixels, as far as that matters to scenes it shares ground with; None for
-    everywhere."""
+    """Where it holds data, working pixels; None for everywhere. Known only for scenes that would take ground
+    from others."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChunkRef:
-    """Address of one chunk; its tiles follow from the grid and the mask."""
+    """Names one chunk; its tiles follow from the grid and the mask."""
 
     chunk_id: str
-    """Digest of everything its answers depend on but the question."""
+    """Digest of everything that its answers depend on, except the question."""
     scene: int
     """Index of its scene in the plan."""
     row: int
@@ -59,12 +59,12 @@ class ChunkRef:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All that a run will do, decided before any pixel is read."""
+    """Everything that a run will do, determined before any pixel is read."""
 
     run_id: str
     """Digest of what answers are made with: models, prompts, rules, sizes, scaling, resolution and bands.
 
-    No scene and no question is in it, so a row stays the same when others join the job.
+    It depends on no scene and no question, so rows stay the same when scenes or questions are added.
     """
     config: JobConfig
     """The request."""
@@ -75,13 +75,13 @@ class Plan:
     segmenter: ModelCard
     """The segmenter."""
     scaling: Scaling | None
-    """Fixed scaling to 8 bits, None where the scenes are 8-bit."""
+    """Fixed scaling to 8 bits, None if the scenes are 8-bit."""
     scenes: tuple[PlannedScene, ...]
     """Scenes in the order of their ids."""
     chunks: tuple[ChunkRef, ...]
     """Chunks by scene, row and column."""
     aoi: shapely.Geometry | None = None
-    """Area of interest, longitude and latitude; None for no bounds."""
+    """Area of interest, longitude and latitude; None if there is none."""
 
     @property
     def job_id(self) -> str:
@@ -101,12 +101,12 @@ class Plan:
 
     @property
     def n_model_calls(self) -> int:
-        """Completions asked of the reasoner at most: tiles times questions."""
+        """Maximum number of completions: tiles times questions."""
         return self.n_tiles * len(self.queries)
 
     @property
     def read_bytes(self) -> int:
-        """Decoded bytes to read, all chunks with their halos."""
+        """Decoded bytes to read, with the overlap of neighbouring chunks."""
         return sum(self.chunk_bytes(ref) for ref in self.chunks)
 
     def chunks_of(self, scene: int) -> tuple[ChunkRef, ...]:
@@ -140,7 +140,7 @@ class Plan:
         return self.scenes[ref.scene].grid.chunk(ref.row, ref.col, mask=ref.mask)
 
     def chunk_bytes(self, ref: ChunkRef) -> int:
-        """Decoded bytes to read for one chunk with its halo."""
+        """Decoded bytes to read for one chunk, with its overlap."""
         planned = self.scenes[ref.scene]
         native = ref.window.width * ref.window.height / planned.work.scale**2
         depth = planned.scene.mosaic.depth if planned.scene.mosaic else 1.0
@@ -150,12 +150,12 @@ class Plan:
 def chunk_refs(
     scene: int, planned: PlannedScene, basis: dict[str, object], *, wanted: NDArray[np.bool_] | None = None
 ) -> Iterator[ChunkRef]:
-    """Addresses of a scene's chunks that hold a planned tile, by row and column.
+    """References to a scene's chunks that hold a planned tile, by row and column.
 
     Args:
         scene: index of the scene in the plan.
         planned: the scene.
-        basis: what all chunks' answers depend on: models, scaling, tile and overlap.
+        basis: what the answers of all chunks depend on: models, scaling, tile and overlap.
         wanted: (rows, columns) of the grid's tiles, true where the tile is planned; None plans all.
     """
     item, grid = planned.scene, planned.grid
@@ -212,7 +212,7 @@ class FrozenScaling:
 
 
 def aoi_digest(aoi: shapely.Geometry | None) -> str | None:
-    """Digest of the area, the same however its file is written; None where there is none."""
+    """Digest of the area, independent of its file's format; None if there is none."""
     if aoi is None:
         return None
     return hashlib.sha256(shapely.to_wkb(shapely.normalize(aoi))).hexdigest()[:16]

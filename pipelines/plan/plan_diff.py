@@ -1,4 +1,4 @@
-"""What is new, changed or gone between two plans of one standing dataset. Opens nothing."""
+"""The difference between two plans of one dataset, for nightly updates: what is new, changed or gone."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,27 +11,27 @@ from reasoner.query import Query
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """Scenes whose part in the result may have changed."""
+    """Scenes whose objects in the result may have changed."""
 
     scene_ids: frozenset[str]
-    """Scenes whose planned tiles, answers or time are new, other, or gone."""
+    """Ids of scenes whose planned tiles, answers or time are new, different or gone."""
     gone: tuple[shapely.Geometry, ...] = ()
-    """Ground, longitude and latitude, that scenes covered which are gone or lay elsewhere before."""
+    """Earlier footprints, longitude and latitude, of scenes that are gone or have moved."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What tells the new plan from the published one."""
+    """How the new plan differs from the published one."""
 
     new: frozenset[str]
     """Ids of scenes that were not there before."""
     replaced: frozenset[str]
-    """Ids of scenes whose file is another one now."""
+    """Ids of scenes whose file is a different one now."""
     gone: frozenset[str]
     """Ids of scenes that are no longer there."""
     changed: Changed
-    """All scenes whose part in the objects can be another than before: these, such as have other planned
-    tiles because of them, and such as have another time."""
+    """All scenes whose objects may have changed: those above, those whose planned tiles are different because
+    of these, and those with a different time."""
     new_queries: tuple[Query, ...]
     """Questions not asked before."""
     kept_queries: tuple[Query, ...]
@@ -66,15 +66,15 @@ def _scenes(plan: Plan) -> Mapping[str, PlannedScene]:
 
 
 def changed_between(old: Plan, new: Plan) -> Changed:
-    """What a new plan of an output folder changes.
+    """The scenes that a new plan of an output folder changes.
 
-    A scene whose neighbour took or left it ground is among the changed ones: other tiles of it are planned.
-    So is one that only has another time: its objects carry it. Answers given again under the same plan (tiles
-    that had failed) are the caller's to add.
+    A scene also counts as changed if a neighbour now owns more or less of their shared ground, since its
+    planned tiles are then different, or if only its time is different, since its objects hold the time. If
+    tiles that had failed are answered again under the same plan, the caller adds their scenes.
 
     Args:
-        old: the plan the folder's objects were merged with.
-        new: the plan they are to be merged with.
+        old: the plan with which the folder's objects were merged.
+        new: the plan with which they are to be merged.
     """
     before, after = _marks(old), _marks(new)
     ids = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}

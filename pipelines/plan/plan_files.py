@@ -1,4 +1,4 @@
-"""The frozen plan on storage: job.json and plan/*.parquet, written before work starts, read back later."""
+"""The frozen plan on storage, job.json and plan/*.parquet: written before work starts and read back later."""
 
 import json
 from collections.abc import Collection, Mapping, Sequence
@@ -33,7 +33,7 @@ _ASKED = {
     name: JobConfig.model_fields[name].default
     for name in JobConfig.marked(Identity.ANSWER, Identity.PIXELS, Identity.JOB)
 }
-"""Fields of the request that make another job of it, and their defaults, which hold where a job lacks one."""
+"""Fields of the request that belong to a job's identity, with their defaults for jobs that lack a field."""
 JOB = "job.json"
 SCENES = "plan/scenes.parquet"
 CHUNKS = "plan/chunks.parquet"
@@ -42,12 +42,12 @@ _WORK = ("width", "height", "transform", "scale", "gsd")
 """Fields of a working grid that are stored; its CRS is the scene's."""
 _OWN_FOLDERS = ("answers", "objects", "texts", "plan", "changes", "map")
 _JOURNAL = "night"
-"""Folder that an unfinished update leaves."""
+"""Folder that an unfinished update leaves behind."""
 _OWN_FILES = (JOB, "collection.json", "map.html")
 
 
 def write_plan(store: Store, plan: Plan) -> None:
-    """Freeze the plan; job.json comes last, so that its presence means the plan is whole.
+    """Freeze the plan; job.json is written last, so that its presence means the plan is complete.
 
     Raises:
         OSError: the storage refuses.
@@ -63,7 +63,7 @@ def read_plan(store: Store) -> Plan:
     """The frozen plan of an output folder.
 
     Raises:
-        RequestError: there is none, or it is not readable.
+        RequestError: there is no plan, or it is not readable.
         StorageError: object storage refuses or is away.
     """
     job = read_job(store)
@@ -80,7 +80,7 @@ def read_plan(store: Store) -> Plan:
 
 
 def read_job(store: Store) -> dict[str, object] | None:
-    """The frozen job, None where the folder holds none.
+    """The frozen job, None if the folder holds none.
 
     Raises:
         RequestError: job.json is not readable.
@@ -97,14 +97,14 @@ def read_job(store: Store) -> dict[str, object] | None:
 
 
 def frozen_scaling(job: Mapping[str, object] | None) -> FrozenScaling | None:
-    """Scaling that the frozen job estimated, None where there is no job or it was given."""
+    """The scaling that the frozen job estimated, None if there is no job or its scaling was given."""
     if job is None or not isinstance(config := job.get("config"), dict) or config.get("scaling") != "auto":
         return None
     return FrozenScaling(_scaling_of(job.get("scaling")))
 
 
 def frozen_search(store: Store, config: JobConfig, job: Mapping[str, object] | None) -> tuple[Scene, ...]:
-    """Scenes of the frozen plan of the very STAC search a request asks for; none of any other request.
+    """The frozen plan's scenes if it was made with the same STAC search as the request; else none.
 
     Raises:
         RequestError: the plan is not readable.
@@ -118,7 +118,7 @@ def frozen_search(store: Store, config: JobConfig, job: Mapping[str, object] | N
 
 
 GROWS = frozenset({"scenes", "queries", "run_id"})
-"""What an update may find changed in a standing dataset."""
+"""Parts of a job's identity that a nightly update may change."""
 
 
 def check_same_job(
@@ -133,7 +133,7 @@ def check_same_job(
         may_differ: parts of a job's identity that are not compared.
 
     Raises:
-        RequestError: it does; the message names the fields that differ.
+        RequestError: the folder holds another job; the message names the fields that differ.
     """
     new, old = _identity(job_record(plan)), _identity(job)
     fields = [name for name, value in new.items() if value != old.get(name) and name not in may_differ]
@@ -148,8 +148,8 @@ def check_same_job(
 
 
 def clear_job(store: Store) -> None:
-    """Delete everything an earlier job left in the folder, and nothing else; job.json goes early."""
-    store.remove_folder(_JOURNAL)  # before the plan: orders without a plan could not be carried out
+    """Delete everything an earlier job left in the folder, and nothing else; job.json is deleted early."""
+    store.remove_folder(_JOURNAL)  # before the plan: without a plan a commit manifest could not be applied
     store.remove(_OWN_FILES)
     for folder in _OWN_FOLDERS:
         store.remove_folder(folder)
@@ -236,7 +236,7 @@ def _scaling_of(value: object) -> Scaling | None:
 def _scene_record(item: PlannedScene) -> dict[str, object]:
     work = {f"work_{name}": getattr(item.work, name) for name in _WORK}
     scene = asdict(item.scene)
-    # As text: a mosaic holds scenes, and columns of Parquet cannot hold themselves.
+    # As text: a mosaic holds scenes, and a Parquet column cannot have a recursive type.
     scene["mosaic"] = json.dumps(scene["mosaic"]) if item.scene.mosaic else None
     valid = None if item.valid is None else shapely.to_wkb(item.valid)
     return {**scene, **work, "ground": valid}
@@ -265,7 +265,7 @@ def _chunk_ref(record: Mapping[str, Any]) -> ChunkRef:
 
 
 def _without(record: Mapping[str, Any], *starts: str) -> dict[str, Any]:
-    """The fields whose names do not start with any of these."""
+    """The fields whose names start with none of these."""
     return {name: value for name, value in record.items() if not name.startswith(starts)}
 
 

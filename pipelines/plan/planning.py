@@ -1,4 +1,4 @@
-"""Making the plan: headers of scenes, model digests, scaling, grids. Reads no chunk and writes nothing."""
+"""Makes the plan from a request: reads the scenes' headers, model digests and samples for the scaling."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -21,14 +21,12 @@ from pipelines.plan.plan import (
     chunk_refs,
     digest,
 )
-from pipelines.plan.sources import find_sources
+from pipelines.plan.sources import PARALLEL_READS, find_sources
 from pipelines.plan.tile_selection import ownership_of, planned_tiles, scenes_within, with_valid_areas
 from reasoner.model_name import ModelCard
 from tiling import Grid, Scene
 from tiling.geo import working_grid
 from tiling.raster import DEFAULT_OPTIONS, OpenOptions, Scaling, Source, describe_scene, estimate_scaling
-
-_READERS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +37,15 @@ class _Sizes:
 
 
 def make_plan(config: JobConfig, *, frozen: FrozenScaling | None = None, known: Sequence[Scene] = ()) -> Plan:
-    """Decide everything a run will do.
+    """Make the plan of a run.
 
     Args:
         config: the request.
-        frozen: scaling of an earlier plan of the same job, kept where the request says auto.
-        known: scenes of an earlier plan, looked at again in place of a new search; none searches.
+        frozen: scaling of an earlier plan of the same job, used if the request says auto.
+        known: scenes of an earlier plan to read again instead of a new search; if empty, the search is made.
 
     Raises:
-        SceneError: a scene cannot be opened or placed.
+        SceneError: a scene cannot be opened or georeferenced.
         GridError: tile, overlap and chunk make no grid.
         ModelError: a model is unknown.
         RequestError: two scenes share an id, an oracle does not know a question, or the area of interest
@@ -86,10 +84,10 @@ def find_scenes(config: JobConfig, options: OpenOptions, *, known: Sequence[Scen
     Args:
         config: the request.
         options: what may be opened, and how.
-        known: scenes of an earlier plan, looked at again in place of a new search; none searches.
+        known: scenes of an earlier plan to read again instead of a new search; if empty, the search is made.
 
     Raises:
-        SceneError: a scene cannot be opened or placed.
+        SceneError: a scene cannot be opened or georeferenced.
         RequestError: two scenes share an id.
     """
     sources = list(known) or find_sources(config)
@@ -99,7 +97,7 @@ def find_scenes(config: JobConfig, options: OpenOptions, *, known: Sequence[Scen
             source, bands=config.bands, assets=config.assets, assume_crs=config.assume_crs, options=options
         )
 
-    with ThreadPoolExecutor(_READERS) as pool:
+    with ThreadPoolExecutor(PARALLEL_READS) as pool:
         scenes = sorted(pool.map(describe, sources), key=lambda scene: scene.scene_id)
     _check_ids(scenes)
     return scenes
@@ -110,7 +108,7 @@ def _mosaicked(scenes: list[Scene], config: JobConfig, sizes: _Sizes) -> list[Sc
     wanted = config.mosaic
     if wanted is None:
         return scenes
-    # Only mosaics pay for its import.
+    # Imported here, so that only mosaics wait for it.
     from tiling.raster import MosaicGrid, mosaic_cells
 
     asked = MosaicGrid(
@@ -124,7 +122,7 @@ def _mosaicked(scenes: list[Scene], config: JobConfig, sizes: _Sizes) -> list[Sc
 
 
 def open_options(config: JobConfig) -> OpenOptions:
-    """What may be opened, and how: the default limits, the drivers the user allows, and what signs."""
+    """What may be opened, and how: the default limits, further allowed drivers, and the signing function."""
     limits = DEFAULT_OPTIONS.limits
     drivers = (*limits.drivers, *config.allow_drivers)
     return OpenOptions(replace(limits, drivers=drivers), config.sign)

@@ -1,4 +1,4 @@
-"""What a request's addresses and search lead to: rasters, band sets and STAC items. Opens no raster."""
+"""Finds the sources of a request from its addresses or its search: rasters, band sets and STAC items."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -6,11 +6,12 @@ from pipelines.plan.config import JobConfig
 from tiling.raster import Source, is_document
 from tiling.storage import list_sources
 
-_READERS = 16
+PARALLEL_READS = 16
+"""Files or documents read at the same time: a read mostly waits for storage."""
 
 
 def find_sources(config: JobConfig) -> list[Source]:
-    """Everything a request names or finds, STAC documents taken apart into their items.
+    """All sources that a request names or finds; STAC documents are expanded into their items.
 
     Raises:
         SceneError: an address leads to nothing, or a STAC document cannot be read.
@@ -23,14 +24,14 @@ def find_sources(config: JobConfig) -> list[Source]:
     sources: list[Source] = [source for source in config.scenes if not isinstance(source, str)]
     patterns = [source for source in config.scenes if isinstance(source, str)]
     addresses = list_sources(patterns) if patterns else []
-    with ThreadPoolExecutor(_READERS) as pool:
-        return sources + [source for found in pool.map(_taken_apart, addresses) for source in found]
+    with ThreadPoolExecutor(PARALLEL_READS) as pool:
+        return sources + [source for found in pool.map(_expanded, addresses) for source in found]
 
 
-def _taken_apart(address: str) -> list[Source]:
+def _expanded(address: str) -> list[Source]:
     if not is_document(address):
         return [address]
-    # Only jobs over STAC pay the third of a second that its libraries take to import.
+    # Imported here, so that only jobs over STAC wait a third of a second for its libraries.
     from pipelines.plan.stac_search import items_of
 
     return list(items_of(address))

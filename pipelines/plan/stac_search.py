@@ -1,4 +1,4 @@
-"""STAC items: from a document, a catalog that is walked, an API that is searched. Opens no raster."""
+"""Finds STAC items in a document, in a catalog by walking it, or in an API by searching it."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -18,14 +18,14 @@ from tiling.raster import ItemDocument, Json, read_document, self_address
 from tiling.storage import full_address, read_bytes
 
 TIMEOUT_S = 60.0
-"""Wait for one answer of a STAC API."""
-ATTEMPTS = 3
-"""Repetitions of a request that finds no answer, or one of these."""
+"""Seconds to wait for one answer of a STAC API."""
+RETRIES = 3
+"""Repetitions of a request that gets no answer or one of the statuses of a busy server."""
 BUSY = (429, 500, 502, 503, 504)
-"""Answers after which a request is repeated, with a growing pause."""
+"""HTTP statuses after which a request is repeated, with a growing pause."""
 PAGE = 250
-"""Items asked for at a time."""
-MAX_DOCUMENT_BYTES = 100_000_000
+"""Items in one page of a search."""
+MAX_CATALOG_BYTES = 100_000_000
 
 
 def items_of(uri: str) -> list[ItemDocument]:
@@ -35,7 +35,7 @@ def items_of(uri: str) -> list[ItemDocument]:
         uri: Local path, s3://, http:// or https:// of a .json file.
 
     Raises:
-        SceneError: it or what it links to cannot be read, is no STAC document, or holds no item.
+        SceneError: it or a linked document cannot be read, is not a STAC document, or holds no item.
     """
     content = read_document(uri)
     kind = content.get("type")
@@ -57,7 +57,7 @@ def search(wanted: StacSearch) -> list[ItemDocument]:
     """All items a STAC API has for a search, by id.
 
     Raises:
-        RequestError: the API cannot be reached, refuses the search, finds nothing, or too much.
+        RequestError: the API cannot be reached, refuses the search, or finds no items or too many.
     """
     try:
         found = _unique(_ask(wanted))
@@ -82,7 +82,7 @@ def search(wanted: StacSearch) -> list[ItemDocument]:
 
 
 def _ask(wanted: StacSearch) -> Iterator[Json]:
-    retry = Retry(total=ATTEMPTS, backoff_factor=0.3, status_forcelist=BUSY, allowed_methods=None)
+    retry = Retry(total=RETRIES, backoff_factor=0.3, status_forcelist=BUSY, allowed_methods=None)
     client = Client.open(wanted.url, stac_io=StacApiIO(timeout=TIMEOUT_S, max_retries=retry))
     for box in _boxes(wanted.bbox):
         found = client.search(
@@ -97,7 +97,7 @@ def _ask(wanted: StacSearch) -> Iterator[Json]:
 
 
 def _boxes(box: Box | None) -> list[Box | None]:
-    """A box as it is, or the two of it on both sides of 180°, which not every server takes in one."""
+    """The box, or two boxes if it crosses 180°, since not every server accepts a box that does."""
     if box is None or box[0] <= box[2]:
         return [box]
     west, south, east, north = box
@@ -105,7 +105,7 @@ def _boxes(box: Box | None) -> list[Box | None]:
 
 
 def _unique(items: Iterator[Json]) -> list[ItemDocument]:
-    """Items in the order of their ids; one that two pages or boxes hold counts once."""
+    """Items in the order of their ids; an item in two pages or boxes is returned once."""
     found = {(str(item.get("collection")), str(item["id"])): item for item in items}
     return [ItemDocument(self_address(item, fallback=key[1]), item) for key, item in sorted(found.items())]
 
@@ -123,7 +123,7 @@ def _features(uri: str, content: Json) -> list[ItemDocument]:
 
 
 def _base(uri: str, feature: Json) -> str:
-    """Where an item of a collection file says it lies; else a place in that file."""
+    """The item's own address if it states one, else the address of the collection file with its id."""
     name = str(feature["id"]).replace("/", "_")
     return self_address(feature, fallback=f"{uri}#{name}")
 
@@ -139,16 +139,16 @@ def _walk(uri: str) -> Iterator[ItemDocument]:
     except SceneError:
         raise
     except (STACError, ValueError, KeyError, TypeError, AttributeError) as error:
-        if isinstance(error.__cause__, SceneError):  # what the reader of documents said
+        if isinstance(error.__cause__, SceneError):  # raised by the reader of documents
             raise error.__cause__ from error
         raise SceneError(uri, f"cannot be walked as a STAC catalog: {_message(error)}") from error
 
 
 class _Documents(pystac.StacIO):
-    """Reads the documents of a catalog as everything else is read."""
+    """Reads the documents of a catalog through this project's own storage."""
 
     def read_text(self, source: Any, *args: Any, **kwargs: Any) -> str:
-        return read_bytes(str(source), limit=MAX_DOCUMENT_BYTES).decode("utf-8")
+        return read_bytes(str(source), limit=MAX_CATALOG_BYTES).decode("utf-8")
 
     def write_text(self, dest: Any, txt: str, *args: Any, **kwargs: Any) -> None:
         raise NotImplementedError(f"{dest}: catalogs are not written")
@@ -161,6 +161,6 @@ def _or_any(value: Sequence[object] | None) -> str:
 
 
 def _message(error: Exception) -> str:
-    """What a client says, on one line and not at length."""
+    """A client's message on one line, shortened."""
     text = " ".join(without_queries(str(error) or type(error).__name__).split())
     return text if len(text) <= 160 else text[:159] + "…"

@@ -1,4 +1,4 @@
-"""Which tiles of which scene a plan holds: those the area of interest meets, on ground the scene owns."""
+"""Selects the tiles of a plan: those that meet the area of interest, on ground that their scene owns."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pipelines import RequestError
 from pipelines.plan.config import SceneOverlap
 from pipelines.plan.plan import PlannedScene, scene_outline
+from pipelines.plan.sources import PARALLEL_READS
 from tiling.geo import lonlat_to_pixels
 from tiling.overlap import (
     SceneCoverage,
@@ -22,23 +23,20 @@ from tiling.overlap import (
 )
 from tiling.raster import OpenOptions
 
-READERS = 16
-"""Scenes looked at at once: a look mostly waits for storage."""
-
 MARGIN_DEGREES = 0.01
-"""So far around a scene the area of interest is looked at when the scene's tiles are chosen."""
+"""The area of interest is clipped to a scene's bounds plus this margin when the scene's tiles are chosen."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ownership:
-    """Which scenes overlap, and which of them owns the ground they share."""
+    """Which scenes overlap, and which scene owns ground that several share."""
 
     coverages: tuple[SceneCoverage, ...]
     """What each scene covers, before tiles are planned."""
     ranks: tuple[int, ...]
-    """Priority of each scene among all: the lowest owns what several share."""
+    """Rank of each scene among all: of scenes that share ground, the one with the lowest rank owns it."""
     beside: tuple[tuple[int, ...], ...]
-    """Per scene, those that overlap it; none where every scene keeps its own."""
+    """Per scene, the scenes that overlap it; empty if every scene is answered on its own."""
 
     def before(self, scene: int) -> tuple[int, ...]:
         """Scenes of higher priority that overlap a scene."""
@@ -46,7 +44,7 @@ class Ownership:
 
 
 def ownership_of(scenes: Sequence[PlannedScene], overlap: SceneOverlap) -> Ownership:
-    """Find out which scenes overlap and in which order of priority.
+    """Find out which scenes overlap, and their order of priority.
 
     Args:
         scenes: the planned scenes.
@@ -62,7 +60,7 @@ def ownership_of(scenes: Sequence[PlannedScene], overlap: SceneOverlap) -> Owner
 
 
 def _coverages(scenes: Sequence[PlannedScene]) -> tuple[SceneCoverage, ...]:
-    """Of each scene all its working grid, valid where it is known to hold data."""
+    """Coverages of whole scenes before tiles are planned, valid where they are known to hold data."""
     areas = [item.work.area for item in scenes]
     return tuple(
         SceneCoverage(item.work, area if item.valid is None else item.valid, covered=area)
@@ -73,7 +71,7 @@ def _coverages(scenes: Sequence[PlannedScene]) -> tuple[SceneCoverage, ...]:
 def with_valid_areas(
     scenes: Sequence[PlannedScene], ownership: Ownership, options: OpenOptions
 ) -> tuple[PlannedScene, ...]:
-    """The scenes, with where they hold data looked up for those that would take ground from another.
+    """The scenes, with the valid area of those that would take ground from another scene.
 
     A collar without data must not own ground that another scene shows.
     """
@@ -83,16 +81,16 @@ def with_valid_areas(
         item = scenes[index]
         return replace(item, valid=find_valid_area(item.scene, item.work, options))
 
-    with ThreadPoolExecutor(READERS) as pool:
+    with ThreadPoolExecutor(PARALLEL_READS) as pool:
         found = dict(zip(owners, pool.map(with_valid_area, owners), strict=True))
     return tuple(found.get(index, item) for index, item in enumerate(scenes))
 
 
 def scenes_within(scenes: Sequence[PlannedScene], aoi: shapely.Geometry | None) -> list[PlannedScene]:
-    """The scenes that an area of interest meets, all where there is none.
+    """The scenes that an area of interest meets, or all if there is none.
 
     Raises:
-        RequestError: it meets no scene.
+        RequestError: the area meets no scene.
     """
     if aoi is None:
         return list(scenes)
@@ -116,11 +114,11 @@ def planned_tiles(
 
     Args:
         scenes: the planned scenes, with where they hold data.
-        ownership: which of them share ground; where each holds data is asked of the scenes anew.
-        aoi: area of interest, longitude and latitude; None for no bounds.
+        ownership: which scenes share ground; the valid areas are taken from the scenes, not from here.
+        aoi: area of interest, longitude and latitude; None if there is none.
 
     Raises:
-        SceneError: a scene's outline has no place in the CRS of one beside it.
+        SceneError: a scene's outline cannot be expressed in the CRS of an overlapping scene.
     """
     coverages = _coverages(scenes)
     return [
@@ -134,7 +132,7 @@ def planned_tiles(
 
 
 def _aoi_in(item: PlannedScene, aoi: shapely.Geometry) -> shapely.Geometry:
-    """What of the area lies at a scene, in its working pixels."""
+    """The part of the area near a scene, in its working pixels."""
     pieces = []
     for part in shapely.get_parts(scene_outline(item)):
         west, south, east, north = shapely.bounds(part)

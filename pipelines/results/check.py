@@ -1,4 +1,4 @@
-"""Proof that a result is whole: the ledger against the plan, and all files readable. Repairs nothing."""
+"""Checks that a result is complete and valid: compares the ledger with the plan and reads every file."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -15,8 +15,8 @@ from pipelines.tables import (
     CHANGE_COVERINGS,
     CHANGE_SCHEMA,
     CHANGES,
+    COLLECTION_FILE,
     GEOMETRIES,
-    NAME,
     OBJECT_SCHEMA,
     OBJECTS,
     TEXT_SCHEMA,
@@ -44,16 +44,16 @@ class CheckReport:
     """What a check found."""
 
     complete: bool
-    """Every planned tile and question has a row, none failed, and the result is published."""
+    """Every planned tile and question has a row, no tile failed, and the result is published."""
     valid: bool
-    """Every file that is there can be read and says what it should."""
+    """Every file that exists can be read and has the right contents."""
     problems: tuple[str, ...]
-    """Each with the name of its file."""
+    """The problems that were found, each with the name of the file."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Finding:
-    """One problem, and which of the two promises it breaks."""
+    """One problem, and whether it makes the result incomplete or invalid."""
 
     text: str
     incomplete: bool
@@ -79,7 +79,7 @@ def _ledger_findings(store: Store, plan: Plan) -> Iterator[_Finding]:
     planned = {(query.id, ref.chunk_id): ref for query in plan.queries for ref in plan.chunks}
     if journal_is_open(store):
         yield _Finding(f"{JOURNAL_FOLDER}/: an update is under way or was killed", incomplete=True)
-        done &= planned.keys()  # what it replaces is deleted at its end
+        done &= planned.keys()  # the update deletes the files it replaces when it ends
     for key in sorted(done - planned.keys()):
         yield _Finding(f"{ledger_name(*key)}: not in the plan", incomplete=False)
     for key, ref in planned.items():
@@ -115,7 +115,7 @@ def _file_findings(store: Store, plan: Plan, name: str, ref: ChunkRef) -> Iterat
 def _result_findings(store: Store) -> Iterator[_Finding]:
     published = published_files(store)
     if published is None:
-        yield _Finding(f"{NAME}: missing, the result is not published", incomplete=True)
+        yield _Finding(f"{COLLECTION_FILE}: missing, the result is not published", incomplete=True)
         return
     folders = (OBJECTS, TEXTS, CHANGES)
     present = {name for folder in folders for name in store.names(folder) if name.endswith(".parquet")}
@@ -130,7 +130,7 @@ def _result_findings(store: Store) -> Iterator[_Finding]:
 
 
 def _table_problem(store: Store, name: str) -> str:
-    """What is wrong with a file of objects, texts or changes, empty where nothing is."""
+    """The problem of a file of objects, texts or changes; empty if there is none."""
     geometries, schema = _KINDS[name.split("/")[0]]
     try:
         table = pq.read_table(BytesIO(store.read(name)))

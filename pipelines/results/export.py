@@ -1,4 +1,4 @@
-"""The objects of a result as one file for other tools, in batches of rows, simplified if asked."""
+"""Exports the objects of a result as one file for other tools, with simpler outlines if requested."""
 
 import json
 import math
@@ -19,18 +19,18 @@ from pyogrio.errors import DataSourceError
 from pipelines import RequestError
 from pipelines.results.export_request import ExportRequest, Shape
 from pipelines.results.query import again, open_dataset, plain_errors, select, view_files
-from pipelines.results.query_output import in_place, own_file
+from pipelines.results.query_output import ROW_BATCH, in_place, own_file
 from pipelines.tables import GEOMETRIES, OBJECT_COLUMNS, OBJECTS, ROW_GROUP
 from reasoner.query import Query
 from tiling.geo import components, group_by
 from tiling.storage import Store
 
 METRES_A_DEGREE = 111_320.0
-"""Of latitude; near enough for a tolerance."""
+"""Metres in a degree of latitude; accurate enough for a tolerance."""
 
 
 def simplified(shapes: NDArray[np.object_], tolerance_m: float) -> NDArray[np.object_]:
-    """Leave out corners; polygons that make up a coverage together, side by side without overlaps, still do.
+    """Simplify outlines; polygons that share edges without overlapping still share them afterwards.
 
     Args:
         shapes: (n,) valid polygons and multipolygons, longitude and latitude, degrees.
@@ -73,18 +73,16 @@ def _scaled(shapes: NDArray[np.object_], scales: NDArray[np.float64]) -> NDArray
 
 
 FORMAT_CRS = "EPSG:4326"
-"""What the formats call longitude and latitude; all of them write longitude first."""
-BATCH = 10_000
-"""Objects handed over at a time."""
-LAYER = "objects"
+"""The name of longitude and latitude in the formats; all of them write longitude first."""
+EXPORT_LAYER = "objects"
 LISTS = tuple(column.name for column in OBJECT_COLUMNS if pa.types.is_list(column.type))
-"""Columns that become words with a space between them where a format knows no lists."""
+"""Columns of lists, written as one text with spaces where a format has no lists."""
 PLAIN_COLUMNS = tuple(
     column.name
     for column in OBJECT_COLUMNS
     if not pa.types.is_nested(column.type) and not pa.types.is_binary(column.type)
 )
-"""Columns that every format can carry as they are."""
+"""Columns that every format can store as they are."""
 
 _PARQUET = f"FORMAT parquet, COMPRESSION zstd, GEOPARQUET_VERSION 'V2', ROW_GROUP_SIZE {ROW_GROUP}"
 _EMPTY_GEO = json.dumps(
@@ -121,7 +119,7 @@ FORMATS: Mapping[str, Format] = {
 
 
 def export_objects(store: Store, file: str, request: ExportRequest) -> dict[str, object]:
-    """Write the file at once, or not at all: under a name of its own first, then in its place.
+    """Write the file completely or not at all: under a temporary name first, which is then renamed.
 
     Args:
         store: the output folder.
@@ -172,7 +170,7 @@ def _check_simplify(request: ExportRequest, kind: Format) -> None:
     if request.simplify_m is None:
         return
     if not 0 < request.simplify_m < math.inf:
-        raise RequestError("simplify", f"{request.simplify_m} m is no tolerance", "give metres above 0")
+        raise RequestError("simplify", f"{request.simplify_m} m is not a tolerance", "give metres above 0")
     if kind.driver is None or request.geometry is not Shape.GEOMETRY:
         raise RequestError(
             "simplify", "only outlines in files of one geometry are simplified",
@@ -188,7 +186,7 @@ def _sql(store: Store, request: ExportRequest, *, native: bool) -> str:
 
 
 def filtered(store: Store, request: ExportRequest) -> str:
-    """The WHERE clause of the objects that are asked for, empty where all are.
+    """The WHERE clause that selects the requested objects, empty if all are requested.
 
     Raises:
         RequestError: the question was not asked.
@@ -196,12 +194,12 @@ def filtered(store: Store, request: ExportRequest) -> str:
     conditions = [f"query_id = '{_slug(store, request)}'"] if request.query is not None else []
     conditions += (
         [f"(\n{request.where}\n)"] if request.where is not None else []
-    )  # its last line may be a comment
+    )  # a line break ends the condition, whose last line may be a comment
     return f" WHERE {' AND '.join(conditions)}" if conditions else ""
 
 
 def _slug(store: Store, request: ExportRequest) -> str:
-    """The question's slug, whether that or its text is given."""
+    """The slug of the question that is given by its slug or its text."""
     files = view_files(store, unfinished=request.unfinished)[OBJECTS]
     known = sorted({name.split("/")[1].removeprefix("query=") for name in files})
     asked = request.query or ""
@@ -216,7 +214,7 @@ def _write_parquet(rows: duckdb.DuckDBPyRelation, path: Path) -> int:
     with plain_errors():
         rows.query("chosen", f"COPY chosen TO '{target}' ({_PARQUET})")
         count = int(pq.read_metadata(path).num_rows)
-        if not count:  # DuckDB describes the geometries only where it has met one
+        if not count:  # DuckDB writes the GeoParquet metadata only if there is a geometry
             rows.query(
                 "chosen", f"COPY chosen TO '{target}' ({_PARQUET}, KV_METADATA {{geo: '{_EMPTY_GEO}'}})"
             )
@@ -225,16 +223,17 @@ def _write_parquet(rows: duckdb.DuckDBPyRelation, path: Path) -> int:
 
 def _write_layer(rows: duckdb.DuckDBPyRelation, path: Path, request: ExportRequest, kind: Format) -> int:
     with plain_errors():
-        reader = rows.to_arrow_reader(BATCH)
+        reader = rows.to_arrow_reader(ROW_BATCH)
     counts: Counter[str] = Counter()
     if request.simplify_m is not None:
-        reader = _simplified(reader.read_all(), request.simplify_m).to_reader(BATCH)
+        reader = _simplified(reader.read_all(), request.simplify_m).to_reader(ROW_BATCH)
     batches = pa.RecordBatchReader.from_batches(reader.schema, _counted(reader, counts))
     many = "MultiLineString" if request.geometry is Shape.CONTOUR else "MultiPolygon"
     try:
         pyogrio.write_arrow(
-            batches, path, layer=LAYER, driver=kind.driver, geometry_name="geometry", geometry_type=many,
-            crs=FORMAT_CRS, dataset_options=dict(kind.dataset), layer_options=dict(kind.layer),
+            batches, path, layer=EXPORT_LAYER, driver=kind.driver, geometry_name="geometry",
+            geometry_type=many, crs=FORMAT_CRS, dataset_options=dict(kind.dataset),
+            layer_options=dict(kind.layer),
         )  # fmt: skip
     except DataSourceError as error:
         raise _unwritten(kind, counts["objects"], error) from error
@@ -242,7 +241,7 @@ def _write_layer(rows: duckdb.DuckDBPyRelation, path: Path, request: ExportReque
 
 
 def _simplified(table: pa.Table, tolerance_m: float) -> pa.Table:
-    """The table with simpler outlines; all are in memory, because neighbours are simplified together."""
+    """The table with simpler outlines; it is all in memory because neighbours are simplified together."""
     place = table.column_names.index("geometry")
     shapes = shapely.from_wkb(table.column(place).to_numpy())
     column = pa.array(shapely.to_wkb(simplified(shapes, tolerance_m)), pa.binary())

@@ -1,11 +1,11 @@
-"""What of a result goes into an exported file, and how: the options of `export`, without its libraries."""
+"""The options of `export`, in a file of their own so that commands need not import the export's libraries."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Shape(StrEnum):
-    """Which geometry of an object."""
+    """Which of an object's geometries is exported."""
 
     GEOMETRY = "geometry"
     """The outline, a multipolygon."""
@@ -17,17 +17,17 @@ class Shape(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ExportRequest:
-    """What of a result goes into the file, and how."""
+    """What an exported file contains, and how it is written."""
 
     query: str | None = None
     """Text or slug of the only question; None for all."""
     where: str | None = None
     """SQL condition on the columns of `objects`."""
     format: str | None = None
-    """A file ending from the list of formats; None for that of the file."""
+    """A file ending from the list of formats; None takes the ending of the file's name."""
     geometry: Shape = Shape.GEOMETRY
-    """The geometry where there is room for one."""
+    """The geometry to write in formats that hold one per object."""
     simplify_m: float | None = None
-    """How far outlines may move to lose corners, metres; None keeps every corner."""
+    """How far outlines may move when they are simplified, metres; None keeps every corner."""
     unfinished: bool = False
-    """Read what is there of a run that is not published."""
+    """Read what exists of a run that is not published."""

@@ -16,7 +16,7 @@ def objects_frame(store: Store, request: ExportRequest) -> geopandas.GeoDataFram
 
     Args:
         store: the output folder.
-        request: which question, which condition; what concerns files is passed over.
+        request: the question and the condition; options about files are ignored.
 
     Returns:
         A row for each object in the order of the files; `geometry`, which is active, `region` and `contour`
@@ -31,12 +31,12 @@ def objects_frame(store: Store, request: ExportRequest) -> geopandas.GeoDataFram
 
 
 def query_frame(store: Store, sql: str, *, unfinished: bool = False) -> pandas.DataFrame:
-    """The rows of one SELECT, computed and in memory.
+    """The rows of one SELECT, in memory.
 
     Args:
         store: the output folder.
         sql: the statement; its views are objects, answers, texts and changes.
-        unfinished: read what is there of a run that is not published.
+        unfinished: read what exists of a run that is not published.
 
     Returns:
         A GeoDataFrame where a column is a geometry, the first of which is active; else a DataFrame.
@@ -62,5 +62,5 @@ def _frame(rows: duckdb.DuckDBPyRelation) -> pandas.DataFrame:
         return plain
     frame: pandas.DataFrame = geopandas.GeoDataFrame.from_arrow(table)
     for name in (name for name, kind in kinds.items() if kind == GEOMETRY_TYPE):
-        frame[name] = frame[name].set_crs(LONLAT, allow_override=True)  # by its name, not by its definition
+        frame[name] = frame[name].set_crs(LONLAT, allow_override=True)  # names the CRS by its authority code
     return frame

@@ -1,4 +1,4 @@
-"""A result as SQL views, read by DuckDB in this process, local or on object storage. Writes nothing, ever."""
+"""Opens a result, local or on object storage, as SQL views of DuckDB in this process, for reading only."""
 
 import json
 import re
@@ -34,7 +34,7 @@ GEOMETRY_TYPE = "GEOMETRY('OGC:CRS84')"
 """DuckDB's type of our geometry columns."""
 
 TRIES = 3
-"""Of a question whose files are replaced while they are read."""
+"""Tries of a query whose files are replaced while they are read."""
 
 T = TypeVar("T")
 _UNREADABLE = "if it was being replaced, ask again; else check names the broken file"
@@ -61,13 +61,13 @@ def open_dataset(
 
     Args:
         store: the output folder.
-        unfinished: read what is there where nothing is published.
-        sql: what will be asked; only the views and functions it names are made known. Where it names no view,
-            all views are, and where it is empty, all functions.
+        unfinished: read what exists of a run that is not published.
+        sql: the query to be run; only the views and functions that it names are created. If it names no view,
+            all views are created, and if it is empty, all functions too.
 
     Raises:
-        RequestError: the folder holds no run, or none that is published, or a published file is missing;
-            or, from within the block, a statement is wrong or a file cannot be read.
+        RequestError: the folder holds no run, or no published one, or a published file is missing; or, raised
+            from within the block, a statement is wrong or a file cannot be read.
         OSError: the storage refuses.
     """
     views = view_files(store, unfinished=unfinished, sql=sql)
@@ -95,33 +95,33 @@ def select(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyRe
     """The rows of one SELECT statement, not computed yet.
 
     Raises:
-        RequestError: the statement is wrong, or does anything but read.
+        RequestError: the statement is wrong, or does more than read.
     """
     with plain_errors():
         _refuse_all_but_reading(connection, sql)
         relation: duckdb.DuckDBPyRelation | None = connection.sql(sql)
-    assert relation is not None  # a statement that reads has rows
+    assert relation is not None  # every statement that only reads gives a relation
     return relation
 
 
 @contextmanager
 def plain_errors() -> Iterator[None]:
-    """A block that runs SQL; what DuckDB raises in it becomes one sentence with a remedy."""
+    """A block that runs SQL, in which DuckDB's errors become one sentence with a remedy."""
     try:
         yield
     except duckdb.Error as error:
         text = str(error)
-        # An exception of our own file systems arrives as a bare Error with its traceback for a message.
+        # An exception of this project's file systems arrives as a plain Error whose message is its traceback.
         if isinstance(error, duckdb.IOException) or ".parquet'" in text or text.startswith("Traceback"):
             raise UnreadableError("out", _sentence(text), _UNREADABLE) from error
         raise RequestError("sql", _sentence(text), _remedy(text)) from error
 
 
 def again(ask: Callable[[], T]) -> T:
-    """Ask, and ask anew where a file was replaced meanwhile.
+    """Run a query, and repeat it if a file was replaced meanwhile.
 
     Raises:
-        RequestError: as the question does; UnreadableError where asking anew did not help.
+        RequestError: raised by the query; UnreadableError if repeating it did not help.
     """
     for _ in range(TRIES - 1):
         try:
@@ -136,11 +136,11 @@ def view_files(store: Store, *, unfinished: bool = False, sql: str = "") -> View
 
     Args:
         store: the output folder.
-        unfinished: read what is there where nothing is published.
-        sql: what will be asked; only the views it names are looked for, all of them where it names none.
+        unfinished: read what exists of a run that is not published.
+        sql: the query to be run; only files of the views it names are listed, or all if it names none.
 
     Raises:
-        RequestError: the folder holds no run, or none that is published, or a published file is missing.
+        RequestError: the folder holds no run, or no published one, or a published file is missing.
         OSError: the storage refuses.
     """
     published = published_files(store)
@@ -191,7 +191,7 @@ def _view(connection: duckdb.DuckDBPyConnection, store: Store, name: str, files:
         connection.register(f"no_{name}", schema.empty_table())
         return f"CREATE VIEW {name} AS SELECT * REPLACE ({_placed(shapes)}) FROM no_{name}"
     listed = ", ".join(_literal(_address(store, file)) for file in files)
-    # The name of a folder query=… would take the place of the column `query`; that of an update is its date.
+    # A partition query=… would replace the column `query`; the partition of an update adds its date.
     source = f"read_parquet([{listed}], hive_partitioning={str(name == CHANGES).lower()})"
     columns = f"* REPLACE ({_placed(['geometry'])})" if name == ANSWERS else "*"
     return f"CREATE VIEW {name} AS SELECT {columns} FROM {source}"
@@ -206,13 +206,13 @@ def _address(store: Store, name: str) -> str:
 
 
 def _literal(address: str) -> str:
-    """An address as an SQL string in which no sign stands for others."""
+    """An address as an SQL string in which no character acts as a wildcard."""
     plain = "".join(f"[{sign}]" if sign in "*?[" else sign for sign in address)
     return "'" + plain.replace("'", "''") + "'"
 
 
 def _refuse_all_but_reading(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
-    """A statement is let through if its tree holds reading nodes only: a CTE may hide a COPY or an INSERT."""
+    """Accept a statement only if all nodes of its tree only read: a CTE may hide a COPY or an INSERT."""
     statements = connection.extract_statements(sql)
     only = RequestError("sql", "only one SELECT statement is run, and nothing that writes", "ask with SELECT")
     if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
@@ -234,7 +234,7 @@ def _nodes(tree: object) -> Iterator[str]:
 
 
 def _sentence(text: str) -> str:
-    """What DuckDB says, without its drawing of the place, on one line."""
+    """DuckDB's message on one line, without its marking of the position."""
     if text.startswith("Traceback"):
         return text.strip().split("\n")[-1]
     if lacking := re.search(r'name "(\w+)" is not in the catalog.* (\w+) extension', text):

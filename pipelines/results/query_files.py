@@ -1,7 +1,7 @@
-"""The files of a result as one question sees them: each of them one version, whoever replaces it meanwhile.
+"""File systems through which a query reads one version of each file, even if files are replaced meanwhile.
 
-DuckDB opens a file anew for its footer and for its rows. Locally a file is therefore opened once and kept
-open; on object storage the listing's ETags go with every request, which fails where they no longer hold.
+DuckDB opens a file once for its footer and again for its rows. A local file is therefore opened once and kept
+open. On object storage every request states the ETag of the listing and fails if the file has another one.
 """
 
 import io
@@ -17,12 +17,12 @@ from fsspec import AbstractFileSystem
 from tiling.storage import Store, object_storage, with_retry
 
 PROTOCOL = "result"
-KEPT_OPEN = 512
-"""Local files kept open from the beginning; those beyond are opened anew, and refused if another file stands
-there."""
+MAX_OPEN_FILES = 512
+"""Local files that are opened at the beginning and kept open; further files are opened for each read, which
+fails if the file has been replaced."""
 REPLACED = "was replaced while it was read"
-BLOCK_BYTES = 1 << 16
-"""Read at a time from object storage at least; DuckDB itself knows what to read ahead."""
+READ_BYTES = 1 << 16
+"""Minimum bytes of a read from object storage; DuckDB itself decides what to read ahead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +39,16 @@ class _Version:
     """When it was written, nanoseconds since 1970."""
 
     def same(self, other: "_Version") -> bool:
-        """The other is the same file, unchanged."""
+        """Whether the other is the same file, unchanged."""
         mine, theirs = ((each.number, each.size, each.written_ns) for each in (self, other))
         return mine == theirs
 
 
 class LocalFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no types
-    """A local result for reading, under names relative to its folder; close it to let its files go.
+    """A local result for reading, under names relative to its folder; its files are open until it is closed.
 
-    DuckDB asks for every file several times and from several threads. So that these do not wait for one
-    another, files are opened before it asks, and what it asks of them is remembered.
+    DuckDB asks for every file several times and from several threads. Files are opened in advance and their
+    attributes cached, so that the threads do not wait for one another.
     """
 
     protocol = PROTOCOL
@@ -61,14 +61,14 @@ class LocalFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no typ
         self._marks: dict[str, _Version] = {}
         self._lock = threading.Lock()
         try:
-            for name in names[:KEPT_OPEN]:
+            for name in names[:MAX_OPEN_FILES]:
                 self._kept[name] = self._opened(name)
         except OSError:
             self.close()
             raise
 
     def close(self) -> None:
-        """Let all files go."""
+        """Close all files."""
         while self._kept:
             os.close(self._kept.popitem()[1].descriptor)
 
@@ -76,8 +76,8 @@ class LocalFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no typ
         """A file for reading.
 
         Raises:
-            FileNotFoundError: it is not there.
-            OSError: another file has taken its place since it was first opened.
+            FileNotFoundError: there is no such file.
+            OSError: the file was replaced since it was first opened.
         """
         if mode != "rb":
             raise OSError(f"{path} is for reading only")
@@ -100,7 +100,7 @@ class LocalFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no typ
         return datetime.fromtimestamp(self.info(path)["mtime"], UTC)
 
     def _version(self, name: str) -> tuple[_Version, bool]:
-        """An open file, and whether it is to be closed after use."""
+        """An open version of a file, and whether to close it after use."""
         if kept := self._kept.get(name):
             return kept, False
         with self._lock:
@@ -117,7 +117,7 @@ class LocalFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no typ
 
 
 class _Handle(io.RawIOBase):
-    """A place in an open file; several handles share its descriptor."""
+    """A read position in an open file; several handles share one descriptor."""
 
     def __init__(self, version: _Version, own: bool) -> None:
         super().__init__()
@@ -150,14 +150,14 @@ class _Handle(io.RawIOBase):
 
 
 def remote_files(store: Store, folders: Sequence[str]) -> AbstractFileSystem:
-    """The file system of a result on object storage, its folders listed once: sizes and ETags are those.
+    """The file system of a result on object storage; sizes and ETags are those of one listing per folder.
 
     Raises:
         StorageError: the storage refuses, or is away.
     """
 
     def listed() -> AbstractFileSystem:
-        system, path = object_storage(store.root).snapshot(store.root, block_bytes=BLOCK_BYTES)
+        system, path = object_storage(store.root).snapshot(store.root, block_bytes=READ_BYTES)
         for folder in folders:
             system.find(f"{path}/{folder}")
         return system

@@ -1,4 +1,4 @@
-"""Rows of a query for people, for programs and into files. Knows no view and no folder."""
+"""Writes the rows of a query: as a table for people, as JSON or CSV for programs, or into a Parquet file."""
 
 import csv
 import json
@@ -22,12 +22,13 @@ from tiling import StorageError
 from tiling.storage import TMP_MARK, Store
 
 SHOWN_ROWS = 40
-"""Rows of a table for people; of more, the first and the last."""
+"""Rows of a table for people at most; of more rows the first and the last are shown."""
 SHOWN_SIGNS = 40
-"""Signs of a geometry's WKT in such a table."""
-_BATCH = 10_000
+"""Characters of a geometry's WKT in such a table."""
+ROW_BATCH = 10_000
+"""Rows of a query that are in memory at the same time."""
 _FILE_WIDTH = 160
-"""Columns of a table where there is no terminal."""
+"""Width in characters of a table if the output is not a terminal."""
 
 
 def show_rows(rows: duckdb.DuckDBPyRelation) -> None:
@@ -51,9 +52,9 @@ def json_rows(rows: duckdb.DuckDBPyRelation) -> dict[str, object]:
 
 
 def write_csv(rows: duckdb.DuckDBPyRelation, stream: TextIO) -> None:
-    """Write a header and all rows, or nothing where they cannot all be had.
+    """Write a header and all rows, or nothing if not all rows can be computed.
 
-    Geometries stand as WKT, lists and structs as JSON. Rows are held on disk, not in memory.
+    Geometries are written as WKT, lists and structs as JSON. Rows are buffered on disk, not in memory.
 
     Raises:
         RequestError: a value is wrong, or a file cannot be read.
@@ -68,14 +69,14 @@ def write_csv(rows: duckdb.DuckDBPyRelation, stream: TextIO) -> None:
 
 
 def write_parquet(rows: duckdb.DuckDBPyRelation, path: Path) -> None:
-    """Write all rows as one Parquet file; GeoParquet where a column is a geometry."""
+    """Write all rows as one Parquet file, which is GeoParquet if a column is a geometry."""
     with in_place(path) as unfinished, plain_errors():
         rows.write_parquet(str(unfinished), compression="zstd")
 
 
 @contextmanager
 def in_place(path: Path) -> Iterator[Path]:
-    """A name beside a file to write to; it takes the file's place when the block ends well.
+    """A temporary path beside a file to write to; it replaces the file if the block ends without an error.
 
     Raises:
         RequestError: there is no such folder, or it cannot be written.
@@ -99,7 +100,7 @@ def own_file(store: Store, name: str) -> Path:
     """The path of a file to write, which must be local and outside the result.
 
     Raises:
-        RequestError: it is not.
+        RequestError: the path is not local or lies in the result.
     """
     if "://" in name:
         raise RequestError("file", f"{name} is not a local file", "write a local file and copy it there")
@@ -112,15 +113,15 @@ def own_file(store: Store, name: str) -> Path:
 
 
 def _plain_rows(rows: duckdb.DuckDBPyRelation) -> Iterator[list[object]]:
-    """Rows of values that JSON knows; by way of Arrow, whose times need no further package."""
+    """Rows of JSON values; they are converted through Arrow, whose times need no further package."""
     with plain_errors():
-        for batch in _in_words(rows, "ST_AsText({0})").to_arrow_reader(_BATCH):
+        for batch in _in_words(rows, "ST_AsText({0})").to_arrow_reader(ROW_BATCH):
             for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
                 yield [_plain(cell) for cell in row]
 
 
 def _in_words(rows: duckdb.DuckDBPyRelation, words: str) -> duckdb.DuckDBPyRelation:
-    """The same rows with geometries in words, given as SQL; columns go by number, for names may be odd."""
+    """The rows with geometries converted by an SQL expression; columns are renamed to numbers for that."""
     wanted = []
     for number, (name, kind) in enumerate(zip(rows.columns, rows.types, strict=True), start=1):
         value = words.format(f"#{number}") if str(kind).startswith("GEOMETRY") else f"#{number}"

@@ -1,4 +1,4 @@
-"""Spatial functions that DuckDB has only with an extension from a network, by shapely. Knows no table."""
+"""Spatial SQL functions by shapely, which DuckDB itself has only in an extension from the network."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -23,16 +23,16 @@ PREDICATES: Mapping[str, Callable[[_Shapes, _Shapes], NDArray[np.bool_]]] = {
     "ST_Overlaps": shapely.overlaps,
     "ST_Disjoint": shapely.disjoint,
 }
-"""Two geometries to true or false."""
+"""Functions of two geometries that give true or false."""
 MEASURES: Mapping[str, Callable[[_Shapes], NDArray[np.float64]]] = {
     "ST_X": shapely.get_x,
     "ST_Y": shapely.get_y,
 }
-"""A point to a number, degrees."""
+"""Functions of a point that give a number, degrees."""
 
 
 def _multi(shapes: _Shapes) -> _Shapes:
-    """Single parts as collections of one; what is a collection stays."""
+    """Single geometries as collections of one part; collections stay as they are."""
     several = shapes.copy()
     kinds = shapely.get_type_id(shapes)
     for kind, collect in (
@@ -54,13 +54,13 @@ MAKERS: Mapping[str, Callable[[_Shapes], _Shapes]] = {
     "ST_MakeValid": shapely.make_valid,
     "ST_Multi": _multi,
 }
-"""A geometry to a geometry."""
+"""Functions of a geometry that give a geometry."""
 MACROS: Mapping[str, str] = {
     "in_box": "in_box(box, west, south, east, north) AS "
     "box.xmax >= west AND box.xmin <= east AND box.ymax >= south AND box.ymin <= north",
     "ST_GeomFromText": "ST_GeomFromText(wkt) AS wkt::GEOMETRY",
 }
-"""SQL macros; `in_box` is the one that prunes, because it names the sides of the covering box."""
+"""SQL macros; `in_box` lets DuckDB skip row groups, because it compares the sides of the covering box."""
 
 
 _Column: TypeAlias = pa.ChunkedArray
@@ -69,19 +69,19 @@ _Function = Callable[..., pa.Array]
 
 @dataclass(frozen=True, slots=True)
 class _Added:
-    """A function of ours and the macro that users call."""
+    """A function in Python, and the SQL macro that users call."""
 
     act: _Function
-    """On columns of WKB or numbers."""
+    """The function on columns of WKB or numbers."""
     takes: Sequence[str]
     """Types of its arguments."""
     gives: str
     """Type of its result."""
     macro: str
-    """What follows the name of the macro; `{}` stands for the function's own name."""
+    """The macro's definition after its name; `{}` is replaced by the function's own name."""
 
     def to(self, connection: duckdb.DuckDBPyConnection, name: str) -> None:
-        """Make it known to a connection."""
+        """Register it on a connection."""
         given: list[Any] = [duckdb.sqltype(kind) for kind in self.takes]
         gives = duckdb.sqltype(self.gives)
         connection.create_function(f"_{name}", self.act, given, gives, type=PythonUDFType.ARROW)
@@ -89,11 +89,11 @@ class _Added:
 
 
 def add_functions(connection: duckdb.DuckDBPyConnection, sql: str = "") -> None:
-    """Make the functions known to a connection.
+    """Register the functions on a connection.
 
     Args:
         connection: the connection.
-        sql: what will be asked; only what it names is made known. Empty for everything.
+        sql: the query to be run; only functions that it names are registered, or all if it is empty.
     """
     for name, added in _added().items():
         if named(name, sql):
@@ -104,7 +104,7 @@ def add_functions(connection: duckdb.DuckDBPyConnection, sql: str = "") -> None:
 
 
 def named(name: str, sql: str) -> bool:
-    """SQL names something, or is empty."""
+    """Whether SQL contains a name, or is empty."""
     return not sql or re.search(rf"\b{name}\b", sql, re.IGNORECASE) is not None
 
 

@@ -1,4 +1,4 @@
-"""How far a run is: from its plan and one listing of its ledger, wherever one looks from. Changes nothing."""
+"""How far a run is, by its plan and one listing of its ledger; `status` can read that on any machine."""
 
 import time
 from collections import Counter
@@ -10,21 +10,17 @@ from itertools import chain, pairwise
 import pyarrow as pa
 
 from pipelines.inference import open_chunks
-from pipelines.plan import Plan, read_plan
-from pipelines.tables import NAME, Status, commit_times, ledger_name, read_table
+from pipelines.plan import PARALLEL_READS, Plan, read_plan
+from pipelines.tables import COLLECTION_FILE, LedgerKey, Status, commit_times, ledger_name, read_table
 from tiling import StorageError
 from tiling.storage import Store
 
 RECENT = 400
-"""Newest ledger files that the rate is taken from."""
+"""Number of newest ledger files from which the rate is computed."""
 PAUSE_S = 900.0
-"""A silence between two files longer than this is a pause between runs, and no part of the rate."""
+"""A longer time between two files is a pause between runs and does not count in the rate."""
 MAX_FILES_READ = 400
-"""Ledger files that are read for reasons of failure, unless all are wished for."""
-READERS = 16
-
-Key = tuple[str, str]
-"""Question id and chunk id: what a ledger file is for."""
+"""Ledger files that are read for the reasons of failures, unless all are requested."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +28,7 @@ class QuestionStatus:
     """How far one question is."""
 
     text: str
-    """As it was asked."""
+    """The question as it was asked."""
     tiles_done: int
     """Tiles with a row."""
     tiles: int
@@ -56,29 +52,29 @@ class StatusReport:
     files_done: int
     """Ledger files committed."""
     tiles_per_second: float | None
-    """Tiles answered with all questions a second, over the newest files; None where that cannot be said."""
+    """Tiles answered for all questions a second, by the newest files; None if that is not known."""
     eta_seconds: float | None
-    """Time to the last tile at that rate; None where nothing is written any more or all is done."""
+    """Time to the last tile at that rate; None if no files are being written or all is done."""
     silent_seconds: float | None
     """Time since the newest file by this machine's clock; None before the first."""
     questions: Mapping[str, QuestionStatus]
     """By question id."""
     failures: Mapping[str, int]
-    """Rows that failed or cannot be read, by reason, the commonest first, in the files that were read."""
+    """Failed and malformed rows in the files that were read, by reason, the most frequent first."""
     files_read: int
-    """Files that were read for that; fewer than are done where there are many."""
+    """Files that were read for these reasons; only some of them if there are many."""
     published: bool
-    """collection.json is there."""
+    """Whether collection.json exists."""
     out: str
     """The output folder."""
 
 
 def read_status(store: Store, *, read_all: bool = False) -> StatusReport:
-    """Look at a run, during or after it.
+    """Read the status of a run, during or after it.
 
     Args:
         store: the output folder.
-        read_all: read every ledger file for reasons of failure, rather than some spread over all.
+        read_all: read every ledger file for reasons of failures, instead of a sample.
 
     Raises:
         RequestError: the folder holds no plan.
@@ -106,7 +102,7 @@ def read_status(store: Store, *, read_all: bool = False) -> StatusReport:
         questions=_questions(plan, tiles, times),
         failures=_failures(store, files_read),
         files_read=len(files_read),
-        published=store.exists(NAME),
+        published=store.exists(COLLECTION_FILE),
         out=store.root,
     )
 
@@ -127,26 +123,28 @@ def _rate(commits: Sequence[tuple[float, int]], *, n_questions: int) -> float | 
     return sum(tiles for _, tiles in since[1:]) / n_questions / span
 
 
-def _questions(plan: Plan, tiles: Mapping[Key, int], done: Mapping[Key, float]) -> dict[str, QuestionStatus]:
+def _questions(
+    plan: Plan, tiles: Mapping[LedgerKey, int], done: Mapping[LedgerKey, float]
+) -> dict[str, QuestionStatus]:
     counts: Counter[str] = Counter()
     for key in done:
         counts[key[0]] += tiles[key]
     return {query.id: QuestionStatus(query.text, counts[query.id], plan.n_tiles) for query in plan.queries}
 
 
-def _some(keys: Sequence[Key], most: int) -> list[Key]:
-    """Keys spread over all of them, `most` at most."""
+def _some(keys: Sequence[LedgerKey], most: int) -> list[LedgerKey]:
+    """At most `most` keys, spread evenly over all of them."""
     count = min(len(keys), most)
     return [keys[index * len(keys) // count] for index in range(count)]
 
 
-def _failures(store: Store, keys: Sequence[Key]) -> dict[str, int]:
-    with ThreadPoolExecutor(READERS) as pool:
+def _failures(store: Store, keys: Sequence[LedgerKey]) -> dict[str, int]:
+    with ThreadPoolExecutor(PARALLEL_READS) as pool:
         found = Counter(chain.from_iterable(pool.map(lambda key: _reasons(store, key), keys)))
     return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
 
 
-def _reasons(store: Store, key: Key) -> list[str]:
+def _reasons(store: Store, key: LedgerKey) -> list[str]:
     try:
         table = read_table(store, ledger_name(*key), ["status", "problem", "scene_uri", "tile_id"])
     except StorageError:
@@ -164,6 +162,6 @@ def _bad_rows(table: pa.Table) -> Iterator[tuple[str, str, str, str]]:
 
 
 def _grouped(kind: str, problem: str, scene: str, tile: str) -> str:
-    """A reason without what names the scene or the tile, so that like ones count as one."""
+    """A reason without the names of scene and tile, so that equal reasons are counted together."""
     plain = problem.replace(scene, "the scene").replace(tile, "the tile")
     return f"{kind}: {plain.splitlines()[0][:120] if plain else 'no reason given'}"

@@ -9,12 +9,12 @@ from .changes import Change as Change
 from .changes import ChangeKind as ChangeKind
 from .changes import Side as Side
 from .changes import changes_name as changes_name
+from .changes import combine_changes as combine_changes
 from .changes import dates_in as dates_in
-from .changes import joined as joined
 from .changes import read_changes as read_changes
 from .changes import side as side
 from .changes import write_changes as write_changes
-from .collection import NAME as NAME
+from .collection import COLLECTION_FILE as COLLECTION_FILE
 from .collection import missing_files as missing_files
 from .collection import publish as publish
 from .collection import published_failed as published_failed
@@ -27,6 +27,7 @@ from .ledger import LEDGER as LEDGER
 from .ledger import LEDGER_SCHEMA as LEDGER_SCHEMA
 from .ledger import AnswerRow as AnswerRow
 from .ledger import Answers as Answers
+from .ledger import LedgerKey as LedgerKey
 from .ledger import Status as Status
 from .ledger import commit_times as commit_times
 from .ledger import committed as committed
@@ -58,8 +59,8 @@ from .objects import split_rows as split_rows
 from .objects import write_cell as write_cell
 from .objects import write_empty as write_empty
 from .schema import OBJECT_COLUMNS as OBJECT_COLUMNS
+from .schema import ColumnSource as ColumnSource
 from .schema import Origin as Origin
-from .schema import Source as Source
 from .texts import TEXT_SCHEMA as TEXT_SCHEMA
 from .texts import TEXTS as TEXTS
 from .texts import write_texts as write_texts

@@ -1,4 +1,4 @@
-"""The cells that objects are filed under: web-mercator quadkeys. Knows no object but its place."""
+"""The cells that objects are stored in: web-mercator quadkeys of points, and the choice of their zoom."""
 
 import json
 from collections import Counter
@@ -19,8 +19,8 @@ from tiling.storage import Store
 MIN_ZOOM = 6
 MAX_ZOOM = 12
 CELL_BYTES = 100_000_000
-"""Bytes of well-known binary that a cell should hold at most when the zoom is chosen: compressed and with all
-other columns, its file takes some 85 % of that."""
+"""Maximum bytes of well-known binary in a cell when the zoom is chosen; the cell's file, compressed and with
+all other columns, takes some 85 % of that."""
 EMPTY_CELL = "0"
 """Cell of the empty file of a question that found nothing."""
 
@@ -32,7 +32,7 @@ _MAX_LATITUDE = 85.0
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where objects are filed and in what order they stand."""
+    """Points by which objects are assigned to cells and ordered."""
 
     points: NDArray[np.float64]
     """(n, 2) longitude and latitude of a point inside each, degrees."""
@@ -41,9 +41,9 @@ class Places:
 
 
 def places_of(rings: PolygonArray, bounds: NDArray[np.float64]) -> Places:
-    """A point inside each shape, and the deepest cell it lies in.
+    """A point inside each shape, and the deepest cell that contains it.
 
-    The point is the middle of the shape's bounding box where it lies inside, else one that is looked for.
+    The point is the middle of the shape's bounding box if that is inside the shape, else any point inside.
 
     Args:
         rings: polygons and multipolygons, longitude and latitude, degrees.
@@ -81,7 +81,7 @@ def _mercator() -> Transformer:
 
 
 def choose_zoom(sizes: Mapping[str, int]) -> int:
-    """Coarsest zoom at which no cell holds too much.
+    """The coarsest zoom at which no cell holds too many bytes.
 
     Args:
         sizes: bytes of well-known binary per quadkey at the deepest zoom.
@@ -93,7 +93,7 @@ def choose_zoom(sizes: Mapping[str, int]) -> int:
 
 
 def frozen_zoom(store: Store, sizes: Mapping[str, int]) -> int:
-    """Zoom of this output folder: chosen at the first merge, kept ever after."""
+    """The zoom of an output folder, chosen at its first merge and never changed."""
     if store.exists(_NAME):
         return int(json.loads(store.read(_NAME))["zoom"])
     zoom = choose_zoom(sizes)

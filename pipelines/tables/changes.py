@@ -1,8 +1,8 @@
-"""The change table of an update: what appeared, disappeared and changed. Knows no scene file and no ledger.
+"""The change table of a nightly update: which objects appeared, disappeared and changed.
 
-A row is an object with its sides before and after the update. An object changed where its outline or its
-label is another; `iou` says how much, so that a reader may set a threshold. Scores and scenes alone do not
-count.
+A row is an object as it was before and after the update. An object has changed if its outline or its label
+is different; `iou` says how much the outlines overlap, so that a reader may set a threshold. A different
+score or scene alone is not a change.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -31,11 +31,11 @@ class ChangeKind(StrEnum):
     """What happened to an object."""
 
     APPEARED = "appeared"
-    """It is there, and was not before."""
+    """It exists now and did not exist before."""
     DISAPPEARED = "disappeared"
-    """It was there, and is not any more."""
+    """It existed before and does not exist now."""
     CHANGED = "changed"
-    """It is there as before, with another outline or label."""
+    """It existed before and exists now, with another outline or label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +67,13 @@ class Change:
     query: str
     """That question's text."""
     before: Side | None
-    """As it was, None where it was not there."""
+    """The object before the update, None if it did not exist."""
     after: Side | None
-    """As it is, None where it is not there."""
+    """The object after the update, None if it does not exist any more."""
 
     @property
     def kind(self) -> ChangeKind | None:
-        """What happened, None where nothing did."""
+        """What happened to the object, None if nothing did."""
         if self.before is None or self.after is None:
             return ChangeKind.APPEARED if self.after else ChangeKind.DISAPPEARED if self.before else None
         same = self.before.label == self.after.label and self.before.geometry == self.after.geometry
@@ -91,8 +91,8 @@ def dates_in(names: Iterable[str]) -> list[str]:
     return sorted(part[1].removeprefix("date=") for part in parts if part[0] == CHANGES and len(part) == 3)
 
 
-def joined(earlier: Sequence[Change], later: Sequence[Change]) -> list[Change]:
-    """What two stretches of time changed together; objects that are in the end as at first drop out."""
+def combine_changes(earlier: Sequence[Change], later: Sequence[Change]) -> list[Change]:
+    """The changes of two updates in turn as one; objects that end as they began are left out."""
     known = {(item.query_id, item.id): item for item in earlier}
     for item in later:
         first = known.get((item.query_id, item.id), item)
@@ -113,7 +113,7 @@ def read_changes(store: Store, date: str) -> list[Change]:
     """The rows of an update's table.
 
     Raises:
-        FileNotFoundError: there is none.
+        FileNotFoundError: there is no such table.
     """
     rows = pq.read_table(BytesIO(store.read(changes_name(date)))).to_pylist()
     return [
@@ -130,7 +130,7 @@ def side(record: Mapping[str, Any]) -> Side:
 
 
 def _in_order(changes: Sequence[Change]) -> list[Change]:
-    """Along a Hilbert curve."""
+    """The changes ordered along a Hilbert curve."""
     places = [side.geometry for item in changes if (side := item.after or item.before)]
     return [changes[at] for at in hilbert_order(places, WORLD, [item.id for item in changes])]
 

@@ -1,4 +1,4 @@
-"""collection.json: the STAC Collection whose presence means that the result is published. Knows no row."""
+"""collection.json: the STAC Collection of a result, whose presence means that the result is published."""
 
 import json
 from collections.abc import Sequence
@@ -10,13 +10,12 @@ import shapely
 from pipelines.plan import RULES_VERSION, Plan, package_version, scene_outline
 from pipelines.tables.changes import CHANGES
 from pipelines.tables.objects import OBJECTS, instant, item_name, object_files
-from pipelines.tables.stac_items import NAME as ITEM
-from pipelines.tables.stac_items import PARQUET, table_columns
+from pipelines.tables.stac_items import ITEM_FILE, PARQUET, table_columns
 from pipelines.tables.texts import TEXTS
 from tiling.geo import LONLAT
 from tiling.storage import Store
 
-NAME = "collection.json"
+COLLECTION_FILE = "collection.json"
 _EXTENSIONS = (
     "https://stac-extensions.github.io/table/v1.2.0/schema.json",
     "https://stac-extensions.github.io/processing/v1.2.0/schema.json",
@@ -25,7 +24,7 @@ _EXTENSIONS = (
 
 
 def publish(store: Store, plan: Plan, *, files: Sequence[str], failed: int) -> None:
-    """Write collection.json; the last act of a run.
+    """Write collection.json; the last step of a run.
 
     Args:
         store: the output folder.
@@ -40,19 +39,19 @@ def publish(store: Store, plan: Plan, *, files: Sequence[str], failed: int) -> N
     record = _collection(plan, files, failed=failed, items=items).to_dict(
         include_self_link=False, transform_hrefs=False
     )
-    store.write(NAME, json.dumps(record, indent=2, sort_keys=True).encode())
+    store.write(COLLECTION_FILE, json.dumps(record, indent=2, sort_keys=True).encode())
 
 
 def withdraw(store: Store) -> None:
-    """Take collection.json away before work starts."""
-    store.remove([NAME])
+    """Delete collection.json before published files change."""
+    store.remove([COLLECTION_FILE])
 
 
 def published_files(store: Store) -> list[str] | None:
-    """Files the published collection names, None where nothing is published."""
-    if not store.exists(NAME):
+    """Files that the published collection names, None if nothing is published."""
+    if not store.exists(COLLECTION_FILE):
         return None
-    assets = json.loads(store.read(NAME))["assets"]
+    assets = json.loads(store.read(COLLECTION_FILE))["assets"]
     return sorted(str(asset["href"]).removeprefix("./") for asset in assets.values())
 
 
@@ -62,19 +61,23 @@ def result_files(store: Store) -> list[str]:
 
 
 def missing_files(store: Store, files: Sequence[str]) -> list[str]:
-    """Which of these files of a result are not there, sorted; each of their folders is listed once."""
+    """The files, of these files of a result, that do not exist, sorted; each folder is listed once."""
     folders = sorted({name.split("/")[0] for name in files})
     return sorted(set(files) - {name for folder in folders for name in store.names(folder)})
 
 
 def published_failed(store: Store) -> int:
-    """Failed tiles and questions that the published collection names, 0 where nothing is published."""
-    return int(json.loads(store.read(NAME))["remotereasoner:failed"]) if store.exists(NAME) else 0
+    """Number of failed tiles and questions in the published collection, 0 if nothing is published."""
+    return (
+        int(json.loads(store.read(COLLECTION_FILE))["remotereasoner:failed"])
+        if store.exists(COLLECTION_FILE)
+        else 0
+    )
 
 
 def _items(store: Store, files: Sequence[str]) -> list[str]:
-    """Names of the items of these files; items of files that are no more are deleted."""
-    there = {name for name in store.names(OBJECTS) if name.endswith(f"/{ITEM}")}
+    """Names of the STAC Items of these files; items of files that no longer exist are deleted."""
+    there = {name for name in store.names(OBJECTS) if name.endswith(f"/{ITEM_FILE}")}
     wanted = {item_name(name) for name in files if name.startswith(f"{OBJECTS}/")}
     store.remove(sorted(there - wanted))
     return sorted(there & wanted)
@@ -111,7 +114,7 @@ def _facts(plan: Plan, failed: int) -> dict[str, object]:
 
 
 def _maker(plan: Plan) -> pystac.Provider:
-    """Who made it, and how: a collection names processing with its providers."""
+    """The provider that processed the data, with the software and the lineage."""
     lineage = (
         f"reasoner {plan.reasoner.digest}, segmenter {plan.segmenter.digest}, "
         f"rules {RULES_VERSION}, {len(plan.scenes)} scenes"

@@ -1,4 +1,4 @@
-"""Tables of places as GeoParquet 1.1 bytes, the same for the same rows. Knows no column's meaning."""
+"""Encodes tables with geometries as GeoParquet 1.1, with the same bytes for the same rows; Hilbert order."""
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -53,12 +53,12 @@ def encoded_table(table: pa.Table, coverings: Mapping[str, str]) -> memoryview:
         table: all columns.
         coverings: geometry column to the column of its covering box, the primary geometry first.
     """
-    # One chunk a column: where the chunks end would show in the pages of the file.
+    # One chunk a column: the ends of chunks would change the pages of the file.
     return _encoded(table.combine_chunks(), _described(table, coverings), tuple(coverings))
 
 
 def hilbert_distances(points: NDArray[np.float64], bounds: Bounds) -> NDArray[np.int64]:
-    """Place (n,) of points (n, 2) along a Hilbert curve over fixed bounds."""
+    """Distances (n,) of points (n, 2) along a Hilbert curve over fixed bounds."""
     places = geopandas.GeoSeries(geopandas.points_from_xy(*points.T), crs=LONLAT)
     return np.asarray(places.hilbert_distance(total_bounds=bounds), dtype=np.int64)
 
@@ -66,25 +66,25 @@ def hilbert_distances(points: NDArray[np.float64], bounds: Bounds) -> NDArray[np
 def hilbert_order(
     geometries: Sequence[shapely.Geometry], bounds: Bounds, ids: Sequence[str]
 ) -> NDArray[np.int64]:
-    """Order of places along a Hilbert curve over fixed bounds; ties stand by id."""
+    """Order of points along a Hilbert curve over fixed bounds; ties are ordered by id."""
     points = shapely.get_coordinates(shapely.point_on_surface(np.asarray(geometries, dtype=object)))
     return np.lexsort((np.asarray(ids), hilbert_distances(points.reshape(-1, 2), bounds)))
 
 
 def boxes_of(shapes: NDArray[np.object_]) -> pa.StructArray:
-    """Covering boxes; null where there is no shape."""
+    """Covering boxes; null if there is no shape."""
     return box_column(shapely.bounds(shapes).reshape(-1, 4), missing=shapely.is_missing(shapes))
 
 
 def box_column(bounds: NDArray[np.float64], *, missing: NDArray[np.bool_] | None = None) -> pa.StructArray:
-    """Covering boxes of (n, 4) bounds; null where one is missing (n,)."""
+    """Covering boxes of (n, 4) bounds; null where `missing` (n,) is true."""
     sides = [pa.array(np.ascontiguousarray(side)) for side in bounds.T]
     mask = None if missing is None else pa.array(missing)
     return pa.StructArray.from_arrays(sides, fields=list(BBOX), mask=mask)
 
 
 def covered_by(boxes: pa.ChunkedArray) -> Bounds | None:
-    """West, south, east and north around all covering boxes, None where there is none."""
+    """West, south, east and north around all covering boxes, None if there are none."""
     ends = [pc.min_max(pc.struct_field(boxes, name)) for name in BBOX.names]
     west, south, east, north = (
         end[which].as_py() for end, which in zip(ends, ("min", "min", "max", "max"), strict=True)
@@ -93,7 +93,7 @@ def covered_by(boxes: pa.ChunkedArray) -> Bounds | None:
 
 
 def _described(table: pa.Table, coverings: Mapping[str, str]) -> dict[str, object]:
-    """The note `geo` of a file: geopandas' own, with the types and bounds of these geometries."""
+    """The metadata `geo` of a file: that of geopandas, with the types and bounds of these geometries."""
     geo: dict[str, Any] = json.loads(_geo_template(tuple(coverings)))
     for name, box in coverings.items():
         column = geo["columns"][name]
@@ -106,7 +106,7 @@ def _described(table: pa.Table, coverings: Mapping[str, str]) -> dict[str, objec
 
 @cache
 def _geo_template(names: tuple[str, ...]) -> str:
-    """What geopandas notes of a table with these geometry columns and no rows."""
+    """The metadata that geopandas writes for a table with these geometry columns and no rows."""
     frame = geopandas.GeoDataFrame({name: geopandas.GeoSeries([], crs=LONLAT) for name in names})
     raw = BytesIO()
     frame.set_geometry(names[0]).to_parquet(raw, index=False, schema_version="1.1.0")
@@ -114,7 +114,7 @@ def _geo_template(names: tuple[str, ...]) -> str:
 
 
 def _type_names(wkb: pa.ChunkedArray) -> list[str]:
-    """Kinds of the geometries of a column, as their headers tell: of each kind the first is looked at."""
+    """Names of the geometry types in a column, as the WKB headers give them."""
     headers = pc.binary_slice(wkb, 0, _HEADER_BYTES)
     kinds = pc.unique(headers).drop_null()
     firsts = [wkb[pc.index(headers, kind).as_py()].as_py() for kind in kinds]
@@ -124,11 +124,11 @@ def _type_names(wkb: pa.ChunkedArray) -> list[str]:
 
 
 _HEADER_BYTES = 5
-"""Of WKB: byte order and type."""
+"""Bytes of a WKB header: byte order and type."""
 
 
 def _leaves(schema: pa.Schema) -> Iterator[tuple[str, pa.DataType]]:
-    """Columns as Parquet counts them, by path, and their types."""
+    """Paths of the leaf columns of Parquet, and their types."""
     for field in schema:
         if pa.types.is_struct(field.type):
             yield from ((f"{field.name}.{child.name}", child.type) for child in field.type)
@@ -139,7 +139,7 @@ def _leaves(schema: pa.Schema) -> Iterator[tuple[str, pa.DataType]]:
 
 
 def _encoding(schema: pa.Schema, geometries: Collection[str]) -> dict[str, Any]:
-    """How columns are written: outlines profit from neither dictionaries nor minimum and maximum values."""
+    """Options for writing columns: geometries have no use for dictionaries or minimum and maximum values."""
     leaves = list(_leaves(schema))
     return {
         "compression": "zstd",
@@ -150,7 +150,7 @@ def _encoding(schema: pa.Schema, geometries: Collection[str]) -> dict[str, Any]:
 
 
 def _encoded(table: pa.Table, geo: dict[str, object], geometries: Collection[str]) -> memoryview:
-    """The file's bytes; of all notes only GeoParquet's own stay."""
+    """The file's bytes; of all metadata only that of GeoParquet is written."""
     noted = table.replace_schema_metadata({b"geo": json.dumps(geo)})
     sink = pa.BufferOutputStream()
     with pq.ParquetWriter(sink, noted.schema, **_encoding(noted.schema, geometries)) as writer:

@@ -21,6 +21,9 @@ from tiling.storage import Store
 
 LEDGER = "answers"
 
+LedgerKey = tuple[str, str]
+"""Id of the question and id of the chunk whose rows a ledger file holds."""
+
 
 class Status(StrEnum):
     """How a tile and a question ended."""
@@ -28,7 +31,7 @@ class Status(StrEnum):
     OK = "ok"
     """Boxes, or a text for caption and VQA."""
     EMPTY = "empty"
-    """The reasoner says well-formed that nothing is there."""
+    """A well-formed answer says that there is no target."""
     NODATA = "nodata"
     """The tile has no valid pixel; no model saw it."""
     MALFORMED = "malformed"
@@ -39,7 +42,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AnswerRow:
-    """What became of one tile and one question."""
+    """The outcome of one tile and one question: a row of the ledger."""
 
     chunk_id: str
     """Chunk the tile belongs to."""
@@ -58,7 +61,7 @@ class AnswerRow:
     status: Status
     """How it ended."""
     problem: str
-    """What was wrong, empty where nothing was."""
+    """What went wrong, empty if nothing did."""
     thinking: str
     """The reasoner's thinking."""
     text: str
@@ -70,7 +73,7 @@ class AnswerRow:
     n_tokens: int
     """Tokens generated."""
     seconds: float
-    """Share of the model time, seconds; nothing downstream reads it."""
+    """Share of the model time, seconds; no later step reads it."""
 
 
 LEDGER_SCHEMA = schema_of(ANSWER_COLUMNS)
@@ -85,18 +88,18 @@ def ledger_name(query_id: str, chunk_id: str) -> str:
     return f"{LEDGER}/query={query_id}/chunk={chunk_id}.parquet"
 
 
-def committed(store: Store) -> set[tuple[str, str]]:
-    """(query id, chunk id) of every ledger file, from the listing alone."""
+def committed(store: Store) -> set[LedgerKey]:
+    """Keys of all ledger files, by a listing."""
     return {key for name in store.names(LEDGER) if (key := _key_of(name))}
 
 
-def commit_times(store: Store) -> dict[tuple[str, str], float]:
-    """When each ledger file was written, seconds since 1970, by (query id, chunk id): one listing."""
+def commit_times(store: Store) -> dict[LedgerKey, float]:
+    """Time when each ledger file was written, seconds since 1970, by a listing."""
     return {key: at for name, at in store.times(LEDGER).items() if (key := _key_of(name))}
 
 
 def write_rows(store: Store, rows: Sequence[AnswerRow]) -> str:
-    """Commit the rows of one chunk and one question in one atomic write; the file's name."""
+    """Commit the rows of one chunk and one question in one atomic write, and return the file's name."""
     table = pa.Table.from_pylist([_to_record(row) for row in rows], schema=LEDGER_SCHEMA)
     sink = BytesIO()
     pq.write_table(table, sink, compression="zstd")
@@ -109,8 +112,8 @@ def read_table(store: Store, name: str, columns: Sequence[str] | None = None) ->
     """Columns of one ledger file.
 
     Raises:
-        FileNotFoundError: it is not there.
-        pyarrow.ArrowInvalid: it is not a whole Parquet file.
+        FileNotFoundError: there is no such file.
+        pyarrow.ArrowInvalid: it is not a complete Parquet file.
     """
     return pq.read_table(BytesIO(store.read(name)), columns=list(columns) if columns else None)
 
@@ -125,7 +128,7 @@ def read_rows(store: Store, name: str) -> list[AnswerRow]:
     return [_from_record(record) for record in read_table(store, name).to_pylist()]
 
 
-def _key_of(name: str) -> tuple[str, str] | None:
+def _key_of(name: str) -> LedgerKey | None:
     parts = name.split("/")
     if len(parts) != 3 or not parts[1].startswith("query=") or not parts[2].startswith("chunk="):
         return None
@@ -160,22 +163,22 @@ def _fragment(item: _Record, tile_id: str) -> Fragment:
 
 
 MISSING = (Status.FAILED, Status.MALFORMED)
-"""Statuses of tiles that give no answer, although there may be something."""
+"""Statuses of tiles without a usable answer, where there may be objects."""
 
 _COLUMNS = ["tile_id", "status", "thinking", *_WINDOW, "fragments"]
 _PLAIN = tuple(column.name for column in FRAGMENT_COLUMNS if column.name not in _SHAPES)
-_READERS = 8
+_READS_AT_ONCE = 8
 """Files read at once from object storage."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What some chunks of one scene answered to one question, as columns."""
+    """The answers of some chunks of one scene to one question, as columns."""
 
     fragments: FragmentTable
     """All fragments."""
     missing: NDArray[np.int64]
-    """(k, 4) windows of tiles that failed or whose answer cannot be read, working pixels."""
+    """(k, 4) windows of failed and malformed tiles, working pixels."""
     nodata: NDArray[np.int64]
     """(k, 4) windows of tiles without data, working pixels."""
 
@@ -194,7 +197,7 @@ def read_answers(store: Store, names: Sequence[str]) -> Answers:
     if store.is_local:
         table = pa.concat_tables(_columns_of(store.read(name)) for name in names)
     else:
-        with ThreadPoolExecutor(_READERS) as pool:
+        with ThreadPoolExecutor(_READS_AT_ONCE) as pool:
             table = pa.concat_tables(pool.map(lambda name: _columns_of(store.read(name)), names))
     fragments = _fragment_table(table)
     status = table.column("status").to_numpy()

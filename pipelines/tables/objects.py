@@ -1,4 +1,4 @@
-"""The objects and texts that users query: columns, cells and files. Knows no fragment and no model."""
+"""The table of objects that users query: its schema, and its files, one per question and cell."""
 
 import hashlib
 from collections import Counter
@@ -19,8 +19,7 @@ from pipelines.tables.geoparquet import (
     hilbert_distances,
 )
 from pipelines.tables.schema import OBJECT_COLUMNS, schema_of
-from pipelines.tables.stac_items import NAME as ITEM
-from pipelines.tables.stac_items import item_bytes
+from pipelines.tables.stac_items import ITEM_FILE, item_bytes
 from tiling.geo import bounds_of, group_by, polygons_from_wkb
 from tiling.storage import Store, read_part
 
@@ -30,13 +29,13 @@ COVERINGS = {"geometry": "bbox", "region": "region_bbox", "contour": "bbox"}
 GEOMETRIES = tuple(COVERINGS)
 OBJECT_SCHEMA = schema_of(OBJECT_COLUMNS)
 CELL = "cell"
-"""Column of a part: the deepest cell of a row."""
+"""Additional column of a part: the deepest cell of a row."""
 POINT = ("at_lon", "at_lat")
-"""Columns of a part: the point of a row by which it is filed and ordered, degrees."""
+"""Additional columns of a part: the point that assigns a row to a cell and orders it, degrees."""
 PART_SCHEMA = pa.schema(
     [*OBJECT_SCHEMA, pa.field(CELL, pa.string()), *(pa.field(side, pa.float64()) for side in POINT)]
 )
-"""A part: rows of objects before they lie in files of cells."""
+"""Schema of a part: rows of objects before they are written to the files of cells."""
 
 
 def part_outlines(part: pa.Table) -> frozenset[bytes]:
@@ -51,17 +50,17 @@ def part_cells(part: pa.Table) -> list[str]:
 
 
 def row_bytes(part: pa.Table) -> int:
-    """Mean bytes of well-known binary in a row of a part that has some."""
+    """Mean bytes of well-known binary in a row of a part, which must not be empty."""
     return sum(int(part.column(name).nbytes) for name in GEOMETRIES) // len(part)
 
 
 def by_cell(part: pa.Table) -> pa.Table:
-    """The rows of a part, those of one cell of any zoom behind one another."""
+    """The rows of a part sorted by cell, so that the rows of a cell of any zoom are consecutive."""
     return part.sort_by(CELL)
 
 
 def cell_rows(part: pa.Table, cell: str) -> pa.Table:
-    """The rows that lie in a cell of any zoom, of a part sorted by cell."""
+    """The rows in a cell of any zoom, from a part that is sorted by cell."""
     keys = part.column(CELL).to_numpy()
     first = int(np.searchsorted(keys, cell))
     return part.slice(first, int(np.searchsorted(keys, f"{cell}~")) - first)
@@ -73,9 +72,9 @@ def empty_part() -> pa.Table:
 
 
 def split_rows(part: pa.Table, scene_ids: Set[str], outlines: Set[bytes]) -> tuple[pa.Table, pa.Table]:
-    """Rows that none of these scenes has a share in and that have none of these outlines, and all others.
+    """Rows without a share of these scenes and without one of these outlines, and all other rows.
 
-    The id of a row does not tell it: one that has been kept from update to update is not that of the place.
+    Ids cannot identify the rows, because an id kept over updates may differ from the id of the row's place.
     """
     scenes, shapes = (part.column(name).to_pylist() for name in ("scene_ids", "geometry"))
     pairs = zip(scenes, shapes, strict=True)
@@ -85,7 +84,7 @@ def split_rows(part: pa.Table, scene_ids: Set[str], outlines: Set[bytes]) -> tup
 
 
 def read_cell(store: Store, query_id: str, cell: str) -> pa.Table:
-    """A written cell's objects as a part again.
+    """The objects of a written cell as a part.
 
     Raises:
         FileNotFoundError: there is no such cell.
@@ -94,7 +93,7 @@ def read_cell(store: Store, query_id: str, cell: str) -> pa.Table:
 
 
 def as_part(rows: pa.Table) -> pa.Table:
-    """Rows of objects with the columns by which they are filed and ordered."""
+    """Rows of objects with the additional columns of a part."""
     rings = polygons_from_wkb(rows.column("geometry").combine_chunks())
     places = places_of(rings, bounds_of(rings))
     rows = rows.append_column(CELL, pa.array(places.cells, pa.string()))
@@ -104,7 +103,7 @@ def as_part(rows: pa.Table) -> pa.Table:
 
 
 def object_cells(store: Store, query_id: str) -> list[str]:
-    """Cells of which a question has a file, sorted."""
+    """Cells with a file of the question, sorted."""
     return sorted(name.split("/cell=")[1].split("/")[0] for name in object_files(store, query_id))
 
 
@@ -115,14 +114,14 @@ def write_cell(store: Store, query_id: str, cell: str, part: pa.Table) -> str:
     data = encoded_table(rows.select(OBJECT_SCHEMA.names), COVERINGS)
     store.write(name, data)
     bounds = covered_by(rows.column("bbox"))
-    assert bounds is not None  # a cell is written only where it has rows
+    assert bounds is not None  # a cell is written only if it has rows
     item = item_bytes(data, name=f"{query_id}-{cell}", cell=cell_bounds(cell), rows=rows, bounds=bounds)
     store.write(item_name(name), item)
     return name
 
 
 def _order(part: pa.Table, cell: str) -> NDArray[np.int64]:
-    """Along a Hilbert curve over the cell; ties stand by id, scenes and outline."""
+    """Order along a Hilbert curve over the cell; ties are ordered by id, scenes and outline."""
     points = np.column_stack([part.column(side).to_numpy() for side in POINT])
     along = hilbert_distances(points, cell_bounds(cell))
     groups, columns = group_by(along), part.select(["id", "scene_ids", "geometry"])
@@ -133,15 +132,15 @@ def _order(part: pa.Table, cell: str) -> NDArray[np.int64]:
 
 
 def _by_values(columns: pa.Table, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Some rows in the order of their values, column by column."""
+    """These rows in the order of their values, compared column by column."""
     values = [tuple(row.values()) for row in columns.take(pa.array(rows)).to_pylist()]
     return rows[sorted(range(len(rows)), key=values.__getitem__)]
 
 
 def _distinct(rows: pa.Table) -> pa.Table:
-    """The rows, each with an id of its own: objects that share one are told apart by their order.
+    """The rows with unique ids: of rows that share one, all but the first get a further id.
 
-    Scenes that are answered each on its own may show the same object: there the id is the object's.
+    Rows of different scenes may share an id where every scene is answered on its own: they are one object.
     """
     ids = rows.column("id").to_pylist()
     if len(set(ids)) == len(ids):
@@ -172,7 +171,7 @@ def object_name(query_id: str, cell: str) -> str:
 
 def item_name(name: str) -> str:
     """Name of the STAC Item beside a file of objects."""
-    return f"{name.rsplit('/', 1)[0]}/{ITEM}"
+    return f"{name.rsplit('/', 1)[0]}/{ITEM_FILE}"
 
 
 def object_files(store: Store, query_id: str | None = None) -> list[str]:
@@ -182,7 +181,7 @@ def object_files(store: Store, query_id: str | None = None) -> list[str]:
 
 
 def count_objects(store: Store, query_id: str | None = None) -> int:
-    """Objects in the files of one question, or of all, by their footers."""
+    """Number of objects in the files of one question, or of all, by the files' footers."""
     names = object_files(store, query_id)
     return sum(read_part(store.path(name), _count_rows) for name in names)
 
@@ -192,7 +191,7 @@ def _count_rows(file: BinaryIO) -> int:
 
 
 def instant(text: str | None) -> datetime | None:
-    """A time given as ISO 8601, in UTC where it names no zone; None where it is unknown."""
+    """A time given as ISO 8601, in UTC if it names no zone; None if it is unknown."""
     if text is None:
         return None
     instant = datetime.fromisoformat(text)

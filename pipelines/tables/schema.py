@@ -22,7 +22,7 @@ _TIME = pa.timestamp("us", tz="UTC")
 _STRINGS = pa.list_(pa.string())
 
 
-class Source(StrEnum):
+class ColumnSource(StrEnum):
     """Where the value of a column comes from."""
 
     WRITER = "writer"
@@ -43,7 +43,7 @@ class Column:
     """What it says, one sentence."""
     unit: str = ""
     """Unit or coordinate reference system of its values, empty where they have none."""
-    source: Source = Source.WRITER
+    source: ColumnSource = ColumnSource.WRITER
     """Where its value comes from."""
 
     @property
@@ -77,14 +77,14 @@ OBJECT_COLUMNS: tuple[Column, ...] = (
         "label",
         pa.string(),
         "What the reasoner called it, empty where it named nothing.",
-        source=Source.MERGED,
+        source=ColumnSource.MERGED,
     ),
     Column(
         "score",
         pa.float64(),
         "The segmenter's estimate of the mask's quality, of the largest fragment.",
         "0 to 1",
-        source=Source.MERGED,
+        source=ColumnSource.MERGED,
     ),
     Column(
         "geometry", pa.binary(), "Outline of the mask, with holes: polygon or multipolygon.", LONLAT_DEGREES
@@ -104,27 +104,27 @@ OBJECT_COLUMNS: tuple[Column, ...] = (
         pa.int32(),
         "Fragments in neighbouring tiles that were merged into it.",
         "count",
-        source=Source.MERGED,
+        source=ColumnSource.MERGED,
     ),
-    Column("tile_ids", _STRINGS, "The tiles of these fragments, sorted.", source=Source.MERGED),
+    Column("tile_ids", _STRINGS, "The tiles of these fragments, sorted.", source=ColumnSource.MERGED),
     Column(
         "touches_scene_edge",
         pa.bool_(),
         "It touches an edge of its scene: there may be more of it.",
-        source=Source.MERGED,
+        source=ColumnSource.MERGED,
     ),
     Column(
         "valid_fraction",
         pa.float64(),
         "Minimum share of pixels with data among its tiles.",
         "0 to 1",
-        source=Source.MERGED,
+        source=ColumnSource.MERGED,
     ),
     Column(
         "thinking",
         pa.string(),
         "The reasoner's thinking about the tile of the largest fragment.",
-        source=Source.MERGED,
+        source=ColumnSource.MERGED,
     ),
     Column("scene_ids", _STRINGS, "The scenes that it was found in."),
     Column("datetime", _TIME, "Acquisition time of the scene, null where unknown.", "UTC"),

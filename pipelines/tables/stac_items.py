@@ -1,4 +1,4 @@
-"""The STAC Item of one cell of objects, the same for the same rows. Knows no plan and no collection."""
+"""The STAC Item that is written beside the file of a cell, with the same bytes for the same rows."""
 
 import hashlib
 import json
@@ -15,14 +15,14 @@ from pystac.extensions.table import TableExtension
 from pipelines.tables.schema import OBJECT_COLUMNS, Bounds, Column
 from tiling.geo import LONLAT
 
-NAME = "_item.json"
-"""Readers of whole folders pass over names that begin so."""
+ITEM_FILE = "_item.json"
+"""Name of the item; readers of whole folders skip names that begin with an underscore."""
 PARQUET = "application/vnd.apache.parquet"
 _COLLECTION = "../../../collection.json"
-_SHA256 = "1220"
-"""What stands before a SHA-256 digest of 32 bytes in a multihash."""
+_SHA256_MULTIHASH = "1220"
+"""Prefix of a SHA-256 digest of 32 bytes in a multihash."""
 _EVER = (datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC))
-"""When scenes without a time were taken: STAC wants an interval, and knows no open one for items."""
+"""Interval of scenes without a time: STAC requires an interval, and items must not have an open one."""
 
 
 def item_bytes(data: memoryview, *, name: str, cell: Bounds, rows: pa.Table, bounds: Bounds) -> bytes:
@@ -45,7 +45,7 @@ def item_bytes(data: memoryview, *, name: str, cell: Bounds, rows: pa.Table, bou
     item = pystac.Item(name, geometry=outline, bbox=list(cell), properties={}, **times)
     item.add_asset("objects", pystac.Asset("./objects.parquet", media_type=PARQUET, roles=["data"]))
     file = FileExtension.ext(item.assets["objects"], add_if_missing=True)
-    file.apply(size=len(data), checksum=_SHA256 + hashlib.sha256(data).hexdigest())
+    file.apply(size=len(data), checksum=_SHA256_MULTIHASH + hashlib.sha256(data).hexdigest())
     place = ProjectionExtension.ext(item.assets["objects"], add_if_missing=True)
     place.apply(code=LONLAT, bbox=list(bounds))
     table = TableExtension.ext(item, add_if_missing=True)
@@ -67,7 +67,7 @@ def _interval(rows: pa.Table) -> tuple[datetime, datetime]:
 
 
 def table_columns() -> list[dict[str, str]]:
-    """The columns of `objects`, as the table extension describes them."""
+    """The columns of `objects` in the form of STAC's table extension."""
     return [_described(column) for column in OBJECT_COLUMNS]
 
 

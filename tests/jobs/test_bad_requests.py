@@ -268,7 +268,7 @@ def half_a_box(folder: Path, item: JsonItem) -> Request:
 
 def a_box_upside_down(folder: Path, item: JsonItem) -> Request:
     asked = ["--stac", "https://127.0.0.1:9", "--collection", "c", "--bbox", "1,9,3,4", "--ask", "x"]
-    return asked, ["no box of degrees", "south"]
+    return asked, ["not a box of degrees", "south"]
 
 
 def an_unknown_field_of_the_search(folder: Path, item: JsonItem) -> Request:

@@ -14,7 +14,7 @@ import shapely
 from pipelines.demo import score_objects
 from pipelines.jobs.run import run_job
 from pipelines.plan.plan_files import read_plan
-from pipelines.tables.collection import NAME
+from pipelines.tables.collection import COLLECTION_FILE
 from pipelines.tables.objects import object_files
 from reasoner.query import Query
 from tests.worlds.fixtures import ATOLLS, SHIPS, MakeConfig, file_bytes
@@ -74,7 +74,7 @@ def test_objects_carry_their_columns_and_the_run(whole: Path) -> None:
 
 def test_the_collection_names_every_result_file(whole: Path) -> None:
     store = Store(str(whole))
-    collection = json.loads(store.read(NAME))
+    collection = json.loads(store.read(COLLECTION_FILE))
     hrefs = {asset["href"].removeprefix("./") for asset in collection["assets"].values()}
     assert hrefs == set(object_files(store))
     assert collection["type"] == "Collection"

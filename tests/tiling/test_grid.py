@@ -76,6 +76,21 @@ def test_chunks_partition_the_tiles_and_hold_their_windows(grid: Grid) -> None:
             assert min(tile.window.y1, grid.height) <= chunk.window.y1
 
 
+def test_a_tile_is_found_by_its_id_and_by_no_other_text() -> None:
+    grid = Grid("a/b", 700, 500, 224, 56, 448)
+    assert [grid.find(tile.tile_id) for tile in grid.tiles()] == list(grid.tiles())
+    for text in (
+        "",
+        "a/b",
+        "a/b/r0-c0",
+        "a/b/r9999-c0000",
+        "b/r0000-c0000",
+        "a/b/r-001-c0000",
+        "a/b/rx-c0000",
+    ):
+        assert grid.find(text) is None
+
+
 def test_one_chunk_is_made_without_the_others() -> None:
     grid = Grid("s", 1000, 700, 128, 32, 300)
     assert [grid.chunk(c.row, c.col) for c in grid.chunks()] == list(grid.chunks())

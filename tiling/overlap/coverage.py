@@ -14,7 +14,7 @@ BEYOND_PX = 1.0
 THIN_PX = 0.5
 """Ground that shrinks to nothing by this is a line of rounding, working pixels."""
 
-LOOK_PX = 256
+OVERVIEW_PX = 256
 """Longer side of the overview that valid data is looked up in, pixels."""
 
 DOUBT_PX = 3.0
@@ -53,7 +53,7 @@ class SceneCoverage:
         """What of the covered ground may hold data."""
         if shapely.equals(self.valid, self.grid.area):
             return self.covered
-        pixel = max(1.0, max(self.grid.width, self.grid.height) / LOOK_PX)
+        pixel = max(1.0, max(self.grid.width, self.grid.height) / OVERVIEW_PX)
         return shapely.intersection(
             self.covered, shapely.buffer(self.valid, DOUBT_PX * pixel, join_style="mitre")
         )

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from tiling import Scene, SceneError
 from tiling.geo import WorkingGrid
 from tiling.merge import outlines
-from tiling.overlap.coverage import LOOK_PX
+from tiling.overlap.coverage import OVERVIEW_PX
 from tiling.raster import Area, OpenOptions, Valid, held, read_values
 
 SMALL_PX = 2048
@@ -16,7 +16,7 @@ SMALL_PX = 2048
 SIMPLIFIED_PX = 0.4
 """The border may be drawn so much straighter, pixels of the look: less than it lies inside the data."""
 
-MIN_HOLE_PX = 64.0
+MIN_GAP_PX = 64.0
 """Smaller gaps and specks of data are overlooked, square pixels of the look."""
 
 
@@ -42,7 +42,7 @@ def find_valid_area(scene: Scene, work: WorkingGrid, options: OpenOptions) -> sh
     if valid is None or valid.all():
         return None
     height, width = valid.shape
-    parts = outlines(_shrunk(valid).astype(np.float32), min_area_px=MIN_HOLE_PX)
+    parts = outlines(_shrunk(valid).astype(np.float32), min_area_px=MIN_GAP_PX)
     whole = shapely.simplify(shapely.union_all([_without_small_holes(part) for part in parts]), SIMPLIFIED_PX)
     scale = np.array([work.width / width, work.height / height])
     ground: shapely.Geometry = shapely.transform(whole, lambda points: points * scale)
@@ -55,7 +55,7 @@ def _check(scene: Scene, options: OpenOptions) -> Valid | None:
         cheap = bool(dataset.overviews(scene.bands[0].index)) or max(scene.width, scene.height) <= SMALL_PX
     if not cheap:
         return None
-    shrink = max(1.0, max(scene.width, scene.height) / LOOK_PX)
+    shrink = max(1.0, max(scene.width, scene.height) / OVERVIEW_PX)
     shape = (max(1, round(scene.height / shrink)), max(1, round(scene.width / shrink)))
     return read_values(scene, Area(0, 0, scene.width, scene.height, *shape), options=options)[1]
 
@@ -69,5 +69,5 @@ def _shrunk(valid: Valid) -> NDArray[np.bool_]:
 
 
 def _without_small_holes(part: shapely.Polygon) -> shapely.Polygon:
-    kept = [ring for ring in part.interiors if shapely.area(shapely.Polygon(ring)) >= MIN_HOLE_PX]
+    kept = [ring for ring in part.interiors if shapely.area(shapely.Polygon(ring)) >= MIN_GAP_PX]
     return shapely.Polygon(part.exterior, kept)

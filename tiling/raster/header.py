@@ -113,12 +113,12 @@ class _Dialect:
             return None
         fmt = self.order + WHOLE[kind]
         (count,) = struct.unpack_from(self.word, entry, 4)
-        cluster_resources = self.entry_bytes // 2 - 2  # 8 bytes in BigTIFF, 4 else
-        if count * struct.calcsize(fmt) <= cluster_resources:
-            return int(struct.unpack_from(fmt, entry, self.entry_bytes - cluster_resources)[0])
+        inline_bytes = self.entry_bytes // 2 - 2  # 8 bytes in BigTIFF, 4 else
+        if count * struct.calcsize(fmt) <= inline_bytes:
+            return int(struct.unpack_from(fmt, entry, self.entry_bytes - inline_bytes)[0])
         if tag != BITS:
             return None
-        file.seek(struct.unpack_from(self.word, entry, self.entry_bytes - cluster_resources)[0])
+        file.seek(struct.unpack_from(self.word, entry, self.entry_bytes - inline_bytes)[0])
         return int(struct.unpack(fmt, file.read(struct.calcsize(fmt)))[0])
 
 

@@ -125,7 +125,7 @@ def _lattice(items: Sequence[Scene], asked: MosaicGrid) -> _Lattice:
     cell_px = CELL_PX if asked.cell_m is None else round(asked.cell_m / resolution)
     if asked.cell_m is not None and abs(cell_px - asked.cell_m / resolution) > WHOLE_WITHIN * cell_px:
         raise GridError(
-            f"mosaic: a cell of {asked.cell_m:g} m is no whole number of {resolution:g} m pixels: "
+            f"mosaic: a cell of {asked.cell_m:g} m is not a whole number of {resolution:g} m pixels: "
             f"take {max(1, cell_px) * resolution:g} m"
         )
     return _Lattice(resolution, cell_px, -(-asked.overlap_px // 2))

@@ -20,7 +20,7 @@ PERCENTILES = (2.0, 98.0)
 MAX_SCENES = 32
 """Scenes looked at; of more, an even sample."""
 
-LOOK_PX = 768
+SAMPLE_PX = 768
 """Side of the decimated read of a scene with overviews; others are sampled with as many pixels."""
 
 WINDOWS = 4
@@ -106,7 +106,7 @@ def estimate_scaling(scenes: Sequence[Scene], options: OpenOptions = DEFAULT_OPT
     low, high = _percentiles(samples)
     return Scaling(
         low=tuple(float(v) for v in low),
-        high=tuple(float(max(h, v + _least(v))) for v, h in zip(low, high, strict=True)),
+        high=tuple(float(max(h, v + _minimum_stretch(v))) for v, h in zip(low, high, strict=True)),
     )
 
 
@@ -120,7 +120,7 @@ def _percentiles(samples: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.stack([np.interp(place, ranks, np.sort(band)) for band in samples], axis=1)
 
 
-def _least(value: float) -> float:
+def _minimum_stretch(value: float) -> float:
     """The smallest stretch: one unit, or what the float can still tell apart."""
     return float(max(1.0, abs(value) * 1e-6)) if abs(value) >= 1 else 1e-6
 
@@ -156,11 +156,11 @@ def _sample(scene: Scene, options: OpenOptions) -> NDArray[np.float64]:
 
 def _areas(scene: Scene, has_overviews: bool) -> Iterator[Area]:
     width, height = scene.width, scene.height
-    shrink = max(1.0, max(width, height) / LOOK_PX)
+    shrink = max(1.0, max(width, height) / SAMPLE_PX)
     if has_overviews or shrink <= 2:
         yield Area(0, 0, width, height, max(1, round(height / shrink)), max(1, round(width / shrink)))
         return
-    side = LOOK_PX // WINDOWS
+    side = SAMPLE_PX // WINDOWS
     w, h = min(side, width), min(side, height)
     for top in np.linspace(0, height - h, WINDOWS).astype(int):
         for left in np.linspace(0, width - w, WINDOWS).astype(int):

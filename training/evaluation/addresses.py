@@ -13,13 +13,13 @@ from training.evaluation.formats import DataFormat
 from training.evaluation.job import EvalReport, EvalRequest, run_eval
 from training.evaluation.protocols import Protocol
 
-Address = str | PathLike[str]
+PathOrAddress = str | PathLike[str]
 """A local path or an s3:// address."""
 Choice = TypeVar("Choice", DataFormat, Protocol)
 
 
 def evaluate_model(
-    data: Address,
+    data: PathOrAddress,
     *,
     reasoner: str = "nano",
     segmenter: str = "nano",
@@ -32,8 +32,8 @@ def evaluate_model(
     seed: int = 0,
     spare: bool = False,
     boxes_only: bool = False,
-    out: Address | None = None,
-    compare: Address | None = None,
+    out: PathOrAddress | None = None,
+    compare: PathOrAddress | None = None,
     listener: EvalListener | None = None,
 ) -> EvalReport:
     """Measure a model on labelled images: counts, boxes, masks, contours and words, with 95 % intervals.

@@ -11,7 +11,7 @@ from training.data import Example, Problem
 from training.evaluation.bootstrap import Interval, differences, intervals
 from training.evaluation.predict import grouped, oracle_predictions, picture_key, predict
 from training.evaluation.protocols import Protocol
-from training.evaluation.scoring import ExampleRecord, Result, score_image
+from training.evaluation.scoring import ExampleRecord, ExampleResult, score_image
 
 EvalListener = Callable[[int, int], None]
 """Called after every call of a model with the part that is done and the whole; each example counts twice."""
@@ -27,7 +27,7 @@ class Evaluation:
     """Whose reading of the figures is used."""
     seed: int
     """Seed of the intervals."""
-    results: tuple[Result, ...]
+    results: tuple[ExampleResult, ...]
     """In the order of the examples."""
     problems: tuple[Problem, ...]
     """Examples that could not be scored because their files cannot be read."""
@@ -76,12 +76,12 @@ def evaluate(
     predictions, problems = oracle_predictions(examples), list[Problem]()
     if reasoner is not None:
         predictions, problems = predict(examples, reasoner, batch=batch, advance=advance)
-    results: dict[int, Result] = {}
+    results: dict[int, ExampleResult] = {}
     for image, members in enumerate(grouped(predictions, lambda index: picture_key(examples[index]))):
         scored = score_image(
             [predictions[index] for index in members], segmenter, protocol.rules, image=image
         )
-        results |= {i: one for i, one in zip(members, scored, strict=True) if isinstance(one, Result)}
+        results |= {i: one for i, one in zip(members, scored, strict=True) if isinstance(one, ExampleResult)}
         problems += [one for one in scored if isinstance(one, Problem)]
         advance(len(members))
     return _summed([results[index] for index in sorted(results)], problems, protocol, seed)
@@ -122,9 +122,9 @@ def _progress(count: int, listener: EvalListener | None) -> Callable[[int], None
 
 
 def _summed(
-    results: Sequence[Result], problems: Sequence[Problem], protocol: Protocol, seed: int
+    results: Sequence[ExampleResult], problems: Sequence[Problem], protocol: Protocol, seed: int
 ) -> Evaluation:
-    def by(name: Callable[[Result], str]) -> Mapping[str, MetricIntervals]:
+    def by(name: Callable[[ExampleResult], str]) -> Mapping[str, MetricIntervals]:
         groups: dict[str, list[ExampleRecord]] = {}
         for result in results:
             groups.setdefault(name(result), []).append(result.record)

@@ -15,9 +15,9 @@ from training.evaluation.evaluate import Evaluation
 from training.evaluation.metrics import boundary
 from training.evaluation.predict import read_view
 from training.evaluation.report_tables import figure_rows
-from training.evaluation.scoring import Result, true_masks, union_of
+from training.evaluation.scoring import ExampleResult, true_masks, union_of
 
-MAX_SIDE = 512
+REPORT_PICTURE_PX = 512
 """Longer side of an embedded picture, pixels; larger ones are shrunk."""
 _TRUE, _FOUND = (50, 215, 75), (255, 159, 10)
 _RANKED_BY = ("giou", "acc@0.5", "exact")
@@ -59,7 +59,7 @@ def report_page(evaluation: Evaluation, *, limit: int = 60) -> str:
     return "".join([*parts, _SCRIPT, "</body></html>"])
 
 
-def choose_results(results: Sequence[Result], limit: int) -> dict[str, list[Result]]:
+def choose_results(results: Sequence[ExampleResult], limit: int) -> dict[str, list[ExampleResult]]:
     """The worst, the median and the best answers, each example once, worst first."""
     ranked = sorted(results, key=worth)
     if len(ranked) <= limit:
@@ -71,7 +71,7 @@ def choose_results(results: Sequence[Result], limit: int) -> dict[str, list[Resu
     return {"worst": ranked[:third], "median": ranked[start : start + third], "best": ranked[-third:]}
 
 
-def worth(result: Result) -> float:
+def worth(result: ExampleResult) -> float:
     """How good an answer was, 0 to 1."""
     for name in _RANKED_BY:
         above, below = result.record.scores.get(name, (0.0, 0.0))
@@ -96,11 +96,11 @@ def _filter(classes: Sequence[str]) -> str:
     return f'<label>show <select><option value="">every kind</option>{options}</select></label>'
 
 
-def _class_name(result: Result) -> str:
+def _class_name(result: ExampleResult) -> str:
     return result.example.class_name or str(result.example.query.task)
 
 
-def _card(result: Result, name: str) -> str:
+def _card(result: ExampleResult, name: str) -> str:
     view = read_view(result.example)
     if isinstance(view, Problem):
         return ""
@@ -118,7 +118,7 @@ def _card(result: Result, name: str) -> str:
     )
 
 
-def _facts(result: Result) -> str:
+def _facts(result: ExampleResult) -> str:
     scores = result.record.scores
     shown = [
         f"{name} {scores[name][0] / scores[name][1]:.2f}"
@@ -130,7 +130,7 @@ def _facts(result: Result) -> str:
     return " · ".join(about)
 
 
-def _panels(result: Result, pixels: NDArray[np.uint8], name: str) -> str:
+def _panels(result: ExampleResult, pixels: NDArray[np.uint8], name: str) -> str:
     """Truth and answer side by side, over the same embedded picture; for words the picture alone."""
     height, width = pixels.shape[:2]
     frame = f'<svg viewBox="0 0 {width} {height}">'
@@ -177,5 +177,5 @@ def _png(pixels: NDArray[np.uint8]) -> str:
 
 def _shrunk(image: Image.Image) -> Image.Image:
     way = Image.Resampling.BICUBIC if image.mode == "RGB" else Image.Resampling.NEAREST
-    image.thumbnail((MAX_SIDE, MAX_SIDE), way)
+    image.thumbnail((REPORT_PICTURE_PX, REPORT_PICTURE_PX), way)
     return image

@@ -61,7 +61,7 @@ class ExampleRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class ExampleResult:
     """One example, what was answered, and how good that is."""
 
     example: Example
@@ -78,7 +78,7 @@ class Result:
 
 def score_image(
     predictions: Sequence[Prediction], segmenter: Segmenter | None, rules: ScoringRules, *, image: int
-) -> list[Result | Problem]:
+) -> list[ExampleResult | Problem]:
     """Score the answers about one image, in order; an example whose files cannot be read is a problem.
 
     Args:
@@ -147,7 +147,7 @@ def _scored(
     *,
     image: int,
     seconds: float,
-) -> Result | Problem:
+) -> ExampleResult | Problem:
     example, answer = prediction.example, prediction.answer
     truth = true_masks(example) if found is not None else None
     if isinstance(truth, Problem):
@@ -158,7 +158,7 @@ def _scored(
         if prediction.oracle_boxes and len(found) == len(truth):
             scores |= instance_scores(found, truth)
     mask = None if found is None else PackedMask.of(union_of(found))
-    return Result(example, answer, mask, seconds, ExampleRecord(key_of(example), image, scores))
+    return ExampleResult(example, answer, mask, seconds, ExampleRecord(key_of(example), image, scores))
 
 
 def _pixels(

@@ -40,7 +40,7 @@ def read_labelled_dataset(dataset: LabelledDataset) -> LabelReading:
     """
     if not dataset.root.is_dir():
         raise DatasetError(f"{dataset.name}: there is no folder {dataset.root}")
-    reading = _READERS[dataset.format](dataset)
+    reading = _LABEL_READERS[dataset.format](dataset)
     images = tuple(
         _marked_partial(image, dataset) for image in sorted(reading.images, key=lambda image: image.name)
     )
@@ -139,7 +139,7 @@ def _raster_mask(dataset: LabelledDataset) -> LabelReading:
     return read_raster_mask(mask, image, values=dataset.values, naming=dataset.naming, bands=dataset.bands)
 
 
-_READERS: Mapping[str, Callable[[LabelledDataset], LabelReading]] = {
+_LABEL_READERS: Mapping[str, Callable[[LabelledDataset], LabelReading]] = {
     "voc": _voc,
     "coco": _coco,
     "yolo": _yolo,

@@ -8,13 +8,14 @@ import pytest
 
 from pipelines.inference.infer_chunk import ChunkModels, answer_chunk
 from pipelines.inference.tasks import ChunkAnswers, ChunkTask
+from pipelines.plan.oracle_truth import TileKey
 from pipelines.plan.plan import ChunkRef, PlannedScene
 from pipelines.tables.ledger import AnswerRow, Status
 from reasoner.answer import Answer, Completion, Masks, TileView
 from reasoner.engines.null import NullReasoner, NullSegmenter
 from reasoner.query import Query, Task
 from tiling.geo.geobox import working_grid
-from tiling.grid import Grid
+from tiling.grid import Grid, Window
 from tiling.raster.chunks import ChunkPixels, failed_pixels
 from tiling.scene import Band, Scene
 
@@ -32,19 +33,20 @@ SCENE = Scene(
     None,
     None,
 )
+LEFT, RIGHT = TileKey("s", Window(0, 0, 32, 32)), TileKey("s", Window(32, 0, 64, 32))
 BOX = "<answer>[[4,4,12,12]]</answer>"
 
 
 class Scripted(NullReasoner):
     """Says the same everywhere, and fails on the tiles it is told to; notes what it was shown."""
 
-    def __init__(self, text: str, *, fails_on: str = "never") -> None:
+    def __init__(self, text: str, *, fails_on: TileKey | None = None) -> None:
         super().__init__()
         self.text, self.fails_on, self.seen = text, fails_on, []  # type: ignore[var-annotated]
 
     def generate(self, views: Sequence[TileView], queries: Sequence[Query]) -> list[list[Completion]]:
         self.seen += [view.key for view in views]
-        if any(self.fails_on in view.key for view in views):
+        if any(view.key == self.fails_on for view in views):
             raise RuntimeError("out of memory")
         return [[Completion(self.text, 3) for _ in queries] for _ in views]
 
@@ -87,7 +89,7 @@ def statuses(rows: Sequence[AnswerRow]) -> list[str]:
 
 
 def test_a_tile_that_makes_the_reasoner_fail_fails_alone(read: Read) -> None:
-    models = ChunkModels(Scripted(BOX, fails_on="s@32,"), NullSegmenter())
+    models = ChunkModels(Scripted(BOX, fails_on=RIGHT), NullSegmenter())
     rows = read.answered(models).rows[WHERE.id]
     assert statuses(rows) == [Status.OK, Status.FAILED]
     assert rows[1].problem == "RuntimeError: out of memory"
@@ -122,7 +124,7 @@ def test_tiles_without_data_are_never_shown(read: Read) -> None:
     thin = replace(read, pixels=replace(read.pixels, valid=valid))
     answers = thin.answered(ChunkModels(reasoner, NullSegmenter()))
     assert statuses(answers.rows[WHERE.id]) == [Status.OK, Status.NODATA]
-    assert reasoner.seen == ["s@0,0,32,32"]
+    assert reasoner.seen == [LEFT]
 
 
 def test_unread_tiles_and_chunks_fail_with_the_reason(read: Read) -> None:
@@ -138,5 +140,5 @@ def test_all_questions_share_one_look_and_only_open_ones_are_returned(read: Read
     reasoner = Scripted(BOX)
     task = replace(read.task, open_ids=frozenset({WHAT.id}))
     answers = replace(read, task=task).answered(ChunkModels(reasoner, NullSegmenter()))
-    assert reasoner.seen == ["s@0,0,32,32", "s@32,0,64,32"]
+    assert reasoner.seen == [LEFT, RIGHT]
     assert set(answers.rows) == {WHAT.id}

@@ -15,7 +15,7 @@ import pytest
 
 from pipelines.errors import LockedError, LockLostError
 from pipelines.jobs import lock
-from pipelines.jobs.lock import Lease, held, refuse_if_held
+from pipelines.jobs.lock import Lease, hold_lock, refuse_if_held
 from tiling.storage.store import Store
 
 SPAWN = multiprocessing.get_context("spawn")
@@ -34,28 +34,30 @@ class Clock:
 
 
 def lock_file(store: Store) -> dict[str, object]:
-    fields: dict[str, object] = json.loads(store.read(lock.NAME))
+    fields: dict[str, object] = json.loads(store.read(lock.LOCK_FILE))
     return fields
 
 
 def from_elsewhere(store: Store, **fields: object) -> None:
     """Make the lock in place look like one that another machine holds."""
-    store.write(lock.NAME, json.dumps({**lock_file(store), "host": "node-7", "place": "", **fields}).encode())
+    store.write(
+        lock.LOCK_FILE, json.dumps({**lock_file(store), "host": "node-7", "place": "", **fields}).encode()
+    )
 
 
 def test_a_lock_is_there_while_it_is_held_and_gone_after_however_the_block_ends(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
-    with suppress(KeyError), held(store, "run", Lease()):
+    with suppress(KeyError), hold_lock(store, "run", Lease()):
         assert lock_file(store)["pid"] == os.getpid()
         raise KeyError
-    assert not store.exists(lock.NAME)
+    assert not store.exists(lock.LOCK_FILE)
 
 
 def test_the_second_is_told_who_holds_it_since_when_and_until_when_it_may_take_it(tmp_path: Path) -> None:
     store, clock = Store(str(tmp_path)), Clock()
-    with held(store, "nightly 2026-11-24", clock.lease):
+    with hold_lock(store, "nightly 2026-11-24", clock.lease):
         from_elsewhere(store, pid=4711)
-        before = store.read(lock.NAME)
+        before = store.read(lock.LOCK_FILE)
         clock.now += 40
         for attempt in (lambda: refuse_if_held(store, clock.lease), lambda: take(store, clock.lease)):
             with pytest.raises(LockedError) as caught:
@@ -63,35 +65,35 @@ def test_the_second_is_told_who_holds_it_since_when_and_until_when_it_may_take_i
             said = str(caught.value)
             assert "node-7 (process 4711, nightly 2026-11-24) since 1970-01-12T13:46:40+00:00" in said
             assert "expires in 260 s" in said
-        assert store.read(lock.NAME) == before
+        assert store.read(lock.LOCK_FILE) == before
 
 
 def take(store: Store, lease: Lease) -> None:
-    with held(store, "run", lease):
+    with hold_lock(store, "run", lease):
         pass
 
 
 def test_a_lock_without_sign_of_life_is_taken_over_and_its_holder_notices(tmp_path: Path) -> None:
     store, clock = Store(str(tmp_path)), Clock()
     with ExitStack() as stack:
-        first = stack.enter_context(held(store, "first", clock.lease))
+        first = stack.enter_context(hold_lock(store, "first", clock.lease))
         first.check()
         from_elsewhere(store)
         clock.now += 300
         refuse_if_held(store, clock.lease)
-        second = stack.enter_context(held(store, "second", clock.lease))
+        second = stack.enter_context(hold_lock(store, "second", clock.lease))
         second.check()
         with pytest.raises(LockLostError):
             first.check()
         first.release()
         assert lock_file(store)["work"] == "second"
-    assert not store.exists(lock.NAME)
+    assert not store.exists(lock.LOCK_FILE)
 
 
 def test_a_renewed_lock_stays_and_one_whose_file_is_anothers_is_lost(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     quick = Lease(renew_s=0.02, stale_s=300.0)
-    with held(store, "run", quick) as mine:
+    with hold_lock(store, "run", quick) as mine:
         since = lock_file(store)["renewed"]
         wait_for(lambda: lock_file(store)["renewed"] != since)
         mine.check()
@@ -118,25 +120,25 @@ def wait_for(happened: Callable[[], bool]) -> None:
 
 def test_a_lock_that_could_not_be_given_back_is_taken_by_the_same_process_at_once(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
-    with held(store, "first", Lease()):
+    with hold_lock(store, "first", Lease()):
         with pytest.raises(LockedError, match="first"):
             take(store, Lease())
-        left = store.read(lock.NAME)
-    store.write(lock.NAME, left)
+        left = store.read(lock.LOCK_FILE)
+    store.write(lock.LOCK_FILE, left)
     take(store, Lease())
-    assert not store.exists(lock.NAME)
+    assert not store.exists(lock.LOCK_FILE)
 
 
 def test_a_file_that_is_no_lock_is_refused_not_replaced(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
-    store.write(lock.NAME, b"{}")
+    store.write(lock.LOCK_FILE, b"{}")
     with pytest.raises(LockedError, match="delete it"):
         take(store, Lease())
-    assert store.read(lock.NAME) == b"{}"
+    assert store.read(lock.LOCK_FILE) == b"{}"
 
 
 def hold_until_killed(root: str, ready: Barrier) -> None:
-    with held(Store(root), "run", Lease()):
+    with hold_lock(Store(root), "run", Lease()):
         ready.wait()
         time.sleep(60)
 
@@ -150,7 +152,7 @@ def test_the_lock_of_a_process_killed_on_this_machine_is_free_at_once(tmp_path: 
         take(Store(str(tmp_path)), Lease())
     os.kill(int(process.pid or 0), signal.SIGKILL)
     process.join()
-    with held(Store(str(tmp_path)), "second", Lease()):
+    with hold_lock(Store(str(tmp_path)), "second", Lease()):
         assert lock_file(Store(str(tmp_path)))["work"] == "second"
 
 
@@ -158,7 +160,7 @@ def race(root: str, start: Barrier, end: Barrier, name: int) -> None:
     store = Store(root)
     start.wait()
     try:
-        with held(store, f"racer {name}", Lease()):
+        with hold_lock(store, f"racer {name}", Lease()):
             store.write(f"won/{name}", b"")
             end.wait()
     except LockedError:
@@ -184,10 +186,10 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def test_of_many_processes_that_race_for_a_free_or_a_stale_lock_one_wins(place: str, stale: bool) -> None:
     store = Store(place)
     if stale:
-        with held(store, "dead", Lease(clock=lambda: 1.0)):
+        with hold_lock(store, "dead", Lease(clock=lambda: 1.0)):
             from_elsewhere(store)
-            left = store.read(lock.NAME)
-        store.write(lock.NAME, left)
+            left = store.read(lock.LOCK_FILE)
+        store.write(lock.LOCK_FILE, left)
     start, end = SPAWN.Barrier(RACERS), SPAWN.Barrier(RACERS)
     racers = [SPAWN.Process(target=race, args=(place, start, end, name)) for name in range(RACERS)]
     for racer in racers:
@@ -196,4 +198,4 @@ def test_of_many_processes_that_race_for_a_free_or_a_stale_lock_one_wins(place: 
         racer.join(timeout=120)
     assert [racer.exitcode for racer in racers] == [0] * RACERS
     assert len(store.names("won")) == 1
-    assert not store.exists(lock.NAME)
+    assert not store.exists(lock.LOCK_FILE)

@@ -6,16 +6,16 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.jobs.stable_ids import SAME_IOU, Outlines, kept_ids, match_objects
+from pipelines.jobs.stable_ids import SAME_IOU, TrackedOutlines, kept_ids, match_objects
 from tiling.geo.polygons import iou
 
 
-def outlines(**boxes: tuple[float, float, float, float]) -> Outlines:
+def outlines(**boxes: tuple[float, float, float, float]) -> TrackedOutlines:
     """Boxes (x0, y0, x1, y1) by id."""
-    return Outlines(list(boxes), np.array([shapely.box(*box) for box in boxes.values()], dtype=object))
+    return TrackedOutlines(list(boxes), np.array([shapely.box(*box) for box in boxes.values()], dtype=object))
 
 
-NONE = Outlines([], np.array([], dtype=object))
+NONE = TrackedOutlines([], np.array([], dtype=object))
 
 
 def test_a_thing_that_moved_by_less_than_half_keeps_its_id_and_one_that_moved_farther_does_not() -> None:
@@ -76,7 +76,7 @@ PLACES = st.lists(
 )
 
 
-def things(places: list[tuple[int, int, int, int]], prefix: str) -> Outlines:
+def things(places: list[tuple[int, int, int, int]], prefix: str) -> TrackedOutlines:
     return outlines(**{f"{prefix}{x}-{y}-{w}-{h}": (x, y, x + w, y + h) for x, y, w, h in places})
 
 

@@ -16,12 +16,12 @@ import shapely
 from PIL import Image
 
 from pipelines.map.data import rendering_of
-from pipelines.map.objects import MAX_POINTS, find_tile, outlines, scenes_by_id
+from pipelines.map.objects import MAX_POINTS, find_tile, geojson_outlines, scenes_by_id
 from pipelines.map.page import page, write_map
 from pipelines.map.thumbnails import Rendering, scene_picture, tile_picture
 from pipelines.plan.plan import Plan
 from pipelines.plan.plan_files import read_plan
-from pipelines.tables.collection import NAME as COLLECTION
+from pipelines.tables.collection import COLLECTION_FILE
 from tests.commands import command
 from tests.jobs.test_damage import damaged
 from tiling.raster.describe import describe_scene
@@ -102,11 +102,11 @@ def test_what_a_model_wrote_cannot_leave_its_place() -> None:
 
 def test_large_outlines_are_thinned_and_small_ones_kept() -> None:
     circle = shapely.Point(0, 0).buffer(0.01, quad_segs=4000)
-    light, thinned = outlines(np.array([circle] * 30, dtype=object))
+    light, thinned = geojson_outlines(np.array([circle] * 30, dtype=object))
     points = sum(shapely.get_num_coordinates(shapely.geometry.shape(shape)) for shape in light)
     assert thinned
     assert points <= MAX_POINTS
-    (kept,), thinned = outlines(np.array([circle], dtype=object))
+    (kept,), thinned = geojson_outlines(np.array([circle], dtype=object))
     assert not thinned
     assert shapely.get_num_coordinates(shapely.geometry.shape(kept)) == shapely.get_num_coordinates(circle)
 
@@ -167,7 +167,7 @@ def refused(out: Path) -> str:
 
 
 def test_a_run_that_is_not_finished_has_no_map(whole_copy: Path) -> None:
-    (whole_copy / COLLECTION).unlink()
+    (whole_copy / COLLECTION_FILE).unlink()
     assert "not finished; run the same command again" in refused(whole_copy)
 
 

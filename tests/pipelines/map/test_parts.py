@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
 from pipelines.map import objects, page
-from pipelines.map.archive import FOLDER, crowd_zoom, outline_zooms, point_zooms
+from pipelines.map.archive import MAP_FOLDER, crowd_zoom, outline_zooms, point_zooms
 from pipelines.map.data import counts, filter_edges
 from pipelines.map.objects import dot_zooms, sample_sizes, sampled
 from pipelines.map.page import write_map
@@ -110,7 +110,7 @@ def test_the_archives_hold_every_object_once(crowded: Store) -> None:
         for path in (Path(crowded.root) / "objects").rglob("*.parquet")
         for row in geopandas.read_parquet(path).itertuples()
     }
-    names = crowded.names(FOLDER)
+    names = crowded.names(MAP_FOLDER)
     assert [Path(name).name.split("-")[0] for name in names] == ["outlines", "points"]
     for name in names:
         lowest, highest = Path(crowded.path(name)).read_bytes()[100:102]  # PMTiles 3: zooms
@@ -123,14 +123,14 @@ def test_the_archives_hold_every_object_once(crowded: Store) -> None:
 
 
 def test_archives_of_the_same_objects_are_kept_and_others_replaced(crowded: Store) -> None:
-    before = {name: Path(crowded.path(name)).stat().st_mtime_ns for name in crowded.names(FOLDER)}
-    stray = Path(crowded.path(FOLDER)) / "outlines-0123456789ab.pmtiles"
+    before = {name: Path(crowded.path(name)).stat().st_mtime_ns for name in crowded.names(MAP_FOLDER)}
+    stray = Path(crowded.path(MAP_FOLDER)) / "outlines-0123456789ab.pmtiles"
     stray.write_bytes(gzip.compress(b"old"))
     write_map(crowded, read_plan(crowded))
-    assert {name: Path(crowded.path(name)).stat().st_mtime_ns for name in crowded.names(FOLDER)} == before
+    assert {name: Path(crowded.path(name)).stat().st_mtime_ns for name in crowded.names(MAP_FOLDER)} == before
 
 
 def test_a_map_that_needs_no_archives_leaves_none(crowded: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     write_map(crowded, read_plan(crowded))
-    assert crowded.names(FOLDER) == []
+    assert crowded.names(MAP_FOLDER) == []

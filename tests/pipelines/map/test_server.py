@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.map.archive import FOLDER
+from pipelines.map.archive import MAP_FOLDER
 from tests.commands import command
 
 
@@ -53,8 +53,8 @@ def served(out: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
 def address(whole: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     out = Path(shutil.copytree(whole, tmp_path_factory.mktemp("served") / "out"))
     with served(out) as (found, _):
-        (out / FOLDER).mkdir()
-        (out / FOLDER / "points-0.pmtiles").write_bytes(bytes(range(200)))
+        (out / MAP_FOLDER).mkdir()
+        (out / MAP_FOLDER / "points-0.pmtiles").write_bytes(bytes(range(200)))
         yield found
 
 
@@ -75,11 +75,11 @@ def test_the_page_is_there(address: str) -> None:
 
 
 def test_a_range_of_an_archive_is_that_range(address: str) -> None:
-    reply = ask(f"{address}{FOLDER}/points-0.pmtiles", Range="bytes=10-19")
+    reply = ask(f"{address}{MAP_FOLDER}/points-0.pmtiles", Range="bytes=10-19")
     assert reply.status == 206
     assert reply.body == bytes(range(10, 20))
     assert reply.head["Content-Range"] == "bytes 10-19/200"
-    assert ask(f"{address}{FOLDER}/points-0.pmtiles", Range="bytes=500-").status == 416
+    assert ask(f"{address}{MAP_FOLDER}/points-0.pmtiles", Range="bytes=500-").status == 416
 
 
 def test_a_planned_tile_has_a_picture_and_no_other(address: str) -> None:
@@ -92,7 +92,8 @@ def test_a_planned_tile_has_a_picture_and_no_other(address: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["job.json", f"{FOLDER}/../job.json", f"{FOLDER}/..%2Fjob.json", "plan/scenes.parquet", "map"]
+    "path",
+    ["job.json", f"{MAP_FOLDER}/../job.json", f"{MAP_FOLDER}/..%2Fjob.json", "plan/scenes.parquet", "map"],
 )
 def test_nothing_else_of_the_folder_is_served(address: str, path: str) -> None:
     assert ask(f"{address}{path}").status == 404

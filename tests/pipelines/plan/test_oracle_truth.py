@@ -6,11 +6,9 @@ import geopandas
 import numpy as np
 import pytest
 import shapely
-from hypothesis import given
-from hypothesis import strategies as st
 
 from pipelines.errors import RequestError
-from pipelines.plan.oracle_truth import Placement, Truth, question_classes, read_view_key, view_key
+from pipelines.plan.oracle_truth import Placement, TileKey, Truth, question_classes
 from pipelines.plan.plan_files import read_plan
 from reasoner.answer import TileView
 from reasoner.query import Query
@@ -19,15 +17,6 @@ from tiling.geo.crs import to_pixels
 from tiling.grid import Window
 from tiling.storage.store import Store
 
-starts = st.integers(0, 10**7)
-
-
-@given(st.text(min_size=1), starts, starts)
-def test_a_key_says_scene_and_window(scene_id: str, x: int, y: int) -> None:
-    window = Window(x, y, x + 5, y + 9)
-    if "\n" not in scene_id:
-        assert read_view_key(view_key(scene_id, window)) == (scene_id, window)
-
 
 def test_the_polygons_are_those_of_the_scene_kind_and_tile(practice: Path, whole: Path) -> None:
     planned = read_plan(Store(str(whole))).scenes[0]
@@ -35,7 +24,7 @@ def test_the_polygons_are_those_of_the_scene_kind_and_tile(practice: Path, whole
     uri = f"{practice}/truth.parquet"
     lookup = Truth(uri, (Placement(scene_id, planned.work),)).load()
     window = Window(20, 30, 180, 190)
-    found = lookup(TileView(np.zeros((160, 160, 3), np.uint8), view_key(scene_id, window)), Query(SHIPS))
+    found = lookup(TileView(np.zeros((160, 160, 3), np.uint8), TileKey(scene_id, window)), Query(SHIPS))
     table = geopandas.read_parquet(uri)
     ships = table[(table["scene_id"] == scene_id) & (table["kind"] == "ship")].geometry.to_crs(crs)
     pixels = to_pixels(ships.to_numpy(), transform)
@@ -43,7 +32,9 @@ def test_the_polygons_are_those_of_the_scene_kind_and_tile(practice: Path, whole
     assert len(found) == len(expected) > 0
     moved = shapely.transform(np.array(found), lambda xy: xy + np.array([20, 30]))
     assert shapely.equals_exact(moved, np.array(expected), tolerance=1e-9).all()
-    assert lookup(TileView(np.zeros((160, 160, 3), np.uint8), view_key("other", window)), Query(SHIPS)) == ()
+    assert lookup(TileView(np.zeros((160, 160, 3), np.uint8), TileKey("other", window)), Query(SHIPS)) == ()
+    with pytest.raises(TypeError, match="names no scene and window"):
+        lookup(TileView(np.zeros((160, 160, 3), np.uint8), "a name"), Query(SHIPS))
 
 
 def test_every_practice_question_has_its_kind(practice: Path) -> None:

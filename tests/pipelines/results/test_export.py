@@ -135,7 +135,7 @@ def test_any_of_the_three_geometries_can_be_had(whole: Path, tmp_path: Path, sha
 
 def test_batches_do_not_change_the_file(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     exported(whole, tmp_path / "one.fgb")
-    monkeypatch.setattr(export, "BATCH", 3)
+    monkeypatch.setattr(export, "ROW_BATCH", 3)
     exported(whole, tmp_path / "many.fgb")
     one, many = (geopandas.read_file(tmp_path / name) for name in ("one.fgb", "many.fgb"))
     assert one.sort_values("id").reset_index(drop=True).equals(many.sort_values("id").reset_index(drop=True))

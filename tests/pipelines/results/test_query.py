@@ -15,7 +15,7 @@ import shapely
 
 from pipelines.jobs.run import run_job
 from pipelines.tables.changes import Change, Side, write_changes
-from pipelines.tables.collection import NAME
+from pipelines.tables.collection import COLLECTION_FILE
 from pipelines.tables.ledger import LEDGER_SCHEMA
 from pipelines.tables.objects import OBJECT_SCHEMA
 from pipelines.tables.texts import TEXT_SCHEMA
@@ -79,9 +79,9 @@ def test_changes_are_a_view_where_there_are_some(whole_copy: Path) -> None:
         write_changes(store, date, [Change(row["id"], row["query_id"], row["query"], *sides)])
         for date, sides in (("2026-11-24", (None, side)), ("2026-11-25", (side, None)))
     ]
-    collection = json.loads((whole_copy / NAME).read_text())
+    collection = json.loads((whole_copy / COLLECTION_FILE).read_text())
     collection["assets"] |= {name: {"href": f"./{name}"} for name in names}
-    (whole_copy / NAME).write_text(json.dumps(collection))
+    (whole_copy / COLLECTION_FILE).write_text(json.dumps(collection))
     found = rows(whole_copy, "SELECT date, change, query, typeof(geometry) AS t FROM changes ORDER BY date")
     assert [(row["date"], row["change"]) for row in found] == [
         ("2026-11-24", "appeared"),
@@ -207,7 +207,7 @@ def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
 
 def test_an_unpublished_run_is_refused_unless_asked_for(whole_copy: Path) -> None:
     n = rows(whole_copy, "SELECT count(*) AS n FROM objects")
-    (whole_copy / NAME).unlink()
+    (whole_copy / COLLECTION_FILE).unlink()
     assert "--unfinished" in refused(whole_copy, "SELECT count(*) AS n FROM objects")
     assert rows(whole_copy, "SELECT count(*) AS n FROM objects", "--unfinished") == n
     shutil.rmtree(whole_copy / "objects")

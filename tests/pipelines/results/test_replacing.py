@@ -16,7 +16,7 @@ import pytest
 from pipelines.errors import UnreadableError
 from pipelines.results import query, query_files
 from pipelines.results.query import again, open_dataset, select
-from pipelines.tables.collection import NAME
+from pipelines.tables.collection import COLLECTION_FILE
 from pipelines.tables.objects import object_name, write_cell
 from tests.pipelines.results.replacer import CELLS, ROWS, part
 from tiling.storage.store import Store
@@ -31,7 +31,9 @@ def store(tmp_path: Path) -> Store:
     """A published result of some cells, all of them of the first version."""
     store = Store(str(tmp_path))
     names = [write_cell(store, "q", cell, part(cell, version=0)) for cell in CELLS]
-    store.write(NAME, json.dumps({"assets": {name: {"href": f"./{name}"} for name in names}}).encode())
+    store.write(
+        COLLECTION_FILE, json.dumps({"assets": {name: {"href": f"./{name}"} for name in names}}).encode()
+    )
     return store
 
 
@@ -96,7 +98,7 @@ def test_every_cell_is_read_old_or_new_while_all_are_replaced(store: Store) -> N
 def test_files_beyond_those_kept_open_are_refused_not_mixed(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(query_files, "KEPT_OPEN", 0)
+    monkeypatch.setattr(query_files, "MAX_OPEN_FILES", 0)
     sql = "SELECT count(*), sum(area_m2) FROM objects"
     with open_dataset(store, sql=sql) as connection:
         rows = select(connection, sql)
@@ -108,7 +110,7 @@ def test_files_beyond_those_kept_open_are_refused_not_mixed(
 
 def test_object_storage_refuses_a_file_that_was_replaced(store: Store, bucket: str) -> None:
     remote = Store(f"{bucket}/out")
-    for name in (NAME, *(object_name("q", cell) for cell in CELLS)):
+    for name in (COLLECTION_FILE, *(object_name("q", cell) for cell in CELLS)):
         remote.write(name, store.read(name))
 
     def ask_while_replaced() -> None:

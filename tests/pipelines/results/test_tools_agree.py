@@ -99,8 +99,8 @@ def conditions(frame: geopandas.GeoDataFrame, box: str) -> dict[str, str]:
 def by_geopandas(address: str) -> Totals:
     files, folder = url_to_fs(address)
     names = sorted(files.glob(f"{folder}/objects/query=*/cell=*/objects.parquet"))
-    tile_corners = [geopandas.read_parquet(name, filesystem=files) for name in names]
-    frame = geopandas.GeoDataFrame(pd.concat(tile_corners, ignore_index=True))
+    frames = [geopandas.read_parquet(name, filesystem=files) for name in names]
+    frame = geopandas.GeoDataFrame(pd.concat(frames, ignore_index=True))
     found = {name: frame[mask(frame, middle_box(frame))] for name, (_, mask) in QUESTIONS.items()}
     return {name: (len(rows), float(rows["area_m2"].sum())) for name, rows in found.items()}
 

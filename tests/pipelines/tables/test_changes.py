@@ -16,8 +16,8 @@ from pipelines.tables.changes import (
     ChangeKind,
     Side,
     changes_name,
+    combine_changes,
     dates_in,
-    joined,
     read_changes,
     write_changes,
 )
@@ -101,7 +101,7 @@ def between(old: dict[str, float], new: dict[str, float]) -> list[Change]:
 def test_two_nights_of_one_date_say_what_one_night_would(
     first: dict[str, float], then: dict[str, float], last: dict[str, float]
 ) -> None:
-    added = joined(between(first, then), between(then, last))
+    added = combine_changes(between(first, then), between(then, last))
     assert sorted(added, key=lambda row: row.id) == between(first, last)
 
 

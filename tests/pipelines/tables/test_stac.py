@@ -20,7 +20,7 @@ from pystac.validation.stac_validator import JsonSchemaSTACValidator
 from pipelines.jobs.run import run_job
 from pipelines.plan.plan_files import read_plan
 from pipelines.tables.cells import cell_bounds
-from pipelines.tables.collection import NAME, publish, withdraw
+from pipelines.tables.collection import COLLECTION_FILE, publish, withdraw
 from pipelines.tables.objects import OBJECT_SCHEMA, object_files, write_cell
 from tests.pipelines.results.replacer import part
 from tests.pipelines.tables.stac_rules import broken_rules
@@ -43,7 +43,7 @@ def items_of(out: Path) -> list[Path]:
 
 
 def test_the_collection_and_its_items_pass_the_schemas_of_the_core(whole: Path) -> None:
-    validate(json.loads((whole / NAME).read_text()), pystac.STACObjectType.COLLECTION)
+    validate(json.loads((whole / COLLECTION_FILE).read_text()), pystac.STACObjectType.COLLECTION)
     assert len(items_of(whole)) == 2
     for path in items_of(whole):
         validate(json.loads(path.read_text()), pystac.STACObjectType.ITEM)
@@ -64,21 +64,21 @@ def test_the_rules_of_the_extensions_find_what_is_wrong(whole: Path) -> None:
         item | {"stac_extensions": [*item["stac_extensions"], "https://a.b/odd/v9/schema.json"]}
     )
     assert len(broken) == 4
-    collection = json.loads((whole / NAME).read_text())
+    collection = json.loads((whole / COLLECTION_FILE).read_text())
     collection["processing:lineage"] = "here"
     del collection["providers"]
     assert len(broken_rules(collection)) == 2
 
 
 def test_a_collection_without_a_licence_fails_them(whole: Path) -> None:
-    record = json.loads((whole / NAME).read_text())
+    record = json.loads((whole / COLLECTION_FILE).read_text())
     del record["license"]
     with pytest.raises(pystac.STACValidationError):
         validate(record, pystac.STACObjectType.COLLECTION)
 
 
 def test_pystac_walks_from_the_collection_to_every_file(whole: Path) -> None:
-    collection = pystac.Collection.from_file(str(whole / NAME))
+    collection = pystac.Collection.from_file(str(whole / COLLECTION_FILE))
     items = list(collection.get_items())
     files = [Path(item.assets["objects"].get_absolute_href() or "") for item in items]
     assert sorted(files) == sorted((whole / "objects").rglob("objects.parquet"))
@@ -89,7 +89,7 @@ def test_pystac_walks_from_the_collection_to_every_file(whole: Path) -> None:
 
 
 def test_an_item_says_what_its_file_holds(whole: Path) -> None:
-    collection = pystac.Collection.from_file(str(whole / NAME))
+    collection = pystac.Collection.from_file(str(whole / COLLECTION_FILE))
     for item in collection.get_items():
         asset = item.assets["objects"]
         path = Path(asset.get_absolute_href() or "")
@@ -109,7 +109,7 @@ def test_an_item_says_what_its_file_holds(whole: Path) -> None:
 
 
 def test_the_collection_names_columns_software_and_crs_as_the_extensions_want(whole: Path) -> None:
-    record = json.loads((whole / NAME).read_text())
+    record = json.loads((whole / COLLECTION_FILE).read_text())
     extensions = [uri.split("/")[-3] for uri in record["stac_extensions"]]
     assert sorted(extensions) == ["processing", "projection", "table"]
     assert [column["name"] for column in record["table:columns"]] == OBJECT_SCHEMA.names
@@ -148,14 +148,14 @@ def test_the_item_of_a_file_that_is_no_more_goes_with_the_next_publication(whole
     assert [str(path.parent.relative_to(whole_copy)) for path in items_of(whole_copy)] == [
         kept.rsplit("/", 1)[0]
     ]
-    links = json.loads((whole_copy / NAME).read_text())["links"]
+    links = json.loads((whole_copy / COLLECTION_FILE).read_text())["links"]
     assert [link["href"] for link in links] == [f"./{kept.rsplit('/', 1)[0]}/_item.json"]
 
 
 def test_a_question_that_finds_nothing_has_a_valid_collection_without_items(make_config: MakeConfig) -> None:
     config = make_config(ask=["find all the runways?"])
     run_job(config)
-    record = json.loads((Path(config.out) / NAME).read_text())
+    record = json.loads((Path(config.out) / COLLECTION_FILE).read_text())
     validate(record, pystac.STACObjectType.COLLECTION)
     assert record["links"] == []
     assert len(record["assets"]) == 1
