@@ -16,7 +16,7 @@ from unittest.mock import patch
 import numpy as np
 
 from benchmarks.processes import own_memory
-from pipelines.inference.tasks import open_chunks
+from pipelines.inference.infer_chunk import open_chunks
 from pipelines.jobs.run import run_job
 from pipelines.plan import planning
 from pipelines.plan.config import JobConfig

@@ -1,9 +1,9 @@
+from .infer_chunk import ChunkAnswers as ChunkAnswers
+from .infer_chunk import ChunkTask as ChunkTask
 from .infer_chunk import failed_chunk as failed_chunk
+from .infer_chunk import open_chunks as open_chunks
 from .steps import ChunkStep as ChunkStep
 from .steps import CommitStep as CommitStep
 from .steps import InferStep as InferStep
 from .steps import ReadStep as ReadStep
-from .tasks import ChunkAnswers as ChunkAnswers
-from .tasks import ChunkTask as ChunkTask
-from .tasks import open_chunks as open_chunks
 from .timing import calibrate as calibrate

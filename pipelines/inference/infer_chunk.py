@@ -1,7 +1,7 @@
-"""From a chunk's pixels to its ledger rows: ask, parse, segment and outline every tile; the infer step."""
+"""One chunk: its task, and from its pixels to its ledger rows: ask, parse, segment and outline every tile."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -9,18 +9,76 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from pipelines.inference.tasks import ChunkAnswers, ChunkTask
-from pipelines.plan import PlannedScene, TileKey
-from pipelines.tables import AnswerRow, Status
+from pipelines.plan import ChunkRef, Plan, PlannedScene, TileKey
+from pipelines.tables import AnswerRow, LedgerKey, Status
 from reasoner.answer import Answer, Completion, Masks, Parse, TileView
 from reasoner.protocols import Reasoner, Segmenter
 from reasoner.query import Query, Task
-from tiling import Tile
+from tiling import Chunk, Tile
 from tiling.geo import WorkingGrid, footprint, to_lonlat
 from tiling.merge import Fragment, fragments_of
 from tiling.raster import ChunkPixels
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkTask:
+    """One chunk with questions that have no ledger file yet: a small value with all that a worker needs.
+
+    All its questions are asked, even those that are committed already: the last bits of a model's results
+    depend on the other members of a batch, and a resumed run must give the same bytes. A killed run leaves at
+    most one partly committed chunk per worker.
+    """
+
+    ref: ChunkRef
+    """The chunk."""
+    planned: PlannedScene
+    """Its scene."""
+    queries: tuple[Query, ...]
+    """The questions to ask together: all questions of the job except those an earlier update published."""
+    open_ids: frozenset[str]
+    """Ids of the questions without a ledger file; only their rows are committed."""
+
+    @property
+    def chunk(self) -> Chunk:
+        """The chunk with its planned tiles; the tiles are listed anew at each call."""
+        return self.planned.grid.chunk(self.ref.row, self.ref.col, mask=self.ref.mask)
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkAnswers:
+    """One chunk's finished rows."""
+
+    chunk_id: str
+    """Id of the chunk."""
+    scene_id: str
+    """Id of its scene."""
+    rows: Mapping[str, Sequence[AnswerRow]]
+    """Rows by question id, in the order of the tiles."""
+
+
+def open_chunks(
+    plan: Plan,
+    done: Collection[LedgerKey],
+    *,
+    published: Collection[LedgerKey] = frozenset(),
+) -> list[ChunkTask]:
+    """The planned chunks that are not committed for every question, in the plan's order.
+
+    Args:
+        plan: the frozen plan.
+        done: (query id, chunk id) of every committed ledger file.
+        published: (query id, chunk id) of the answers that an earlier update published; these are not asked
+            again when other questions of the same chunk are open.
+    """
+    found = []
+    for ref in plan.chunks:
+        asked = tuple(query for query in plan.queries if (query.id, ref.chunk_id) not in published)
+        open_ids = frozenset(query.id for query in asked if (query.id, ref.chunk_id) not in done)
+        if open_ids:
+            found.append(ChunkTask(ref, plan.scenes[ref.scene], asked, open_ids))
+    return found
 
 
 @dataclass(frozen=True, slots=True)

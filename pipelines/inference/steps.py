@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from pipelines import ChunkDone
-from pipelines.inference.infer_chunk import ChunkModels, answer_chunk
-from pipelines.inference.tasks import ChunkAnswers, ChunkTask
+from pipelines.inference.infer_chunk import ChunkAnswers, ChunkModels, ChunkTask, answer_chunk
 from pipelines.plan import ModelRecipe
 from pipelines.tables import write_rows
 from tiling import SceneError

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from tempfile import TemporaryDirectory
 
 from pipelines import RequestError
+from pipelines.inference.infer_chunk import ChunkAnswers, ChunkTask, open_chunks
 from pipelines.inference.steps import ChunkStep, CommitStep
-from pipelines.inference.tasks import ChunkAnswers, ChunkTask, open_chunks
 from pipelines.plan import Calibration, Plan
 from pipelines.tables import Status, ledger_name
 from reasoner.loading import device_name

@@ -4,6 +4,6 @@ from .cell_step import QuestionResult as QuestionResult
 from .job import collect_texts as collect_texts
 from .job import merge_job as merge_job
 from .job import open_merge as open_merge
+from .rows import SpilledRows as SpilledRows
 from .spill import read_spilled as read_spilled
 from .spill import write_table as write_table
-from .tasks import SpilledRows as SpilledRows

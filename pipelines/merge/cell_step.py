@@ -9,8 +9,8 @@ import pyarrow as pa
 import shapely
 
 from pipelines.engine import Executor
+from pipelines.merge.rows import SpilledRows
 from pipelines.merge.spill import read_spilled
-from pipelines.merge.tasks import SpilledRows
 from pipelines.tables import (
     EMPTY_CELL,
     cell_bounds,

@@ -8,7 +8,6 @@ import pyarrow as pa
 import shapely
 
 from pipelines.merge.spill import write_table
-from pipelines.merge.tasks import FinalObjects, SceneTask, SpilledRows
 from pipelines.plan import PlannedScene
 from pipelines.tables import (
     CELL,
@@ -24,10 +23,43 @@ from pipelines.tables import (
     places_of,
     row_bytes,
 )
+from reasoner.query import Query
 from tiling.geo import bounds_of, line_column, polygon_column
 from tiling.merge import MergedObjects, SceneObjects, scene_objects
-from tiling.overlap import split_by_zone
+from tiling.overlap import SceneCoverage, ZoneObjects, split_by_zone
 from tiling.storage import Store
+
+
+@dataclass(frozen=True, slots=True)
+class SceneTask:
+    """One scene and one question: the part of the plan that a worker needs."""
+
+    planned: PlannedScene
+    """The scene."""
+    query: Query
+    """The question."""
+    coverage: SceneCoverage
+    """The coverage of the scene, with its overlap zone."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpilledRows:
+    """Rows of objects, spilled until their cells are known."""
+
+    name: str
+    """Name of the spill file."""
+    cells: Counter[str]
+    """Estimated bytes of well-known binary per deepest cell: its rows times the mean of all rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class FinalObjects:
+    """Finalised objects of one scene."""
+
+    rows: SpilledRows | None
+    """Rows of the objects outside the overlap zone, None if there are none."""
+    shared: ZoneObjects | None
+    """The objects in the overlap zone, None if the scene has no overlap zone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,9 @@ import shapely
 from numpy.typing import NDArray
 
 from pipelines.engine import Executor
-from pipelines.merge.block_groups import BlockClusters, MergedBlocks
-from pipelines.merge.blocks import blocks_of
-from pipelines.merge.rows import FinaliseObjects
-from pipelines.merge.steps import BlockStep, BorderStep, UnionStep
-from pipelines.merge.tasks import Block, BlockTask, FinalObjects, SceneTask, SpilledRows
+from pipelines.merge.blocks import BlockClusters, MergedBlocks, blocks_of
+from pipelines.merge.rows import FinaliseObjects, FinalObjects, SceneTask, SpilledRows
+from pipelines.merge.steps import Block, BlockStep, BlockTask, BorderStep, UnionStep
 from pipelines.plan import Ownership, Plan
 from reasoner.query import Query
 from tiling.overlap import (

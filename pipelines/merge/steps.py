@@ -1,4 +1,7 @@
-"""The steps of the merge as plain callables: merge a block, match across borders, unite across blocks."""
+"""The steps of the merge and their tasks: merge a block, match across borders, unite across blocks.
+
+A step is a plain callable, a task and its result are plain values; all can be pickled.
+"""
 
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -6,21 +9,14 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.merge.rows import FinaliseObjects
+from pipelines.merge.rows import FinaliseObjects, FinalObjects, SceneTask
 from pipelines.merge.spill import read_border, read_objects, write_objects, write_open
-from pipelines.merge.tasks import (
-    BlockTask,
-    BorderMatches,
-    BorderTask,
-    FinalObjects,
-    MergedBlock,
-    OpenRows,
-    UnionTask,
-)
 from pipelines.tables import ledger_name, read_answers
-from tiling import Transform
+from tiling import Transform, Window
+from tiling.geo import Ragged
 from tiling.merge import (
     TAU,
+    Evidence,
     Matches,
     Outlines,
     concat_objects,
@@ -30,6 +26,56 @@ from tiling.merge import (
     unite,
 )
 from tiling.storage import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A rectangle of chunks of one scene."""
+
+    chunk_ids: tuple[str, ...]
+    """Its planned chunks."""
+    hull: Window
+    """Hull of the windows of all tiles in the rectangle, working pixels."""
+    alone: tuple[int, int, int, int]
+    """x0, y0, x1, y1 of the part that no tile outside the rectangle sees, working pixels. It reaches past the
+    scene's edges; it is empty if tiles outside see everything."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlockTask:
+    """One block of chunks to be merged."""
+
+    task: SceneTask
+    """Its scene and question."""
+    block: Block
+    """Its chunks."""
+    unplanned: NDArray[np.int64]
+    """(k, 4) windows of unplanned tiles that meet planned ones, working pixels."""
+    name: str
+    """Prefix of the names of its spill files."""
+
+    @property
+    def open_name(self) -> str:
+        """Name of the file of open fragments."""
+        return f"{self.name}-open"
+
+
+@dataclass(frozen=True, slots=True)
+class MergedBlock:
+    """The result of merging one block."""
+
+    final: FinalObjects
+    """Its finished objects, which no tile outside the block affects."""
+    open: Evidence | None
+    """What is known within the block of its open fragments, which other blocks may affect; row by row of
+    their spill file, None where there are none."""
+    open_tiles: NDArray[np.int64]
+    """(n, 2) x0, y0 of the tile of each open fragment, working pixels; tile and row define the order of
+    position."""
+    missing: NDArray[np.int64]
+    """(k, 4) windows of tiles that failed or whose answer cannot be read, working pixels."""
+    nodata: NDArray[np.int64]
+    """(k, 4) windows of tiles without data, working pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +106,33 @@ class BlockStep:
         )
         final = self.finalise(item.task, objects, f"{item.name}-closed")
         if not len(found.objects):
-            return MergedBlock(final, None, answers.missing, answers.nodata)
+            return MergedBlock(final, None, found.windows[:, :2], answers.missing, answers.nodata)
         write_open(self.finalise.spill, item.open_name, found)
-        rows = OpenRows(found.evidence, found.windows[:, :2])
-        return MergedBlock(final, rows, answers.missing, answers.nodata)
+        return MergedBlock(final, found.evidence, found.windows[:, :2], answers.missing, answers.nodata)
+
+
+@dataclass(frozen=True, slots=True)
+class BorderTask:
+    """One block and the later blocks whose tiles meet its own."""
+
+    name: str
+    """Spill file of the block's open fragments."""
+    others: tuple[str, ...]
+    """Spill files of the others' open fragments."""
+    missing: NDArray[np.int64]
+    """(k, 4) windows of tiles of all blocks around that failed or cannot be read, working pixels."""
+    transform: Transform
+    """Working pixel to world of the scene."""
+
+
+@dataclass(frozen=True, slots=True)
+class BorderMatches:
+    """Matches across a block's border, as row numbers of the spill files."""
+
+    matches: tuple[Matches, ...]
+    """Pairs of a row of the block and a row of each of the others."""
+    near_missing: NDArray[np.int64]
+    """Rows of the block that a missing tile may have supported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +163,22 @@ class BorderStep:
         their_rows, theirs = read_border(self.spill, name, transform)
         found = matches_between(outlines, theirs, tau=TAU)
         return replace(found, first=rows[found.first], second=their_rows[found.second])
+
+
+@dataclass(frozen=True, slots=True)
+class UnionTask:
+    """Some objects, as rows of spill files that are to be united."""
+
+    task: SceneTask
+    """Scene and question."""
+    sources: tuple[tuple[str, NDArray[np.int64]], ...]
+    """Spill files, and the row numbers to read from each."""
+    groups: Ragged
+    """The members of every object, as indexes over the rows read from all files in turn."""
+    name: str
+    """Name of the file to spill."""
+    whole: bool
+    """Whether the groups are whole objects; if not, they are pieces of objects too large for one task."""
 
 
 @dataclass(frozen=True, slots=True)

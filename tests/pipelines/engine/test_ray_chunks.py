@@ -15,8 +15,8 @@ from pipelines.engine.executor import SerialExecutor
 from pipelines.engine.ray_executor import RayExecutor
 from pipelines.engine.resources import Cluster
 from pipelines.errors import RequestError
+from pipelines.inference.infer_chunk import ChunkTask, open_chunks
 from pipelines.inference.steps import InferStep, ReadStep
-from pipelines.inference.tasks import ChunkTask, open_chunks
 from pipelines.jobs.run import run_job
 from pipelines.jobs.work import chunk_step, model_recipe
 from pipelines.merge import blocks

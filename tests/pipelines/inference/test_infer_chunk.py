@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from pipelines.inference.infer_chunk import ChunkModels, answer_chunk
-from pipelines.inference.tasks import ChunkAnswers, ChunkTask
+from pipelines.inference.infer_chunk import ChunkAnswers, ChunkModels, ChunkTask, answer_chunk
 from pipelines.plan.oracle_truth import TileKey
 from pipelines.plan.plan import ChunkRef, PlannedScene
 from pipelines.tables.ledger import AnswerRow, Status

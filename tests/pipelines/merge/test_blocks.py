@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipelines.merge import block_groups, blocks
+from pipelines.merge import blocks
 from pipelines.merge.job import merge_job
 from pipelines.plan.plan import ChunkRef
 from pipelines.tables.ledger import ledger_name, read_table
@@ -116,7 +116,7 @@ def test_the_order_of_chunks_and_of_blocks_changes_no_byte(
 def test_a_long_thing_is_united_piece_by_piece_to_the_same_bytes_in_one_block_and_in_many(
     run: SyntheticRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (merge_objects, block_groups):
+    for module in (merge_objects, blocks):
         monkeypatch.setattr(module, "RUN", 4)
     whole = objects(run)
     monkeypatch.setattr(blocks, "BLOCK_BYTES", 1)

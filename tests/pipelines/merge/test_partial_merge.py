@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from pipelines.engine.executor import I, O, SerialExecutor
-from pipelines.inference.tasks import open_chunks
+from pipelines.inference.infer_chunk import open_chunks
 from pipelines.jobs.run import run_job
 from pipelines.jobs.work import chunk_step
 from pipelines.merge import cell_step
 from pipelines.merge import job as merge_job
-from pipelines.merge.tasks import BlockTask
+from pipelines.merge.steps import BlockTask
 from pipelines.plan.config import JobConfig
 from pipelines.plan.plan import Plan
 from pipelines.plan.plan_diff import changed_between

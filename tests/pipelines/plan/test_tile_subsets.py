@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from pipelines.inference.tasks import open_chunks
+from pipelines.inference.infer_chunk import open_chunks
 from pipelines.plan.config import JobConfig
 from pipelines.plan.plan import Plan, chunk_refs
 from pipelines.plan.plan_files import read_plan, write_plan
