@@ -168,13 +168,13 @@ class Result:
         return Store(self.out)
 
     def __repr__(self) -> str:
-        counts, note = self._seen()
+        counts, note = self._counts_and_notice()
         lines = [f"{each.rows:>9,} {each.unit}  {each.question}" for each in counts]
         return "\n".join([f"Result({self.out!r})", *lines, *([note] if note else [])])
 
     def _repr_html_(self) -> str:
         """Counts and links, as a notebook shows them."""
-        counts, note = self._seen()
+        counts, note = self._counts_and_notice()
         rows = [(each.question, f"{each.rows:,} {each.unit}", _area(each)) for each in counts]
         there = [name for name in _LINKED if self._store.is_local and self._store.exists(name)]
         links = " · ".join(link_html(self._store.path(name), name) for name in there)

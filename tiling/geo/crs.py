@@ -160,12 +160,12 @@ def _short_edged(geometries: NDArray[np.object_], step: float) -> NDArray[np.obj
 def unrolled(geometries: NDArray[np.object_]) -> NDArray[np.object_]:
     """Rejoin geometries (n,) that cross ±180°, degrees; their longitudes may then leave -180..180."""
     whole = geometries.copy()
-    for index in _leaping(geometries):
+    for index in _crossing_180(geometries):
         whole[index] = _unrolled(geometries[index])
     return whole
 
 
-def _leaping(geometries: NDArray[np.object_]) -> NDArray[np.int64]:
+def _crossing_180(geometries: NDArray[np.object_]) -> NDArray[np.int64]:
     """Indexes of geometries with an edge longer than half the globe, which means that they cross ±180°."""
     points, owner = shapely.get_coordinates(geometries, return_index=True)
     leap = (np.abs(np.diff(points[:, 0])) > 180.0) & (np.diff(owner) == 0)
@@ -203,14 +203,14 @@ def polygons_to_lonlat(polygons: PolygonArray, crs: str) -> PolygonArray:
         SceneError: A coordinate has no longitude and latitude.
     """
     placed, step = polygons.moved(lonlat_points(polygons.points, crs)), _step(crs)
-    careful = _astray(placed) if step is None else _astray(placed) | long_edged(polygons, step)
+    careful = _may_cross_180(placed) if step is None else _may_cross_180(placed) | long_edged(polygons, step)
     if not careful.any():
         return placed
     places = np.flatnonzero(careful)
     return with_replaced(placed, places, polygons_from_shapes(to_lonlat(polygons.take(places).shapes(), crs)))
 
 
-def _astray(placed: PolygonArray) -> NDArray[np.bool_]:
+def _may_cross_180(placed: PolygonArray) -> NDArray[np.bool_]:
     """Which shapes (n,) may cross ±180°; if all longitudes are close together, no shape is tested."""
     longitudes = placed.points[:, 0]
     low, high = longitudes.min(initial=180.0), longitudes.max(initial=-180.0)

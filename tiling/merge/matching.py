@@ -163,9 +163,9 @@ def _match(one: Outlines, other: Outlines, near: Pairs, tau: float) -> NDArray[n
     lined = np.asarray((strips[:, 0] == strips[:, 2]) | (strips[:, 1] == strips[:, 3]))
     first, second = one.extents.take(a), other.extents.take(b)
     within = [_bounded(each, strips) for each in (first, second)]
-    least, most = (np.minimum(*ends) for ends in zip(*within, strict=True))
-    match = (_shared_at_least(first, second) >= tau * most + SURE_PX2) & ~lined
-    never = (_shared_at_most(first, second) < tau * least - SURE_PX2) & ~lined
+    low, high = (np.minimum(*ends) for ends in zip(*within, strict=True))
+    match = (_shared_at_least(first, second) >= tau * high + SURE_PX2) & ~lined
+    never = (_shared_at_most(first, second) < tau * low - SURE_PX2) & ~lined
     doubt = np.flatnonzero(~match & ~never)
     polygons = one.polygons.take(a[doubt]), other.polygons.take(b[doubt])
     match[doubt] = _match_closely(*polygons, strips.take(doubt, axis=0), lined[doubt], tau)
@@ -178,9 +178,9 @@ def _match_closely(
     """Which pairs match, by their areas in the strips and their shared area."""
     if not len(one):
         return np.zeros(0, dtype=bool)
-    least = np.minimum(*(areas_in_boxes(each, strips) for each in (one, other)))
+    smaller = np.minimum(*(areas_in_boxes(each, strips) for each in (one, other)))
     shared = shared_areas(one, other)
-    match = (shared > SURE_PX2) & (shared >= tau * least - SURE_PX2)
+    match = (shared > SURE_PX2) & (shared >= tau * smaller - SURE_PX2)
     linear = np.flatnonzero(lined)
     shapes = [each.take(linear).shapes() for each in (one, other)]
     match[linear] = _match_along(shapes[0], shapes[1], strips[linear], tau)
@@ -193,9 +193,9 @@ def _match_along(
     """Which pairs share enough of the smaller length along strips that are lines."""
     one, other = snapped(one), snapped(other)
     lines = np.asarray(shapely.linestrings(strips.reshape(-1, 2, 2)), dtype=object)
-    least = np.minimum(*(shapely.length(shapely.intersection(each, lines)) for each in (one, other)))
+    smaller = np.minimum(*(shapely.length(shapely.intersection(each, lines)) for each in (one, other)))
     together = shapely.length(shapely.intersection(one, other))
-    return np.asarray((together > 0) & (together >= tau * least), dtype=bool)
+    return np.asarray((together > 0) & (together >= tau * smaller), dtype=bool)
 
 
 def _bounded(

@@ -137,8 +137,8 @@ def _matches(
 ) -> Pairs:
     """Pairs of objects of two scenes that share enough of the smaller of their parts on common ground.
 
-    Common ground is covered by both scenes. Each connected part is compared on its own: a road that leaves the
-    common ground and comes back is compared where it meets the other object, not over its whole length.
+    Common ground is covered by both scenes. Each connected part is compared on its own: a road that leaves
+    the common ground and comes back is compared where it meets the other object, not over its whole length.
     """
     parts, owner = _parts_on(mine, both)
     other_parts, other_owner = _parts_on(theirs, both)

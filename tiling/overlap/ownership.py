@@ -62,7 +62,7 @@ def wanted_tiles(
         return None
     wanted = np.ones((grid.rows.count, grid.columns.count), dtype=bool)
     if owned is not None:
-        wanted &= _meeting(_reached(owned, grid.overlap_px), core_boxes(grid))
+        wanted &= _meeting(_widened_ground(owned, grid.overlap_px), core_boxes(grid))
     if asked is not None:
         wanted &= _meeting(asked, window_boxes(grid))
     return None if wanted.all() else wanted
@@ -92,7 +92,7 @@ def _windows(axis: Axis) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return starts, np.minimum(starts + axis.tile_px, axis.length)
 
 
-def _reached(owned: shapely.Geometry, overlap_px: int) -> shapely.Geometry:
+def _widened_ground(owned: shapely.Geometry, overlap_px: int) -> shapely.Geometry:
     """Owned ground without slivers, widened where needed so that both scenes cover the border.
 
     Windows reach past cores by half the overlap; if that is too little, a further tile is needed.

@@ -86,7 +86,7 @@ def read_chunk(
         values, valid = _values(scene, _area(scene, work, chunk.window), options)
     except SceneError:
         values, valid = _in_parts(scene, work, chunk, options=options, failed=failed)
-    return ChunkPixels(chunk, _shown(scene, values, valid, scaling), valid, failed)
+    return ChunkPixels(chunk, _scaled(scene, values, valid, scaling), valid, failed)
 
 
 def failed_pixels(chunk: Chunk, reason: str) -> ChunkPixels:
@@ -104,7 +104,7 @@ def _values(scene: Scene, area: Area, options: OpenOptions) -> tuple[Values, Val
     return read_mosaic(scene, area, options=options)
 
 
-def _shown(scene: Scene, values: Values, valid: Valid, scaling: Scaling | None) -> NDArray[np.uint8]:
+def _scaled(scene: Scene, values: Values, valid: Valid, scaling: Scaling | None) -> NDArray[np.uint8]:
     if scene.dtype != "uint8" and scaling is not None:
         values = scaling.apply(values, valid)
     shown = np.asarray(values, dtype=np.uint8)
@@ -164,13 +164,13 @@ def _cannot_open(scene: Scene, options: OpenOptions) -> str:
     for original in scene.originals:
         for band in original.bands:
             try:
-                with_retry(band.uri, partial(_touch, band.uri, original, options), retry_policy=LONG)
+                with_retry(band.uri, partial(_check_opens, band.uri, original, options), retry_policy=LONG)
             except SceneError as exc:
                 return exc.reason
     return ""
 
 
-def _touch(uri: str, scene: Scene, options: OpenOptions) -> None:
+def _check_opens(uri: str, scene: Scene, options: OpenOptions) -> None:
     with held(uri, options, version=scene.identity):
         pass
 

@@ -157,7 +157,7 @@ def _declared(
     with catch_warnings():
         simplefilter("ignore", NotGeoreferencedWarning)
         with opened(uri, options) as dataset:
-            shown = _checked(uri, dataset, indexes) if indexes else _undoubted(uri, dataset)
+            shown = _checked(uri, dataset, indexes) if indexes else _only_choice(uri, dataset)
             crs, transform = place(uri, dataset, assume_crs=assume_crs)
             return _Declared(
                 size=(dataset.width, dataset.height),
@@ -170,7 +170,7 @@ def _declared(
             )
 
 
-def _undoubted(uri: str, dataset: DatasetReader) -> tuple[int, ...]:
+def _only_choice(uri: str, dataset: DatasetReader) -> tuple[int, ...]:
     """The display bands of a file that has only one possible choice."""
     colours = dataset.colorinterp
     if ColorInterp.palette in colours:

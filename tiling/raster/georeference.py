@@ -76,7 +76,7 @@ def _system(uri: str, text: str | None) -> str:
         raise SceneError(uri, "has no CRS: name it with --assume-crs EPSG:…")
     try:
         system = CRS.from_user_input(text)
-        name = _named(text)
+        name = _crs_name(text)
     except CRSError as exc:
         raise SceneError(uri, f"its CRS cannot be understood: {exc}") from exc
     ellipsoid = system.ellipsoid
@@ -89,7 +89,7 @@ def _system(uri: str, text: str | None) -> str:
 
 
 @lru_cache(maxsize=256)
-def _named(text: str) -> str:
+def _crs_name(text: str) -> str:
     """The authority code if it means exactly this CRS, else its WKT; cached, as this takes half a second."""
     system = CRS.from_user_input(text)
     authority = system.to_authority(min_confidence=100)

@@ -164,7 +164,7 @@ def _in_zones(item: Scene) -> Iterator[tuple[_Zone, shapely.Geometry]]:
     outline = footprint(Window(0, 0, item.width, item.height), item.transform)
     bent = shapely.segmentize(outline, shapely.length(outline) / (4 * EDGE_STEPS))
     for zone in _zones(item, outline):
-        yield zone, _moved(bent, _way(item.crs, zone.crs))
+        yield zone, _projected(bent, _transformer(item.crs, zone.crs))
 
 
 def _zones(item: Scene, outline: shapely.Polygon) -> list[_Zone]:
@@ -180,11 +180,11 @@ def _zones(item: Scene, outline: shapely.Polygon) -> list[_Zone]:
 
 
 @lru_cache(maxsize=512)
-def _way(source: str, target: str) -> Transformer:
+def _transformer(source: str, target: str) -> Transformer:
     return Transformer.from_crs(source, target, always_xy=True)
 
 
-def _moved(shape: shapely.Polygon, way: Transformer) -> shapely.Polygon:
+def _projected(shape: shapely.Polygon, way: Transformer) -> shapely.Polygon:
     moved: shapely.Polygon = shapely.transform(
         shape, lambda points: np.column_stack(way.transform(*points.T))
     )
@@ -197,7 +197,7 @@ def _own_ground(zone: _Zone) -> shapely.Polygon:
     west = -180.0 + (zone.number - 1) * ZONE_DEG
     south, north = (0.0, NORTH_END) if zone.north else (SOUTH_END, 0.0)
     box = shapely.segmentize(shapely.box(west, south, west + ZONE_DEG, north), 0.5)
-    return _moved(box, _way("OGC:CRS84", zone.crs))
+    return _projected(box, _transformer("OGC:CRS84", zone.crs))
 
 
 def _cells_of(

@@ -1,8 +1,8 @@
 """Reads pixels of a mosaic's cell, composed of its items by odc-stac, xarray and dask.
 
 Pixels are computed in whole blocks of a fixed lattice of the zone, so that a pixel has the same value in
-every chunk and cell that contains it. odc-stac gets the georeferences that the plan found in the files, and every
-pixel is read by this project's own opener, with its limits, masks and signatures.
+every chunk and cell that contains it. odc-stac gets the georeferences that the plan found in the files, and
+every pixel is read by this project's own opener, with its limits, masks and signatures.
 """
 
 from collections.abc import Iterator

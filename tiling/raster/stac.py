@@ -60,7 +60,7 @@ def choose(document: ItemDocument, *, wanted: tuple[str, ...] | None = None) -> 
         raise SceneError(uri, "is not a STAC item: a Feature with assets was expected")
     assets = _objects(content["assets"])
     if wanted:
-        files = tuple(_named(uri, assets, name, alone=len(wanted) == 1) for name in wanted)
+        files = tuple(_band_named(uri, assets, name, alone=len(wanted) == 1) for name in wanted)
     else:
         files = _colours(uri, assets) or _visual(uri, assets)
     if not files:
@@ -108,7 +108,7 @@ def _listed(assets: dict[str, Json]) -> str:
     return ", ".join(list(assets)[:MAX_NAMED]) + (" …" if len(assets) > MAX_NAMED else "") or "none"
 
 
-def _named(uri: str, assets: dict[str, Json], name: str, *, alone: bool) -> Band:
+def _band_named(uri: str, assets: dict[str, Json], name: str, *, alone: bool) -> Band:
     """The file and band with a name; a single name may mean a file whose bands are chosen later."""
     key = name if name in assets else next((k for k in assets if k.lower() == name.lower()), None)
     if key is not None and (alone or len(_bands(assets[key])) <= 1):
