@@ -1,4 +1,4 @@
-"""Pixels and ground: scenes, grids, windowed reads, outlines, merging. Knows no model and no Ray."""
+"""Everything about pixels and ground: scenes, grids, storage, reads, outlines and the merge."""
 
 from lazy_loader import attach_stub
 

@@ -1,4 +1,4 @@
-"""What can be wrong with a scene, a grid or the storage they lie on."""
+"""The errors of scenes, grids and storage."""
 
 import re
 from enum import StrEnum
@@ -7,12 +7,12 @@ _SIGNED = re.compile(r"(\w+://[^\s?'\"<>]+)\?[^\s'\"<>,;)]*")
 
 
 def without_queries(text: str) -> str:
-    """A text with the query string of every address in it cut off: signatures stand there."""
+    """A text without the query strings of its addresses, which may contain signatures."""
     return _SIGNED.sub(r"\1", text)
 
 
 class SceneError(ValueError):
-    """A scene cannot be opened, read or placed; raised by opener and reader, shown to the user by the CLI."""
+    """A scene cannot be opened, read or georeferenced; raised by opener and reader, shown by the CLI."""
 
     def __init__(self, uri: str, reason: str) -> None:
         self.uri = without_queries(uri)
@@ -28,16 +28,16 @@ class GridError(ValueError):
 
 
 class Fault(StrEnum):
-    """Why object storage does not do as asked; never a property of one file."""
+    """Why object storage refuses a request; the fault is never that of one file."""
 
     AWAY = "away"
-    """It does not answer, or fails for now: another try may go better."""
+    """It does not answer or fails temporarily; another try may succeed."""
     REFUSED = "refused"
-    """The credentials are missing, wrong, expired or not enough."""
+    """The credentials are missing, wrong, expired or insufficient."""
     GONE = "gone"
-    """There is no such bucket."""
+    """The bucket does not exist."""
     ODD = "odd"
-    """Anything else it says."""
+    """Any other answer."""
 
 
 _SENTENCES = {
@@ -51,9 +51,9 @@ _SENTENCES = {
 
 
 class StorageError(OSError):
-    """Storage does not answer or refuses; raised by whatever asks it, the command line shows it.
+    """Storage does not answer or refuses; raised by reads and writes, shown by the command line.
 
-    It says nothing about the file that was asked for, and so never becomes a failed tile.
+    It is not caused by the file that was requested, and so it is never recorded as a failed tile.
     """
 
     def __init__(self, address: str, reason: str, fault: Fault) -> None:

@@ -1,4 +1,4 @@
-"""Windows, tiles and chunks of one scene. Knows integers only: no files, no CRS, no pixels."""
+"""The grid of one scene: windows, tiles and chunks, as integer arithmetic on working pixels."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -40,23 +40,23 @@ class Window:
 
 
 ALL = b""
-"""The mask of a rectangle whose tiles are all meant."""
+"""The packed mask that selects all tiles of a rectangle."""
 
 
 def packed(wanted: NDArray[np.bool_]) -> bytes:
-    """One bit a tile, row by row, the highest bit first, filled up to whole bytes; empty where all are meant.
+    """Pack a mask: one bit a tile, row by row, highest bit first, padded to bytes; empty if all are selected.
 
     Args:
-        wanted: (rows, columns), true where the tile is meant.
+        wanted: (rows, columns), true where the tile is selected.
     """
     return ALL if wanted.all() else np.packbits(wanted).tobytes()
 
 
 def unpacked(mask: bytes, rows: int, columns: int) -> NDArray[np.bool_]:
-    """The (rows, columns) of a packed mask.
+    """The mask (rows, columns) from its packed form.
 
     Raises:
-        ValueError: the mask has not the bits of so many tiles.
+        ValueError: the packed mask has another number of bits.
     """
     if mask == ALL:
         return np.ones((rows, columns), dtype=bool)
@@ -73,14 +73,14 @@ class Tile:
     tile_id: str
     """`<scene_id>/r<row>-c<column>`, row and column of the tile in its grid, from 0."""
     window: Window
-    """Always tile_px by tile_px working pixels; reaches past the scene only where the scene is smaller."""
+    """Always tile_px by tile_px working pixels; reaches past the scene only if the scene is smaller."""
     core: Window
-    """The part of the scene this tile answers for, working pixels; cores partition the working grid."""
+    """The part of the scene for which this tile is responsible, working pixels; cores partition the grid."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Tiles of a rectangle of tiles, all or some, that are read and committed together."""
+    """All or some tiles of a rectangle of tiles; they are read and committed together."""
 
     row: int
     """Row of the chunk in the grid, from 0."""
@@ -101,7 +101,7 @@ class Axis:
     tile_px: int
     """Side of a tile, working pixels."""
     overlap_px: int
-    """What neighbouring tiles share at least, working pixels."""
+    """Minimum overlap of neighbouring tiles, working pixels."""
 
     @property
     def count(self) -> int:
@@ -110,12 +110,12 @@ class Axis:
         return 1 if over <= 0 else 1 + -(-over // (self.tile_px - self.overlap_px))
 
     def start(self, index: int) -> int:
-        """First pixel of a tile; the last tile shifts back to end at the scene's edge."""
+        """First pixel of a tile; the last tile is shifted back to end at the scene's edge."""
         last = max(self.length - self.tile_px, 0)
         return min(index * (self.tile_px - self.overlap_px), last)
 
     def cut(self, index: int) -> int:
-        """First pixel of a tile's core: the middle of what it shares with the tile before it."""
+        """First pixel of a tile's core: the middle of its overlap with the tile before it."""
         if index <= 0:
             return 0
         if index >= self.count:
@@ -125,10 +125,10 @@ class Axis:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """How a scene is cut into tiles, and tiles are grouped into chunks."""
+    """How a scene is divided into tiles, and how tiles are grouped into chunks."""
 
     scene_id: str
-    """Scene the tile ids are named after."""
+    """Id of the scene, with which the tile ids begin."""
     width: int
     """Columns of the working grid."""
     height: int
@@ -136,9 +136,9 @@ class Grid:
     tile_px: int
     """Side of a tile, working pixels."""
     overlap_px: int
-    """What neighbouring tiles share at least, working pixels; at most half a tile."""
+    """Minimum overlap of neighbouring tiles, working pixels; at most half a tile."""
     chunk_px: int
-    """Side a chunk's window may have, working pixels (a memory budget); one tile is always allowed."""
+    """Maximum side of a chunk's window, working pixels (a memory budget); one tile is always allowed."""
 
     def __post_init__(self) -> None:
         if min(self.width, self.height, self.tile_px, self.chunk_px) < 1:
@@ -169,12 +169,12 @@ class Grid:
 
     @property
     def n_tiles(self) -> int:
-        """Number of tiles, without listing them."""
+        """Number of tiles, computed without listing them."""
         return self.columns.count * self.rows.count
 
     @property
     def n_chunks(self) -> int:
-        """Number of chunks, without listing them."""
+        """Number of chunks, computed without listing them."""
         return self.chunk_rows * self.chunk_columns
 
     @property
@@ -226,7 +226,7 @@ class Grid:
         Args:
             row: Row of the chunk.
             col: Column of the chunk.
-            mask: Which of its tiles are meant; the window is the hull of these.
+            mask: Packed mask of the selected tiles; the window is the hull of these.
 
         Raises:
             GridError: There is no such chunk.
@@ -258,7 +258,7 @@ class Grid:
         Args:
             rows: Rows of tiles.
             columns: Columns of tiles.
-            wanted: (rows, columns), true where the tile counts; one does at least.
+            wanted: (rows, columns), true where the tile counts; at least one is true.
         """
         down, across = np.flatnonzero(wanted.any(axis=1)), np.flatnonzero(wanted.any(axis=0))
         x1 = self.columns.start(columns[int(across[-1])]) + self.tile_px

@@ -1,4 +1,4 @@
-"""What a scene is: addresses, shape, place, bands, and what a mosaic is made of. Opens nothing."""
+"""What a scene is: addresses, shape, georeference, bands, and the parts of a mosaic; plain values."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -18,37 +18,37 @@ class Band:
 
 
 class Composite(StrEnum):
-    """How one pixel is made of several."""
+    """How one pixel is composed of several."""
 
     MEDIAN = "median"
-    """The median of the valid ones, band by band; of an even number the mean of the two in the middle."""
+    """The median of the valid values, band by band; of an even number the mean of the two in the middle."""
     FIRST_VALID = "first-valid"
-    """The newest valid one, all bands of it."""
+    """The newest valid pixel, with all its bands."""
 
 
 class Kernel(StrEnum):
-    """How a pixel of one grid is made of those of another."""
+    """How a pixel of one grid is resampled from those of another."""
 
     NEAREST = "nearest"
-    """The value of the nearest one, as stored."""
+    """The value of the nearest pixel, as stored."""
     BILINEAR = "bilinear"
-    """From the four around it."""
+    """Interpolated from the four pixels around it."""
     CUBIC = "cubic"
-    """From the sixteen around it."""
+    """Interpolated from the sixteen pixels around it."""
     AVERAGE = "average"
-    """The mean of those under it; for a grid coarser than the items'."""
+    """The mean of the pixels under it; for a grid coarser than the items'."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mosaic:
-    """What a cell of a mosaic is made of."""
+    """The parts of a mosaic's cell."""
 
     composite: Composite
     """How one pixel is made of several."""
     kernel: Kernel
-    """How an item's pixels come onto the cell's grid; those that lie on it already are taken as they are."""
+    """How an item's pixels are resampled to the cell's grid; coinciding pixels are kept as they are."""
     depth: float
-    """Items over a pixel of the cell on average."""
+    """Mean number of items over a pixel of the cell."""
     items: tuple["Scene", ...]
     """Scenes that meet the cell, by time and id, oldest first."""
 
@@ -58,7 +58,7 @@ class Scene:
     """One raster as planned: a file, single-band files on one grid, or a mosaic's cell. Carries no pixels."""
 
     uri: str
-    """Address the user gave (file, STAC item); the first band's file for a band set."""
+    """Address given by the user (file, STAC item); the first band's file for a band set."""
     scene_id: str
     """Item id or file stem, not the path."""
     identity: str
@@ -74,13 +74,13 @@ class Scene:
     dtype: str
     """Numpy dtype name of the bands."""
     bands: tuple[Band, ...]
-    """Bands fed to the model: three (red, green, blue), or one, which is shown as grey."""
+    """Display bands, which the model sees: three (red, green, blue), or one, displayed as grey."""
     nodata: float | None
-    """Declared nodata value, None where there is none."""
+    """Declared nodata value, None if there is none."""
     datetime: str | None
-    """Acquisition time, ISO 8601, None where unknown; of a mosaic's cell the latest."""
+    """Acquisition time, ISO 8601, None if unknown; of a mosaic's cell the latest."""
     mosaic: Mosaic | None = None
-    """What it is made of where it is a mosaic's cell; its own bands then lie in no file."""
+    """Its parts if it is a mosaic's cell; its own bands then have no files."""
 
     @property
     def originals(self) -> tuple["Scene", ...]:

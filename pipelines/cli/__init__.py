@@ -1,4 +1,4 @@
-"""The command line: flags to a request, one call, and what is printed of it."""
+"""The command line: every command turns flags into a request, makes one call and prints the outcome."""
 
 from lazy_loader import attach_stub
 

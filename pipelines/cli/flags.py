@@ -61,8 +61,8 @@ class JobFlags:
     chunk: Annotated[_Count, typer.Option(help="side of a chunk, pixels (default: 4096)")] = None
     gsd: Annotated[float | None, typer.Option(help="resample to this many metres per pixel")] = None
     bands: Annotated[_Word, typer.Option(help="band numbers for red, green, blue: 3,2,1")] = None
-    assume_crs: Annotated[_Word, typer.Option(help="CRS of scenes that carry none: EPSG:32631")] = None
-    aoi: Annotated[_Word, typer.Option(help="vector file of the area to look at")] = None
+    assume_crs: Annotated[_Word, typer.Option(help="CRS of scenes that have none: EPSG:32631")] = None
+    aoi: Annotated[_Word, typer.Option(help="vector file of the area of interest")] = None
     scene_overlap: Annotated[
         _Word, typer.Option(help="own (default): the newest scene answers for shared ground; or keep-all")
     ] = None

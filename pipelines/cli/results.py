@@ -21,7 +21,7 @@ Out = Annotated[str, typer.Argument(help="output folder of a run")]
 def status_command(
     out: Out,
     every_file: Annotated[bool, typer.Option("--all", help="read every file for reasons of failure")] = False,
-    watch: Annotated[float | None, typer.Option(help="look again every so many seconds", min=1.0)] = None,
+    watch: Annotated[float | None, typer.Option(help="read again every so many seconds", min=1.0)] = None,
     as_json: AsJson = False,
 ) -> None:
     """Say how far a run is: from its files alone, from any machine, while it runs and after.

@@ -34,10 +34,10 @@ def cluster_config(config: JobConfig) -> JobConfig:
     if config.engine is Engine.LOOP:
         raise RequestError("engine", "a loop uses no cluster", "leave --engine out, or use run")
     moved = {
-        "scenes": tuple(_moved_scene(scene) for scene in config.scenes),
-        "out": _moved(config.out),
-        "reasoner": _moved_model(config.reasoner),
-        "segmenter": _moved_model(config.segmenter),
+        "scenes": tuple(_absolute_scene(scene) for scene in config.scenes),
+        "out": _absolute(config.out),
+        "reasoner": _absolute_model(config.reasoner),
+        "segmenter": _absolute_model(config.segmenter),
         "address": "auto",
     }
     return config.model_copy(update=moved)
@@ -75,7 +75,7 @@ def pack(folder: Path, config: JobConfig) -> None:
     # The version written into results is then that of this code, whatever the cluster has installed.
     metadata = f"Metadata-Version: 2.1\nName: remotereasoner\nVersion: {package_version()}\n"
     (about / "METADATA").write_text(metadata, encoding="utf-8")
-    brought = config.model_copy(update={"aoi": _brought(folder, config.aoi)})
+    brought = config.model_copy(update={"aoi": _copied_area(folder, config.aoi)})
     fields = yaml.safe_dump(brought.model_dump(mode="json", exclude_defaults=True), allow_unicode=True)
     (folder / JOB_FILE).write_text(fields, encoding="utf-8")
 
@@ -85,7 +85,7 @@ def command_line(*, overwrite: bool) -> str:
     return " ".join([*COMMAND, *(["--overwrite"] if overwrite else [])])
 
 
-def _brought(folder: Path, aoi: str | None) -> str | None:
+def _copied_area(folder: Path, aoi: str | None) -> str | None:
     """Copy the area's local file into the folder, with its sidecar files (a shapefile has several).
 
     Raises:
@@ -113,20 +113,20 @@ def _files(scene: str | dict[str, str]) -> Sequence[str]:
     return list(scene.values()) if isinstance(scene, dict) else [scene]
 
 
-def _moved(path: str) -> str:
+def _absolute(path: str) -> str:
     return local_path(path) if is_local(path) else path
 
 
-def _moved_scene(scene: str | dict[str, str]) -> str | dict[str, str]:
+def _absolute_scene(scene: str | dict[str, str]) -> str | dict[str, str]:
     if isinstance(scene, dict):
-        return {role: _moved(path) for role, path in scene.items()}
-    return _moved(scene)
+        return {role: _absolute(path) for role, path in scene.items()}
+    return _absolute(scene)
 
 
-def _moved_model(name: str) -> str:
+def _absolute_model(name: str) -> str:
     model = ModelName.parse(name)
     if model.truth is not None:
-        return ModelName.oracle(_moved(model.truth)).text
+        return ModelName.oracle(_absolute(model.truth)).text
     return os.path.abspath(model.path) if model.path is not None else name
 
 

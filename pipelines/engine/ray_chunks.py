@@ -149,7 +149,7 @@ def run_chunks(step: ChunkStep, tasks: Sequence[ChunkTask], cluster: Cluster) ->
     connect(cluster.address)
     pool, forwarded = ActorPool(cluster), forwarded_to(cluster.address)
     parts = (step.read, step.infer, step.commit)
-    line = _Line(*(ray.put(WithCredentials(part, forwarded)) for part in parts))
+    line = _ChunkSteps(*(ray.put(WithCredentials(part, forwarded)) for part in parts))
     left = tasks
     try:
         for _ in range(STREAMED_TRIES):
@@ -162,7 +162,7 @@ def run_chunks(step: ChunkStep, tasks: Sequence[ChunkTask], cluster: Cluster) ->
 
 
 @dataclass(frozen=True, slots=True)
-class _Line:
+class _ChunkSteps:
     """The three steps of a chunk, chained so that the data does not pass through this process."""
 
     read: "ray.ObjectRef[Any]"
@@ -182,7 +182,7 @@ class _Line:
 
 
 @dataclass(slots=True)
-class _UnderWay:
+class _InFlight:
     """A call in flight: the steps of a chunk, or an actor that loads its models."""
 
     slot: Slot
@@ -199,7 +199,7 @@ class _Stream:
     A slot is used once its actor has loaded its models, and after a death once they are loaded again.
     """
 
-    def __init__(self, chunks: Sequence[ChunkTask], line: _Line, pool: ActorPool) -> None:
+    def __init__(self, chunks: Sequence[ChunkTask], line: _ChunkSteps, pool: ActorPool) -> None:
         self._waiting = deque(chunks)
         self._line = line
         self._pool = pool
@@ -207,7 +207,7 @@ class _Stream:
         self._busy = Counter[int]()
         self._died: list[ChunkTask] = []
         self._lost: dict[str, int] = {}
-        self._under_way: dict[ray.ObjectRef[Any], _UnderWay] = {}
+        self._under_way: dict[ray.ObjectRef[Any], _InFlight] = {}
 
     def run(self) -> Generator[ChunkDone, None, list[ChunkTask]]:
         """Run the chunks and return those whose worker died."""
@@ -234,22 +234,22 @@ class _Stream:
         slot = min(self._free, key=lambda slot: self._busy[slot.number])
         self._free.remove(slot)
         self._busy[slot.number] += 1
-        self._under_way[self._line.send(chunk, slot)] = _UnderWay(slot, chunk=chunk)
+        self._under_way[self._line.send(chunk, slot)] = _InFlight(slot, chunk=chunk)
 
     def _check(self) -> None:
         """Use nodes that joined the cluster, and take chunks back from nodes that left it."""
         for slot in self._pool.grown(len(self._waiting), known=self._known()):
-            self._under_way[self._line.ready(slot)] = _UnderWay(slot)
+            self._under_way[self._line.ready(slot)] = _InFlight(slot)
         suspects = [item for item in self._under_way.values() if item.suspect]
         alive = {node.node_id for node in cluster_resources().nodes} if suspects else set()
         for item in suspects:
             if item.slot.node_id not in alive:
-                self._judge(item, node_lost=True)
+                self._requeue_or_suspect(item, node_lost=True)
 
     def _known(self) -> set[Slot]:
         return {*self._free, *(item.slot for item in self._under_way.values())}
 
-    def _finish(self, item: _UnderWay, ref: "ray.ObjectRef[Any]") -> ChunkDone | None:
+    def _finish(self, item: _InFlight, ref: "ray.ObjectRef[Any]") -> ChunkDone | None:
         """The outcome of a call: a committed chunk; None where a worker died or only models were loaded."""
         found = _outcome(ref)
         self._busy[item.slot.number] -= item.chunk is not None
@@ -257,19 +257,19 @@ class _Stream:
             self._free.append(item.slot)
             return found
         if found is None:
-            self._under_way[self._line.ready(item.slot)] = _UnderWay(
+            self._under_way[self._line.ready(item.slot)] = _InFlight(
                 item.slot, suspect=item.chunk or item.suspect
             )
             return None
         if item.suspect:
-            self._judge(
+            self._requeue_or_suspect(
                 item, node_lost=item.slot.node_id not in {node.node_id for node in cluster_resources().nodes}
             )
         item.slot.node_id = found
         self._free.append(item.slot)
         return None
 
-    def _judge(self, item: _UnderWay, *, node_lost: bool) -> None:
+    def _requeue_or_suspect(self, item: _InFlight, *, node_lost: bool) -> None:
         """Requeue a chunk whose node was lost; a chunk whose worker died alone may have killed it."""
         assert item.suspect is not None
         key = item.suspect.ref.chunk_id

@@ -114,7 +114,7 @@ class ChunkModels:
 
 
 @dataclass(frozen=True, slots=True)
-class _Shown:
+class _ViewedTile:
     """A tile with data, as the models see it."""
 
     tile: Tile
@@ -125,8 +125,8 @@ class _Shown:
 
 def answer_chunk(task: ChunkTask, pixels: ChunkPixels, models: ChunkModels) -> ChunkAnswers:
     """Rows of every tile and question of a chunk, in the order of the tiles."""
-    shown = [_shown(tile, pixels, task.planned) for tile in pixels.chunk.tiles]
-    answered = _answer_tiles([item for item in shown if isinstance(item, _Shown)], task.queries, models)
+    shown = [_view_or_result(tile, pixels, task.planned) for tile in pixels.chunk.tiles]
+    answered = _answer_tiles([item for item in shown if isinstance(item, _ViewedTile)], task.queries, models)
     return _rows_of(task, pixels.chunk.tiles, shown, answered)
 
 
@@ -139,7 +139,7 @@ def failed_chunk(task: ChunkTask, reason: str) -> ChunkAnswers:
 def _rows_of(
     task: ChunkTask,
     tiles: Sequence[Tile],
-    shown: Sequence["_Shown | _Result"],
+    shown: Sequence["_ViewedTile | _Result"],
     answered: Mapping[tuple[str, str], "_Result"],
 ) -> ChunkAnswers:
     """Rows by question; a tile that no model saw has the same result for every question."""
@@ -147,7 +147,7 @@ def _rows_of(
     rows: dict[str, list[AnswerRow]] = {query.id: [] for query in task.queries if query.id in task.open_ids}
     for tile, item in zip(tiles, shown, strict=True):
         for query_id, found in rows.items():
-            result = answered[tile.tile_id, query_id] if isinstance(item, _Shown) else item
+            result = answered[tile.tile_id, query_id] if isinstance(item, _ViewedTile) else item
             found.append(_filled(replace(blank[tile.tile_id], query_id=query_id), result))
     return ChunkAnswers(task.ref.chunk_id, task.planned.scene.scene_id, rows)
 
@@ -163,26 +163,26 @@ class _Result:
     seconds: float = 0.0
 
 
-def _shown(tile: Tile, chunk: ChunkPixels, planned: PlannedScene) -> "_Shown | _Result":
+def _view_or_result(tile: Tile, chunk: ChunkPixels, planned: PlannedScene) -> "_ViewedTile | _Result":
     if tile.tile_id in chunk.failed:
         return _Result(Status.FAILED, chunk.failed[tile.tile_id])
     pixels, valid = chunk.tile(tile)
     if not valid.any():
         return _Result(Status.NODATA)
     view = TileView(pixels, TileKey(planned.scene.scene_id, tile.window))
-    return _Shown(tile, view, float(valid.mean()), planned.work)
+    return _ViewedTile(tile, view, float(valid.mean()), planned.work)
 
 
 def _answer_tiles(
-    shown: Sequence[_Shown], queries: Sequence[Query], models: ChunkModels
+    shown: Sequence[_ViewedTile], queries: Sequence[Query], models: ChunkModels
 ) -> dict[tuple[str, str], _Result]:
     results: dict[tuple[str, str], _Result] = {}
     for start in range(0, len(shown), GROUP):
         group = shown[start : start + GROUP]
         began = time.perf_counter()
         found = [
-            _tile_results(item, message, queries, models)
-            for item, message in zip(group, _completions(group, queries, models.reasoner), strict=True)
+            _tile_results(item, outcome, queries, models)
+            for item, outcome in zip(group, _completions(group, queries, models.reasoner), strict=True)
         ]
         each = (time.perf_counter() - began) / (len(group) * len(queries))
         for item, answers in zip(group, found, strict=True):
@@ -192,7 +192,7 @@ def _answer_tiles(
 
 
 def _completions(
-    group: Sequence[_Shown], queries: Sequence[Query], reasoner: Reasoner
+    group: Sequence[_ViewedTile], queries: Sequence[Query], reasoner: Reasoner
 ) -> list[list[Completion] | Failure]:
     """Completions per tile; if the call with the whole group fails, every tile is asked alone."""
     views = [item.view for item in group]
@@ -203,24 +203,24 @@ def _completions(
 
 
 def _alone(view: TileView, queries: Sequence[Query], reasoner: Reasoner) -> list[Completion] | Failure:
-    message = capture_errors(lambda: reasoner.generate([view], queries))
-    return message if isinstance(message, Failure) else message[0]
+    outcome = capture_errors(lambda: reasoner.generate([view], queries))
+    return outcome if isinstance(outcome, Failure) else outcome[0]
 
 
 def _tile_results(
-    item: _Shown, message: list[Completion] | Failure, queries: Sequence[Query], models: ChunkModels
+    item: _ViewedTile, outcome: list[Completion] | Failure, queries: Sequence[Query], models: ChunkModels
 ) -> list[_Result]:
-    if isinstance(message, Failure):
-        return [_Result(Status.FAILED, message.reason) for _ in queries]
+    if isinstance(outcome, Failure):
+        return [_Result(Status.FAILED, outcome.reason) for _ in queries]
     height, width = item.view.pixels.shape[:2]
     answers = [
         models.reasoner.parse(completion, query, width=width, height=height)
-        for completion, query in zip(message, queries, strict=True)
+        for completion, query in zip(outcome, queries, strict=True)
     ]
     return _segmented(item, answers, models.segmenter)
 
 
-def _segmented(item: _Shown, answers: Sequence[Answer], segmenter: Segmenter) -> list[_Result]:
+def _segmented(item: _ViewedTile, answers: Sequence[Answer], segmenter: Segmenter) -> list[_Result]:
     """Results of one tile's answers; the segmenter sees the tile only if some answer has a box."""
     boxed = [answer for answer in answers if answer.query.task is Task.LOCATE and len(answer.boxes)]
     masks = capture_errors(lambda: segmenter.segment(item.view, boxed)) if boxed else []
@@ -237,14 +237,14 @@ def _segmented(item: _Shown, answers: Sequence[Answer], segmenter: Segmenter) ->
     return results
 
 
-def _outlined(item: _Shown, plain: _Result, answer: Answer, masks: Masks) -> _Result:
+def _outlined(item: _ViewedTile, plain: _Result, answer: Answer, masks: Masks) -> _Result:
     found = capture_errors(lambda: _fragments(item, answer, masks))
     if isinstance(found, Failure):
         return replace(plain, status=Status.FAILED, problem=found.reason)
     return replace(plain, fragments=tuple(found))
 
 
-def _fragments(item: _Shown, answer: Answer, masks: Masks) -> list[Fragment]:
+def _fragments(item: _ViewedTile, answer: Answer, masks: Masks) -> list[Fragment]:
     found: list[Fragment] = []
     for index, box in enumerate(answer.boxes):
         found += fragments_of(
@@ -292,13 +292,13 @@ def _filled(row: AnswerRow, result: _Result) -> AnswerRow:
     row = replace(row, seconds=result.seconds)
     if result.answer is None:
         return row
-    message = result.answer
+    answer = result.answer
     return replace(
         row,
-        thinking=message.thinking,
-        text=message.text,
-        boxes=_plain_boxes(message.boxes),
-        n_tokens=message.n_tokens,
+        thinking=answer.thinking,
+        text=answer.text,
+        boxes=_plain_boxes(answer.boxes),
+        n_tokens=answer.n_tokens,
     )
 
 

@@ -45,7 +45,7 @@ def calibrate(plan: Plan, step: ChunkStep, *, answers: int) -> Calibration:
     timed: list[_Timed] = []
     with TemporaryDirectory(prefix="remotereasoner-") as folder:
         step = replace(step, commit=CommitStep(Store(folder)))
-        sample = _spread(open_chunks(plan, ()))
+        sample = _in_sample_order(open_chunks(plan, ()))
         step.infer(sample[0], step.read(sample[0]))
         for task in sample:
             timed.append(_time_chunk(plan, task, step))
@@ -67,17 +67,17 @@ def _time_chunk(plan: Plan, task: ChunkTask, step: ChunkStep) -> _Timed:
         read=seen - began,
         infer=answered - seen,
         commit=ended - answered,
-        answers=_asked(rows),
+        answers=_count_model_answers(rows),
         read_bytes=plan.chunk_bytes(task.ref),
         ledger_bytes=sum(len(step.commit.store.read(name)) for name in names),
     )
 
 
-def _asked(rows: ChunkAnswers) -> int:
+def _count_model_answers(rows: ChunkAnswers) -> int:
     return sum(row.status not in _NO_MODEL for found in rows.rows.values() for row in found)
 
 
-def _spread(tasks: Sequence[ChunkTask]) -> list[ChunkTask]:
+def _in_sample_order(tasks: Sequence[ChunkTask]) -> list[ChunkTask]:
     """Chunks in a shuffled order, with full chunks before the smaller ones at the edges of scenes."""
     return sorted(tasks, key=lambda task: (-task.ref.n_tiles, task.ref.chunk_id))
 

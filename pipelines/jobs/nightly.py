@@ -146,7 +146,7 @@ class Update:
         """
         given = journal.read_manifest(self.store)
         if given is not None:
-            self._end(given)
+            self._complete(given)
         published = published_files(self.store)
         is_open = journal.journal_is_open(self.store)
         if not is_open:
@@ -178,7 +178,7 @@ class Update:
         answered = self._answer(plan, published=())
         merge_job(self.store, plan, self._executor(plan))
         self.store.remove(orphans(self.store, plan))
-        self._forget(plan)
+        self._remove_stale_answers(plan)
         write_changes(self.store, self.date, [])
         self._publish(plan, answered.failed)
         written = tuple(result_files(self.store))
@@ -202,7 +202,7 @@ class Update:
         manifest = self._stage(plan, what, failed=answered.failed)
         self.lock.check()
         journal.write_manifest(self.store, manifest)
-        self._end(manifest)
+        self._complete(manifest)
         return self._report(plan, what, manifest, answered.chunks)
 
     def _answer(self, plan: Plan, *, published: Collection[LedgerKey]) -> _Answered:
@@ -239,20 +239,20 @@ class Update:
         name = changes_name(self.date)
         return read_changes(self.store, self.date) if name in (published_files(self.store) or []) else []
 
-    def _end(self, manifest: CommitManifest) -> None:
+    def _complete(self, manifest: CommitManifest) -> None:
         """Apply an update's commit manifest and publish; doing it again changes nothing."""
         plan = read_plan(self.store)
         withdraw(self.store)
         journal.apply_manifest(self.store, manifest, check=self.lock.check)
         self._publish(plan, manifest.failed)
-        self._forget(plan)
+        self._remove_stale_answers(plan)
         journal.close_journal(self.store)
 
     def _publish(self, plan: Plan, failed: int) -> None:
         self.lock.check()
         publish(self.store, plan, files=result_files(self.store), failed=failed)
 
-    def _forget(self, plan: Plan) -> None:
+    def _remove_stale_answers(self, plan: Plan) -> None:
         """Delete ledger files of chunks and questions that are no longer planned."""
         stale = committed(self.store) - _keys(plan)
         self.store.remove([ledger_name(*key) for key in sorted(stale)])

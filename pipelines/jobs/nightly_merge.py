@@ -109,7 +109,7 @@ class UpdatedCells:
     ) -> list[Change]:
         old, new = _sides(before), _sides(now)
         was = [old[pairs[at]] if at in pairs else None for at in range(len(new))]
-        found = [self._change(*thing) for thing in zip(ids, was, new, strict=True)]
+        found = [self._change(*item) for item in zip(ids, was, new, strict=True)]
         lost = sorted(set(range(len(old))) - set(pairs.values()))
         names = before.column("id").to_pylist()
         found += [self._change(names[at], old[at], None) for at in lost]

@@ -65,12 +65,12 @@ def counts(score: Numbers, area: Numbers, edges: Edges) -> list[list[int]]:
         [index of the score setting, index of the area setting, number of objects], sorted; pairs of settings
         without objects are left out.
     """
-    reached = np.column_stack([_reached(score, edges.score), _reached(area, edges.area)])
+    reached = np.column_stack([_edge_index(score, edges.score), _edge_index(area, edges.area)])
     pairs, number = np.unique(reached, axis=0, return_counts=True)
     return [[int(s), int(a), int(n)] for (s, a), n in zip(pairs, number, strict=True)]
 
 
-def _reached(values: Numbers, edges: Numbers) -> NDArray[np.int64]:
+def _edge_index(values: Numbers, edges: Numbers) -> NDArray[np.int64]:
     return np.searchsorted(edges, values, side="right") - 1
 
 
@@ -110,7 +110,7 @@ Data = dict[str, object]
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class PageContents:
     """What the page shows."""
 
     store: Store
@@ -128,7 +128,7 @@ class Shown:
         return sum(len(item) for item in self.figures)
 
 
-def page_data(shown: Shown, *, pyramid: Mapping[str, object] | None) -> Data:
+def page_data(shown: PageContents, *, pyramid: Mapping[str, object] | None) -> Data:
     """The page's data.
 
     Args:
@@ -167,7 +167,7 @@ def rendering_of(plan: Plan, side_px: int) -> Rendering:
     return Rendering(plan.scaling, open_options(plan.config), side_px)
 
 
-def _headings(shown: Shown) -> Data:
+def _headings(shown: PageContents) -> Data:
     plan, asked = shown.plan, [query.text for query in shown.plan.queries]
     dates = sorted({item.scene.datetime[:10] for item in plan.scenes if item.scene.datetime})
     when = "" if not dates else dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
@@ -191,9 +191,9 @@ def _notice(kept: int, total: int) -> str:
     )
 
 
-def _notes(shown: Shown, *, pictured: int, thinned: bool, left_out: int) -> list[str]:
+def _notes(shown: PageContents, *, pictured: int, thinned: bool, left_out: int) -> list[str]:
     n_scenes, n_tiles = len(shown.plan.scenes), sum(shown.tiles.counts.values())
-    message = {
+    notes = {
         f"{pictured:,} of {n_scenes:,} scenes have their imagery in this file.": pictured < n_scenes,
         "Outlines are simplified here, not in the GeoParquet.": thinned,
         f"The pictures of {left_out:,} tiles are not in this file; “show --serve” reads them.": left_out > 0,
@@ -202,10 +202,10 @@ def _notes(shown: Shown, *, pictured: int, thinned: bool, left_out: int) -> list
         ),
         "The score is the segmenter’s estimate of the mask’s quality.": shown.total > 0,
     }
-    return [text for text, holds in message.items() if holds]
+    return [text for text, holds in notes.items() if holds]
 
 
-def _objects(shown: Shown, words: Words, *, whole: bool) -> tuple[dict[str, list[object]], bool]:
+def _objects(shown: PageContents, words: Words, *, whole: bool) -> tuple[dict[str, list[object]], bool]:
     """Columns of the objects in the page, and whether outlines were simplified; a sample has no outlines."""
     scenes, found, shapes = scenes_by_id(shown.plan), {name: list[object]() for name in COLUMNS}, []
     sizes = sample_sizes([len(item) for item in shown.figures])

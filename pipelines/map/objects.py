@@ -130,8 +130,8 @@ def sample_sizes(totals: list[int]) -> list[int]:
     whole = sum(totals)
     if whole <= MAX_OBJECTS:
         return totals
-    least = [min(total, MIN_PER_QUESTION) for total in totals]
-    return [max(low, MAX_OBJECTS * total // whole) for low, total in zip(least, totals, strict=True)]
+    minimum = [min(total, MIN_PER_QUESTION) for total in totals]
+    return [max(low, MAX_OBJECTS * total // whole) for low, total in zip(minimum, totals, strict=True)]
 
 
 def sampled(ids: NDArray[np.object_], size: int) -> NDArray[np.int64]:

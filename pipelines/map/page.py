@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from pipelines.map.archive import remove_pyramid, write_pyramid
-from pipelines.map.data import Shown, page_data
+from pipelines.map.data import PageContents, page_data
 from pipelines.map.objects import MAX_OBJECTS
 from pipelines.map.sources import check_published, read_figures
 from pipelines.map.tiles import read_tiles
@@ -30,7 +30,7 @@ def write_map(store: Store, plan: Plan) -> str:
         RequestError: the run is not finished, or one of its files cannot be read.
         OSError: the storage refuses.
     """
-    shown = _shown(store, plan)
+    shown = _page_contents(store, plan)
     pyramid = write_pyramid(store, plan, shown.figures) if shown.total > MAX_OBJECTS else None
     store.write(MAP_FILE, page(page_data(shown, pyramid=pyramid)).encode())
     if pyramid is None:
@@ -45,15 +45,15 @@ def map_page(store: Store, plan: Plan) -> str:
         RequestError: the run is not finished, or one of its files cannot be read.
         OSError: the storage refuses.
     """
-    shown = _shown(store, plan)
+    shown = _page_contents(store, plan)
     return page(page_data(shown, pyramid={} if shown.total > MAX_OBJECTS else None))
 
 
-def _shown(store: Store, plan: Plan) -> Shown:
+def _page_contents(store: Store, plan: Plan) -> PageContents:
     check_published(store)
     located = [query for query in plan.queries if query.task is Task.LOCATE]
     figures = [read_figures(store, query) for query in located]
-    return Shown(store, plan, figures, read_tiles(store, plan))
+    return PageContents(store, plan, figures, read_tiles(store, plan))
 
 
 def page(data: dict[str, object]) -> str:

@@ -1,4 +1,4 @@
-"""A job from Python: keywords to a request, a run, and what came of it as objects that a notebook shows."""
+"""The Python interface: runs a job from keywords, and shows results as values in a notebook."""
 
 from lazy_loader import attach_stub
 

@@ -55,7 +55,7 @@ def run(
         **fields: every other field of `JobConfig` by its name: `reasoner`, `segmenter`, `gsd`, `tile`, `aoi`.
 
     Returns:
-        The result, to look at.
+        The result as a value.
 
     Raises:
         RequestError: the request is wrong, or the output folder holds another job; nothing is written.

@@ -31,10 +31,10 @@ class PlanSummary:
         facts = asdict(self.figures) | (asdict(self.cost) if self.cost else {})
         for name, value in facts.items():
             if value is not None:
-                yield name.replace("_", " "), _shown(value)
+                yield name.replace("_", " "), _formatted(value)
 
 
-def _shown(value: object) -> str:
+def _formatted(value: object) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     return f"{value:,.4g}" if isinstance(value, float) else str(value)

@@ -1,4 +1,4 @@
-"""What a run is to do, frozen before any pixel is read: request, scenes, tiles, models, cost."""
+"""The plan of a run, frozen before any pixel is read: request, scenes, tiles, models, cost."""
 
 from lazy_loader import attach_stub
 

@@ -214,11 +214,11 @@ class JobConfig(BaseModel):
         json_schema_extra=Identity.PIXELS.mark,
     )
     assume_crs: str | None = Field(
-        default=None, description="CRS of scenes that carry none", json_schema_extra=Identity.JOB.mark
+        default=None, description="CRS of scenes that have none", json_schema_extra=Identity.JOB.mark
     )
     aoi: str | None = Field(
         default=None,
-        description="vector file of the area to look at, local or s3://",
+        description="vector file of the area of interest, local or s3://",
         json_schema_extra=Identity.PLAN.mark,
     )
     scene_overlap: SceneOverlap = Field(

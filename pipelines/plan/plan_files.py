@@ -205,10 +205,10 @@ def _scene_detail(store: Store, plan: Plan) -> str:
         "missing": sorted(old.keys() - new.keys()),
         "changed": sorted(name for name in old.keys() & new.keys() if old[name] != new[name]),
     }
-    message = [
+    changes = [
         f"{word} {', '.join(ids[:3])}{' …' if len(ids) > 3 else ''}" for word, ids in parts.items() if ids
     ]
-    return f" ({'; '.join(message)})"
+    return f" ({'; '.join(changes)})"
 
 
 def _plan_of(store: Store, job: Mapping[str, object]) -> Plan:

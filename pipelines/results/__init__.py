@@ -1,4 +1,4 @@
-"""Looking at a result: status, check, SQL and export."""
+"""Reading a result: status, check, SQL and export."""
 
 from lazy_loader import attach_stub
 

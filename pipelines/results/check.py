@@ -145,5 +145,5 @@ def _table_problem(store: Store, name: str) -> str:
         column: ~(shapely.is_valid(values) | shapely.is_missing(values)) for column, values in shapes.items()
     }
     bad = {column: int(values.sum()) for column, values in wrong.items()}
-    message = ", ".join(f"{count} invalid in {column}" for column, count in bad.items() if count)
-    return message
+    found = ", ".join(f"{count} invalid in {column}" for column, count in bad.items() if count)
+    return found

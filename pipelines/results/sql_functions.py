@@ -68,7 +68,7 @@ _Function = Callable[..., pa.Array]
 
 
 @dataclass(frozen=True, slots=True)
-class _Added:
+class _SqlFunction:
     """A function in Python, and the SQL macro that users call."""
 
     act: _Function
@@ -95,7 +95,7 @@ def add_functions(connection: duckdb.DuckDBPyConnection, sql: str = "") -> None:
         connection: the connection.
         sql: the query to be run; only functions that it names are registered, or all if it is empty.
     """
-    for name, added in _added().items():
+    for name, added in _functions().items():
         if named(name, sql):
             added.to(connection, name)
     for name, macro in MACROS.items():
@@ -109,16 +109,18 @@ def named(name: str, sql: str) -> bool:
 
 
 @cache
-def _added() -> Mapping[str, _Added]:
+def _functions() -> Mapping[str, _SqlFunction]:
     blob = ["BLOB"]
     two, number = "(a, b) AS {}(ST_AsWKB(a), ST_AsWKB(b))", "(a) AS {}(ST_AsWKB(a))"
     shape, corners = "(a) AS ST_GeomFromWKB({}(ST_AsWKB(a)))", "west, south, east, north"
     return {
-        **{name: _Added(_two(act), blob * 2, "BOOLEAN", two) for name, act in PREDICATES.items()},
-        **{name: _Added(_number(act), blob, "DOUBLE", number) for name, act in MEASURES.items()},
-        **{name: _Added(_shape(act), blob, "BLOB", shape) for name, act in MAKERS.items()},
-        "ST_Point": _Added(_points, ["DOUBLE"] * 2, "BLOB", "(lon, lat) AS ST_GeomFromWKB({}(lon, lat))"),
-        "ST_MakeEnvelope": _Added(
+        **{name: _SqlFunction(_two(act), blob * 2, "BOOLEAN", two) for name, act in PREDICATES.items()},
+        **{name: _SqlFunction(_number(act), blob, "DOUBLE", number) for name, act in MEASURES.items()},
+        **{name: _SqlFunction(_shape(act), blob, "BLOB", shape) for name, act in MAKERS.items()},
+        "ST_Point": _SqlFunction(
+            _points, ["DOUBLE"] * 2, "BLOB", "(lon, lat) AS ST_GeomFromWKB({}(lon, lat))"
+        ),
+        "ST_MakeEnvelope": _SqlFunction(
             _boxes, ["DOUBLE"] * 4, "BLOB", f"({corners}) AS ST_GeomFromWKB({{}}({corners}))"
         ),
     }

@@ -85,10 +85,10 @@ def read_status(store: Store, *, read_all: bool = False) -> StatusReport:
     times = {key: at for key, at in commit_times(store).items() if key in tiles}
     pending = open_chunks(plan, times.keys())
     rate = _rate([(at, tiles[key]) for key, at in times.items()], n_questions=len(plan.queries))
-    silent = max(0.0, time.time() - max(times.values())) if times else None
+    idle = max(0.0, time.time() - max(times.values())) if times else None
     files_read = _some(sorted(times), len(times) if read_all else MAX_FILES_READ)
     left = (sum(tiles.values()) - sum(tiles[key] for key in times)) / len(plan.queries)
-    moving = rate and left and silent is not None and silent < PAUSE_S
+    moving = rate and left and idle is not None and idle < PAUSE_S
     return StatusReport(
         tiles=plan.n_tiles,
         tiles_done=plan.n_tiles - sum(item.ref.n_tiles for item in pending),
@@ -98,7 +98,7 @@ def read_status(store: Store, *, read_all: bool = False) -> StatusReport:
         files_done=len(times),
         tiles_per_second=round(rate, 3) if rate else None,
         eta_seconds=round(left / rate, 1) if rate and moving else None,
-        silent_seconds=None if silent is None else round(silent, 1),
+        silent_seconds=None if idle is None else round(idle, 1),
         questions=_questions(plan, tiles, times),
         failures=_failures(store, files_read),
         files_read=len(files_read),

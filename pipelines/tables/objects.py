@@ -149,11 +149,11 @@ def _distinct(rows: pa.Table) -> pa.Table:
     own = []
     for key in zip(ids, map(tuple, rows.column("scene_ids").to_pylist()), strict=True):
         seen[key] += 1
-        own.append(key[0] if seen[key] == 1 else _other(key[0], seen[key]))
+        own.append(key[0] if seen[key] == 1 else _further_id(key[0], seen[key]))
     return rows.set_column(rows.column_names.index("id"), "id", pa.array(own, pa.string()))
 
 
-def _other(name: str, number: int) -> str:
+def _further_id(name: str, number: int) -> str:
     return hashlib.sha256(f"{name}|{number}".encode()).hexdigest()[: len(name)]
 
 

@@ -1,4 +1,4 @@
-"""Areas that polygons share with boxes and with one another, exact, for many pairs at once."""
+"""Exact areas that polygons share with boxes and with one another, for many pairs at once; for matching."""
 
 from dataclasses import dataclass
 
@@ -10,40 +10,40 @@ from tiling.geo.groups import take_offsets
 from tiling.geo.polygon_array import PolygonArray, ring_areas, ring_sums, shape_sums
 
 EDGE_PAIRS = 512
-"""Of two shapes with more pairs of edges than this, shapely cuts one out of the other: sooner, and in memory
-that does not grow with the square of their size."""
+"""Two shapes with more pairs of edges than this are intersected by shapely, which is faster for these and
+whose memory does not grow with the square of their size."""
 
 _BATCH = 1_000_000
-"""Pairs of edges worked on at a time."""
+"""Pairs of edges that are computed at a time."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Edges:
-    """Edges of shapes that lead from one x to another, those of one shape behind one another, (e,) each."""
+    """The edges of shapes that are not vertical, shape by shape, (e,) each."""
 
     left: NDArray[np.float64]
     """Minimum x."""
     right: NDArray[np.float64]
-    """Greatest x."""
+    """Maximum x."""
     height: NDArray[np.float64]
-    """y at the least x."""
+    """y at the minimum x."""
     slope: NDArray[np.float64]
     """Rise of y over x."""
     sign: NDArray[np.float64]
     """1 where the shape lies below the edge, -1 where it lies above."""
     starts: NDArray[np.int64]
-    """(n + 1,) where the edges of each shape begin, and where the last ones end."""
+    """(n + 1,) index of the first edge of each shape, and the number of all edges."""
 
     def at(self, index: NDArray[np.int64], x: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Heights of some edges at some x."""
+        """The y of some edges at given x."""
         return self.height[index] + self.slope[index] * (x - self.left[index])
 
 
 def areas_in_boxes(polygons: PolygonArray, boxes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Area (n,) of every shape in its own one of (n, 4) boxes x0, y0, x1, y1; exact.
+    """Area (n,) of every shape inside the box x0, y0, x1, y1 at its index in (n, 4) boxes; exact.
 
-    Of a ring, it is the integral of the distance from the box's left side, held between 0 and the box's
-    width, over the way up and down within the box's height.
+    For a ring, the area is the integral over y, along the ring within the box's height, of the distance from
+    the box's left side, clamped to 0 and the box's width.
     """
     box = np.repeat(boxes, polygons.n_points, axis=0)[:-1]
     width, height = (box[:, 2:] - box[:, :2]).T
@@ -52,13 +52,13 @@ def areas_in_boxes(polygons: PolygonArray, boxes: NDArray[np.float64]) -> NDArra
     low, high = np.clip(ay, 0.0, height), np.clip(by, 0.0, height)
     slope = (bx - ax) / np.where(up == 0, 1.0, up)
     left, right = ax + (low - ay) * slope, ax + (high - ay) * slope
-    return shape_sums(polygons, ring_sums(polygons, (high - low) * _mean_held(left, right, width)))
+    return shape_sums(polygons, ring_sums(polygons, (high - low) * _mean_clamped(left, right, width)))
 
 
-def _mean_held(
+def _mean_clamped(
     one: NDArray[np.float64], other: NDArray[np.float64], limit: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Mean of a number, held between 0 and a limit, on the straight way from one value to another."""
+    """Mean of a number, clamped to 0 and a limit, that changes linearly from one value to another."""
 
     def integral(value: NDArray[np.float64]) -> NDArray[np.float64]:
         held = np.clip(value, 0.0, limit)
@@ -70,11 +70,12 @@ def _mean_held(
 
 
 def shared_areas(one: PolygonArray, other: PolygonArray) -> NDArray[np.float64]:
-    """Area (n,) that every shape has in common with the one at its place among others; exact.
+    """Area (n,) that every shape shares with the shape at the same index among others; exact.
 
-    A shape is what lies below its edges, upper ones counted in and lower ones out. So what two have in
-    common is what lies below both edges of a pair, over all pairs and by the product of their signs; and as
-    the signs of a shape's edges cancel at every x, only how far the one edge lies below the other counts.
+    The indicator of a shape is the sum over its edges of the region below the edge, with sign 1 for upper and
+    -1 for lower edges. The shared area is therefore the sum, over all pairs of edges, of the area below both,
+    times the product of their signs. Since the signs of a shape's edges cancel at every x, it is enough to
+    integrate how far one edge lies below the other.
 
     Args:
         one: (n,) valid polygons and multipolygons.
@@ -96,7 +97,7 @@ def shared_areas(one: PolygonArray, other: PolygonArray) -> NDArray[np.float64]:
 def _edges_of(polygons: PolygonArray) -> _Edges:
     (ax, ay), (bx, by) = polygons.points[:-1].T, polygons.points[1:].T
     leads = ax != bx
-    leads[polygons.starts[1:-1] - 1] = False  # from one ring to the next
+    leads[polygons.starts[1:-1] - 1] = False  # these pairs of points belong to different rings
     index = np.flatnonzero(leads)
     ax, ay, bx, by = (side[index] for side in (ax, ay, bx, by))
     ring = np.searchsorted(polygons.starts, index, side="right") - 1
@@ -114,7 +115,7 @@ def _edges_of(polygons: PolygonArray) -> _Edges:
 
 
 def _by_edges(one: _Edges, other: _Edges) -> NDArray[np.float64]:
-    """Area (n,) that shapes have in common pair by pair."""
+    """Area (n,) that shapes share pair by pair, by their edges."""
     widths = np.diff(other.starts)
     shape = np.repeat(np.arange(len(widths)), np.diff(one.starts))
     second, starts = take_offsets(other.starts, shape)
@@ -130,4 +131,4 @@ def _by_edges(one: _Edges, other: _Edges) -> NDArray[np.float64]:
     sign = one.sign[first] * other.sign[second]
     values = sign * (right - left) * (below[0] + below[1]) / 2 * share
     shared = np.bincount(shape[first], values, minlength=len(widths))
-    return shared.astype(np.float64)  # of no values, bincount makes whole numbers
+    return shared.astype(np.float64)  # bincount gives integers if there are no values

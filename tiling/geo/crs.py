@@ -1,4 +1,4 @@
-"""From pixels to world to longitude and latitude, and square metres. Knows no files and no masks."""
+"""Projections: from pixels to world coordinates to longitude and latitude, and areas in square metres."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -24,16 +24,16 @@ from tiling.geo.polygon_array import (
 )
 
 LONLAT = "OGC:CRS84"
-"""The CRS of everything users get: longitude, latitude on WGS 84, degrees."""
+"""The CRS of all results: longitude and latitude on WGS 84, degrees, longitude first."""
 
 GEOD = Geod(ellps="WGS84")
-"""The ellipsoid distances and areas are measured on."""
+"""The ellipsoid on which distances and areas are measured."""
 
 MAX_STEP_M = 1000.0
 """Edges are cut into steps of at most this before reprojection; a straight edge of 1 km bends by 2 cm."""
 
 LONG_DEGREES = 0.02
-"""Longest edge whose deviation from a great circle is left out of an area."""
+"""Longest edge that is treated as a great circle when an area is computed."""
 
 Geometries = Sequence[shapely.Geometry] | NDArray[np.object_]
 """Shapely geometries in a list or an object array."""
@@ -47,7 +47,7 @@ def moved(points: NDArray[np.float64], transform: Transform) -> NDArray[np.float
 
 
 def inverse(transform: Transform) -> Transform:
-    """The way back."""
+    """The inverse of an affine transform."""
     back = ~Affine(*transform)
     return (back.a, back.b, back.c, back.d, back.e, back.f)
 
@@ -66,7 +66,7 @@ def to_world(geometries: Geometries, transform: Transform) -> NDArray[np.object_
 
 
 def to_pixels(geometries: Geometries, transform: Transform) -> NDArray[np.object_]:
-    """Map geometries from world to pixels: the inverse of the way to world, same shapes and order."""
+    """Map geometries from world to pixels, the inverse of `to_world`; same shapes and order."""
     return to_world(geometries, inverse(transform))
 
 
@@ -84,7 +84,7 @@ def _array(geometries: Geometries) -> NDArray[np.object_]:
 
 
 def footprint(window: Window, transform: Transform) -> shapely.Polygon:
-    """The ground under a window, world coordinates; four corners, rotated with the grid."""
+    """The footprint of a window, world coordinates: a polygon of four corners along the grid's axes."""
     box = shapely.box(window.x0, window.y0, window.x1, window.y1)
     polygon: shapely.Polygon = to_world([box], transform)[0]
     return polygon
@@ -92,13 +92,13 @@ def footprint(window: Window, transform: Transform) -> shapely.Polygon:
 
 @lru_cache(maxsize=256)
 def lonlat_transformer(crs: str) -> Transformer:
-    """The way from a CRS (authority code or WKT) to longitude and latitude, x before y."""
+    """The transformation from a CRS (authority code or WKT) to longitude and latitude, x before y."""
     return Transformer.from_crs(CRS.from_user_input(crs), CRS.from_user_input(LONLAT), always_xy=True)
 
 
 @lru_cache(maxsize=256)
 def _step(crs: str) -> float | None:
-    """Longest edge that may be reprojected whole, in units of the CRS; None where edges stay straight."""
+    """Longest edge that may be reprojected whole, in units of the CRS; None if edges stay straight."""
     system = CRS.from_user_input(crs)
     if system.is_geographic:
         return None
@@ -122,7 +122,7 @@ def lonlat_points(points: NDArray[np.float64], crs: str) -> NDArray[np.float64]:
 
 
 def to_lonlat(geometries: Geometries, crs: str) -> NDArray[np.object_]:
-    """Map geometries from a CRS to OGC:CRS84; what crosses ±180° is split there.
+    """Map geometries from a CRS to OGC:CRS84; geometries that cross ±180° are split there.
 
     Args:
         geometries: (n,) geometries in that CRS, x before y.
@@ -148,7 +148,7 @@ def to_lonlat(geometries: Geometries, crs: str) -> NDArray[np.object_]:
 
 
 def _short_edged(geometries: NDArray[np.object_], step: float) -> NDArray[np.object_]:
-    """The same geometries with no edge longer than a step; what is smaller than that has none."""
+    """The geometries with edges divided to at most a step; smaller geometries are returned as they are."""
     bounds = shapely.bounds(geometries).reshape(-1, 4)
     large = np.flatnonzero(np.hypot(*(bounds[:, 2:] - bounds[:, :2]).T) > step)
     if len(large):
@@ -158,22 +158,22 @@ def _short_edged(geometries: NDArray[np.object_], step: float) -> NDArray[np.obj
 
 
 def unrolled(geometries: NDArray[np.object_]) -> NDArray[np.object_]:
-    """Make whole what leaps over ±180°, (n,) in degrees; its longitudes may leave -180..180."""
+    """Rejoin geometries (n,) that cross ±180°, degrees; their longitudes may then leave -180..180."""
     whole = geometries.copy()
-    for index in _leaping(geometries):
+    for index in _crossing_180(geometries):
         whole[index] = _unrolled(geometries[index])
     return whole
 
 
-def _leaping(geometries: NDArray[np.object_]) -> NDArray[np.int64]:
-    """Which geometries have an edge longer than half the globe: the mark of a ring that passes ±180°."""
+def _crossing_180(geometries: NDArray[np.object_]) -> NDArray[np.int64]:
+    """Indexes of geometries with an edge longer than half the globe, which means that they cross ±180°."""
     points, owner = shapely.get_coordinates(geometries, return_index=True)
     leap = (np.abs(np.diff(points[:, 0])) > 180.0) & (np.diff(owner) == 0)
     return np.unique(owner[:-1][leap]) if len(owner) else owner
 
 
 def _unrolled(geometry: shapely.Geometry) -> shapely.Geometry:
-    """Bring all longitudes within half a turn of the first one; they may leave -180..180."""
+    """Shift all longitudes to within half a turn of the first one; they may leave -180..180."""
     first = shapely.get_coordinates(geometry)[0, 0]
 
     def unroll(points: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -184,7 +184,7 @@ def _unrolled(geometry: shapely.Geometry) -> shapely.Geometry:
 
 
 def _cut_180(geometry: shapely.Geometry) -> shapely.Geometry:
-    """Cut at every 180° ± a turn and lay the parts side by side within -180..180."""
+    """Split a geometry at 180° plus any number of turns, and shift the parts into -180..180."""
     parts = []
     for turn in (-360.0, 0.0, 360.0):
         part = shapely.intersection(geometry, shapely.box(turn - 180.0, -90.0, turn + 180.0, 90.0))
@@ -193,7 +193,7 @@ def _cut_180(geometry: shapely.Geometry) -> shapely.Geometry:
 
 
 def polygons_to_lonlat(polygons: PolygonArray, crs: str) -> PolygonArray:
-    """Polygons in OGC:CRS84; what crosses ±180° is split there.
+    """Map polygons from a CRS to OGC:CRS84; polygons that cross ±180° are split there.
 
     Args:
         polygons: Polygons and multipolygons in that CRS, x before y.
@@ -203,15 +203,15 @@ def polygons_to_lonlat(polygons: PolygonArray, crs: str) -> PolygonArray:
         SceneError: A coordinate has no longitude and latitude.
     """
     placed, step = polygons.moved(lonlat_points(polygons.points, crs)), _step(crs)
-    careful = _astray(placed) if step is None else _astray(placed) | long_edged(polygons, step)
+    careful = _may_cross_180(placed) if step is None else _may_cross_180(placed) | long_edged(polygons, step)
     if not careful.any():
         return placed
     places = np.flatnonzero(careful)
     return with_replaced(placed, places, polygons_from_shapes(to_lonlat(polygons.take(places).shapes(), crs)))
 
 
-def _astray(placed: PolygonArray) -> NDArray[np.bool_]:
-    """Which shapes (n,) may pass ±180°; where all longitudes are near one another, none is looked at."""
+def _may_cross_180(placed: PolygonArray) -> NDArray[np.bool_]:
+    """Which shapes (n,) may cross ±180°; if all longitudes are close together, no shape is tested."""
     longitudes = placed.points[:, 0]
     low, high = longitudes.min(initial=180.0), longitudes.max(initial=-180.0)
     if low >= -180.0 and high <= 180.0 and high - low <= 180.0:
@@ -223,10 +223,10 @@ def _astray(placed: PolygonArray) -> NDArray[np.bool_]:
 def areas_m2(polygons: PolygonArray) -> NDArray[np.float64]:
     """Areas (n,) on the WGS 84 ellipsoid, square metres, holes subtracted.
 
-    The points are put on the sphere of the ellipsoid's area by PROJ's equal-area cylinder; there, edges are
-    great circles, which for short edges are the ellipsoid's own shortest lines: areas are off by less than
-    5e-8 of the square of what the shape spans. Where an edge is longer than `LONG_DEGREES`, pyproj's
-    geodesics are asked one by one.
+    PROJ's equal-area cylindrical projection maps the points to the sphere with the ellipsoid's area. There
+    edges are taken as great circles, which differ little from geodesics of the ellipsoid if they are short:
+    the error of an area is less than 5e-8 of the square of the shape's extent. Shapes with edges longer than
+    `LONG_DEGREES` are measured one by one with pyproj's geodesics.
 
     Args:
         polygons: Valid polygons and multipolygons, longitude and latitude in degrees.
@@ -256,7 +256,7 @@ def _excess(points: NDArray[np.float64]) -> NDArray[np.float64]:
 
 @lru_cache(maxsize=1)
 def _equal_area() -> tuple[Transformer, float, float]:
-    """The way onto an equal-area cylinder, the square of the radius of its sphere, and its height, metres."""
+    """The transformation to an equal-area cylinder, its sphere's squared radius, and its height, metres."""
     flat = Transformer.from_crs(CRS.from_user_input(LONLAT), CRS.from_user_input("+proj=cea"), always_xy=True)
     top = float(flat.transform(0.0, 90.0)[1])
     return flat, GEOD.a * top, top

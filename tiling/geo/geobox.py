@@ -1,4 +1,4 @@
-"""Pixel grids on the ground: a scene's working resolution, and one scene's pixels seen from another's."""
+"""Pixel grids on the ground: a scene's working grid, and geometries mapped between the grids of scenes."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,12 +24,12 @@ from tiling.geo.crs import (
 )
 
 SAME_WITHIN = 0.01
-"""A wanted resolution this near to the native one (share of it) leaves the pixels as they are."""
+"""Relative difference up to which a requested resolution counts as the native one."""
 
 
 @dataclass(frozen=True, slots=True)
 class GeoBox:
-    """A grid of pixels and where it lies: a metric near enough for everything local."""
+    """A grid of pixels with its georeference."""
 
     crs: str
     """CRS of the world coordinates, authority code or WKT."""
@@ -42,15 +42,15 @@ class GeoBox:
 
     @property
     def area(self) -> shapely.Polygon:
-        """All of it, pixels."""
+        """The rectangle of the whole grid, pixels."""
         return shapely.box(0, 0, self.width, self.height)
 
 
 @dataclass(frozen=True, slots=True)
 class WorkingGrid(GeoBox):
-    """The grid a scene's tiles are cut on: its own pixels, or these resampled to a ground resolution.
+    """The grid on which a scene is tiled: its own pixels, or resampled ones of a given ground resolution.
 
-    Its transform is exact: width by height working pixels cover the native raster without remainder.
+    Its transform is exact: width by height working pixels cover exactly the native raster.
     """
 
     scale: float
@@ -64,10 +64,10 @@ def working_grid(scene: Scene, *, gsd_m: float | None) -> WorkingGrid:
 
     Args:
         scene: The scene.
-        gsd_m: Wanted metres per pixel; None keeps the native pixels.
+        gsd_m: Requested metres per pixel; None keeps the native pixels.
 
     Raises:
-        SceneError: The resolution is not positive, or the scene's centre has no place on the globe.
+        SceneError: The resolution is not positive, or the scene's centre has no longitude and latitude.
     """
     across, down = pixel_size_m(scene)
     if gsd_m is None:
@@ -97,7 +97,7 @@ def pixel_size_m(scene: Scene) -> tuple[float, float]:
         SceneError: The centre has no longitude and latitude.
     """
     x, y = scene.width / 2, scene.height / 2
-    # Half a pixel to each side, so that the measure is centred.
+    # Half a pixel to each side of the centre.
     pixels = np.array([[x - 0.5, y], [x + 0.5, y], [x, y - 0.5], [x, y + 0.5]])
     world = moved(pixels, scene.transform)
     try:
@@ -112,17 +112,18 @@ def pixel_size_m(scene: Scene) -> tuple[float, float]:
 
 
 STEP_DEGREES = 0.01
-"""Edges in degrees are cut into steps of at most this before they are bent into another CRS."""
+"""Edges in degrees are divided into steps of at most this before they are projected to another CRS."""
 
 
 def moved_between(geometries: Geometries, origin: GeoBox, target: GeoBox) -> NDArray[np.object_]:
     """Map geometries from the working pixels of one scene to those of another, same shapes and order.
 
-    Straight edges stay straight within one CRS; between two they are cut short first. Longitudes are taken
-    within half a turn of the target's centre, so scenes on both sides of ±180° see each other.
+    Within one CRS straight edges stay straight; between two CRSs they are divided into short steps first.
+    Longitudes are shifted to within half a turn of the target's centre, so that scenes on both sides of ±180°
+    can be compared.
 
     Raises:
-        SceneError: a coordinate has no place in the target's CRS.
+        SceneError: a coordinate cannot be expressed in the target's CRS.
     """
     if origin == target:
         return np.asarray(geometries, dtype=object)
@@ -167,7 +168,7 @@ def _between(points: NDArray[np.float64], origin: str, target: str) -> NDArray[n
 
 
 def _near(points: NDArray[np.float64], middle: float) -> NDArray[np.float64]:
-    """The same longitudes within half a turn of a middle one."""
+    """The points with longitudes shifted to within half a turn of a middle one."""
     lon = points[:, 0] - 360.0 * np.round((points[:, 0] - middle) / 360.0)
     return np.column_stack((lon, points[:, 1]))
 
@@ -184,7 +185,7 @@ def _is_geographic(crs: str) -> bool:
 
 @lru_cache(maxsize=256)
 def _step(crs: str) -> float:
-    """Longest edge that may be bent into another CRS whole, in units of the CRS."""
+    """Longest edge that may be projected to another CRS whole, in units of the CRS."""
     system = CRS.from_user_input(crs)
     if system.is_geographic:
         return STEP_DEGREES

@@ -1,4 +1,4 @@
-"""Lists of uneven length laid end to end, and connected components of a graph. Knows numbers only."""
+"""Ragged arrays, as values and offsets, and connected components of a graph."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from scipy.sparse.csgraph import connected_components
 
 @dataclass(frozen=True, slots=True)
 class Ragged:
-    """Lists of numbers, one after another."""
+    """Lists of numbers of uneven length, one after another in one array."""
 
     values: NDArray[np.int64]
     """All numbers, (m,)."""
     starts: NDArray[np.int64]
-    """Where each list begins, and where the last one ends, (n + 1,)."""
+    """Offsets (n + 1,): index of the first number of each list, and the number of all values."""
 
     def __len__(self) -> int:
         return len(self.starts) - 1
@@ -39,12 +39,12 @@ class Ragged:
 
 
 def one_each(count: int) -> Ragged:
-    """Lists of one number each, ascending from 0."""
+    """The lists [0], [1], … of one number each."""
     return Ragged(np.arange(count), np.arange(count + 1))
 
 
 def group_by(keys: NDArray[np.int64]) -> Ragged:
-    """Positions of equal keys, ascending; lists by ascending key."""
+    """The positions of each key as an ascending list; the lists are ordered by key."""
     order = np.argsort(keys, kind="stable")
     if not len(order):
         return one_each(0)
@@ -55,14 +55,14 @@ def group_by(keys: NDArray[np.int64]) -> Ragged:
 def take_offsets(
     starts: NDArray[np.int64], index: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Where the members of some lists stand, one list after another, and where each of them then begins.
+    """The positions of the members of some lists, one list after another, and the offsets of these lists.
 
     Args:
-        starts: (n + 1,) where each of the lists begins, and where the last one ends.
-        index: (k,) which lists.
+        starts: (n + 1,) offsets of all lists.
+        index: (k,) indexes of the lists to take.
 
     Returns:
-        Places among the old members, and the (k + 1,) new beginnings.
+        Positions among the members of all lists, and (k + 1,) offsets of the taken lists.
     """
     lengths = np.diff(starts)[index]
     new = np.concatenate(([0], np.cumsum(lengths)))
@@ -71,17 +71,17 @@ def take_offsets(
 
 
 def concat_offsets(starts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
-    """Beginnings of lists that are laid behind one another.
+    """Offsets of the lists of several parts, one part after another.
 
     Args:
-        starts: Per part, its (n + 1,) beginnings from 0.
+        starts: Per part, its (n + 1,) offsets from 0.
     """
     lengths = [np.diff(each) for each in starts]
     return np.concatenate(([0], np.cumsum(np.concatenate([np.empty(0, dtype=np.int64), *lengths]))))
 
 
 def concat_ragged(parts: Sequence[Ragged]) -> Ragged:
-    """Lists of several parts behind one another; one part at least."""
+    """The lists of several parts, at least one, one part after another."""
     values = np.concatenate([part.values for part in parts])
     return Ragged(values, concat_offsets([part.starts for part in parts]))
 
@@ -91,7 +91,7 @@ Pairs = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
 def components(count: int, pairs: Pairs) -> NDArray[np.int64]:
-    """Label (count,) of the connected component of every node: its lowest member.
+    """Label (count,) of the connected component of every node: the lowest node of the component.
 
     Args:
         count: Number of nodes.

@@ -1,4 +1,4 @@
-"""One-to-one pairs of shapes or boxes by how much they overlap: for scores and for objects kept over time."""
+"""One-to-one pairs of shapes or boxes by overlap; used by scores and by the tracking of objects over time."""
 
 from collections.abc import Sequence
 
@@ -11,12 +11,12 @@ def greedy_pairs(
     second: Sequence[int] | NDArray[np.int64],
     overlap: Sequence[float] | NDArray[np.float64],
 ) -> NDArray[np.int64]:
-    """Choose pairs one to one: the one that overlaps most, then the next of those that are left.
+    """Choose one-to-one pairs greedily: the pair that overlaps most, then the next of the remaining ones.
 
     Args:
         first: (n,) index of each candidate pair on one side.
         second: (n,) its index on the other side.
-        overlap: (n,) how much the two overlap; of equal ones the pair that is listed earlier comes first.
+        overlap: (n,) how much the two overlap; of pairs that overlap equally the earlier one is preferred.
 
     Returns:
         (k,) positions of the chosen pairs among the candidates, by descending overlap.

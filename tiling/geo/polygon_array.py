@@ -1,4 +1,4 @@
-"""Polygons in arrays, as their rings of points laid end to end, and what is measured on them."""
+"""Arrays of polygons as coordinates and offsets, and vectorised measurements of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,37 +13,37 @@ from tiling.geo.polygons import POLYGON
 
 @dataclass(frozen=True, slots=True)
 class PolygonArray:
-    """Rings of polygons and multipolygons, those of one shape behind one another."""
+    """Polygons and multipolygons as rings of points; the rings of one shape are consecutive."""
 
     points: NDArray[np.float64]
-    """(k, 2) x, y; every ring ends with its first point again."""
+    """(k, 2) x, y; the last point of every ring is its first point again."""
     starts: NDArray[np.int64]
-    """(r + 1,) where each ring begins among the points, and where the last one ends."""
+    """(r + 1,) offsets of the rings among the points."""
     shape_starts: NDArray[np.int64]
-    """(n + 1,) where each shape begins among the rings, and where the last one ends; every shape has one."""
+    """(n + 1,) offsets of the shapes among the rings; every shape has at least one ring."""
     shell: NDArray[np.bool_]
-    """(r,) it is the outer ring of a polygon; the holes of the polygon follow."""
+    """(r,) true for the outer ring of a polygon; its holes follow it."""
 
     def __len__(self) -> int:
         return len(self.shape_starts) - 1
 
     @property
     def first_points(self) -> NDArray[np.int64]:
-        """(n,) where the points of each shape begin."""
+        """(n,) index of the first point of each shape."""
         return self.starts[self.shape_starts[:-1]]
 
     @property
     def n_points(self) -> NDArray[np.int64]:
-        """(n,) points of each shape."""
+        """(n,) number of points of each shape."""
         return np.diff(self.starts[self.shape_starts])
 
     @property
     def simple(self) -> NDArray[np.bool_]:
-        """(n,) which shapes are one ring each."""
+        """(n,) true for shapes with a single ring."""
         return np.asarray(np.diff(self.shape_starts) == 1, dtype=bool)
 
     def take(self, index: NDArray[np.int64]) -> "PolygonArray":
-        """Some of the shapes, in a given order."""
+        """The shapes at the given indexes, in that order."""
         index_rings, shape_starts = take_offsets(self.shape_starts, index)
         places, starts = take_offsets(self.starts, index_rings)
         return PolygonArray(self.points.take(places, axis=0), starts, shape_starts, self.shell[index_rings])
@@ -68,7 +68,7 @@ class PolygonArray:
 
 
 def polygons_from_shapes(shapes: NDArray[np.object_]) -> PolygonArray:
-    """The rings of polygons and multipolygons (n,) that are not empty."""
+    """The array of polygons and multipolygons (n,), none of which may be empty."""
     simple = (shapely.get_type_id(shapes) == POLYGON) & (shapely.get_num_interior_rings(shapes) == 0)
     if simple.all():
         points, starts = _points_of(shapes)
@@ -81,15 +81,15 @@ def polygons_from_rings(points: NDArray[np.float64], starts: NDArray[np.int64]) 
     """Polygons without holes.
 
     Args:
-        points: (k, 2) x, y; every polygon ends with its first point again.
-        starts: (n + 1,) where each begins, and where the last one ends.
+        points: (k, 2) x, y; the last point of every polygon is its first point again.
+        starts: (n + 1,) offsets of the polygons among the points.
     """
     count = len(starts) - 1
     return PolygonArray(points, starts, np.arange(count + 1), np.ones(count, dtype=bool))
 
 
 def polygons_from_boxes(corners: NDArray[np.float64]) -> PolygonArray:
-    """The rings of boxes given by (n, 5, 2) corners, the first one again at the end."""
+    """Boxes given by (n, 5, 2) corners, of which the last is the first again."""
     return polygons_from_rings(corners.reshape(-1, 2), np.arange(len(corners) + 1) * 5)
 
 
@@ -102,13 +102,13 @@ def _several_each(shapes: NDArray[np.object_]) -> PolygonArray:
 
 
 def _points_of(shapes: NDArray[np.object_]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Points of shapes with one ring each, and where each begins and the last one ends."""
+    """Points of shapes with one ring each, and the offsets of the shapes."""
     points, owner = shapely.get_coordinates(shapes, return_index=True)
     return points, np.append(np.flatnonzero(np.diff(owner, prepend=-1)), len(points))
 
 
 def concat_polygons(parts: Sequence[PolygonArray]) -> PolygonArray:
-    """Shapes of several parts behind one another; one part at least."""
+    """The shapes of several parts, at least one, one part after another."""
     return PolygonArray(
         np.concatenate([part.points for part in parts]),
         concat_offsets([part.starts for part in parts]),
@@ -118,13 +118,13 @@ def concat_polygons(parts: Sequence[PolygonArray]) -> PolygonArray:
 
 
 def interleaved(*parts: tuple[PolygonArray, NDArray[np.int64]]) -> PolygonArray:
-    """Shapes in one order, given the places of those of every part, which leave no gap."""
+    """The shapes of several parts in a new order, given the positions of each part's shapes without gaps."""
     order = np.argsort(np.concatenate([places for _, places in parts]))
     return concat_polygons([polygons for polygons, _ in parts]).take(order)
 
 
 def with_replaced(polygons: PolygonArray, places: NDArray[np.int64], others: PolygonArray) -> PolygonArray:
-    """The shapes, those at some places replaced by others."""
+    """The shapes, with those at some positions replaced by others."""
     index = np.arange(len(polygons))
     index[places] = len(polygons) + np.arange(len(others))
     return concat_polygons([polygons, others]).take(index)
@@ -135,7 +135,7 @@ def ring_sums(polygons: PolygonArray, edges: NDArray[np.float64]) -> NDArray[np.
 
     Args:
         polygons: The polygons.
-        edges: (k - 1,) a number for every two neighbouring points; those between rings are left out.
+        edges: (k - 1,) a number for every two neighbouring points; numbers between rings are ignored.
     """
     counted = np.append(edges, 0.0)
     counted[polygons.starts[1:] - 1] = 0.0
@@ -143,7 +143,7 @@ def ring_sums(polygons: PolygonArray, edges: NDArray[np.float64]) -> NDArray[np.
 
 
 def shape_sums(polygons: PolygonArray, values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Sums (n,) of a number per ring (r,) over the rings of every shape, holes subtracted."""
+    """Sums (n,) over the rings of every shape of a number per ring (r,), with holes subtracted."""
     signed = np.where(polygons.shell, np.abs(values), -np.abs(values))
     return np.asarray(np.add.reduceat(signed, polygons.shape_starts[:-1]), dtype=np.float64)
 
@@ -157,17 +157,17 @@ def bounds_of(polygons: PolygonArray) -> NDArray[np.float64]:
 
 
 def long_edged(polygons: PolygonArray, length: float) -> NDArray[np.bool_]:
-    """Which shapes (n,) have an edge that is longer."""
+    """Which shapes (n,) have an edge longer than a length."""
     x, y = polygons.points.T
     long = np.hypot(np.diff(x), np.diff(y)) > length
-    long[polygons.starts[1:-1] - 1] = False  # from one ring to the next
+    long[polygons.starts[1:-1] - 1] = False  # these pairs of points belong to different rings
     found = np.zeros(len(polygons), dtype=bool)
     found[np.searchsorted(polygons.first_points, np.flatnonzero(long), side="right") - 1] = True
     return found
 
 
 def oriented(polygons: PolygonArray) -> PolygonArray:
-    """The same rings, shells counterclockwise and holes clockwise, each from the same first point."""
+    """The polygons with shells counterclockwise and holes clockwise; first points stay the same."""
     lengths = np.diff(polygons.starts)
     wrong = np.flatnonzero((ring_areas(polygons) > 0) != polygons.shell)
     if not len(wrong):
@@ -181,7 +181,7 @@ def oriented(polygons: PolygonArray) -> PolygonArray:
 
 
 def centroids(polygons: PolygonArray) -> NDArray[np.float64]:
-    """(n, 2) centroid of every shape, holes left out; the first point of one without area."""
+    """(n, 2) centroid of every shape without its holes; for a shape without area its first point."""
     local = _local(polygons)
     x, y = local.points.T
     doubled = _doubled_areas(local)
@@ -198,7 +198,7 @@ def centroids(polygons: PolygonArray) -> NDArray[np.float64]:
 
 
 def contain(polygons: PolygonArray, points: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which shapes (n,) have their own one of (n, 2) points inside: a ray crosses an odd number of edges."""
+    """Which shapes (n,) contain the point at their index in (n, 2): a ray crosses an odd number of edges."""
     x, y = np.repeat(points, polygons.n_points, axis=0).T
     (ax, ay), (bx, by) = polygons.points[:-1].T, polygons.points[1:].T
     passes = (ay > y[:-1]) != (by > y[:-1])
@@ -215,7 +215,7 @@ def ring_areas(polygons: PolygonArray) -> NDArray[np.float64]:
 
 
 def _local(polygons: PolygonArray) -> PolygonArray:
-    """Every shape as seen from its first point: differences of large numbers are taken only once."""
+    """Every shape relative to its first point, which reduces rounding errors of large coordinates."""
     origin = np.repeat(polygons.points[polygons.first_points], polygons.n_points, axis=0)
     return polygons.moved(polygons.points - origin)
 

@@ -1,4 +1,4 @@
-"""Unions of outlines that meet. Knows pixel geometry only."""
+"""Unions of outlines in working pixels, on a fine grid that closes slits."""
 
 import numpy as np
 import shapely
@@ -10,14 +10,14 @@ from tiling.geo.polygon_array import PolygonArray
 from tiling.geo.polygons import parts_of, valid_polygons
 
 SNAP_PX = 1 / 4096
-"""Unions are made on a grid this fine: it closes the slits of rounding and moves nothing visibly."""
+"""Unions are computed on a grid this fine, which closes slits by rounding without visible changes."""
 
 MIN_HOLE_PX = 1.0
-"""Smaller holes of a union are seams between its pieces, square pixels."""
+"""Smaller holes of a union are gaps between its pieces and are filled, square pixels."""
 
 
 def snapped(geometries: NDArray[np.object_]) -> NDArray[np.object_]:
-    """The same outlines (n,) on the fine grid, valid; working pixels."""
+    """The outlines (n,), working pixels, rounded to the fine grid and valid."""
     moved = np.asarray(shapely.transform(geometries, lambda p: np.round(p / SNAP_PX) * SNAP_PX), dtype=object)
     bad = ~shapely.is_valid(moved)
     if bad.any():
@@ -26,7 +26,7 @@ def snapped(geometries: NDArray[np.object_]) -> NDArray[np.object_]:
 
 
 def snapped_pixels(polygons: PolygonArray, transform: Transform) -> NDArray[np.object_]:
-    """Outlines (n,) in working pixels, on the fine grid and valid.
+    """Outlines (n,) in working pixels, rounded to the fine grid and valid.
 
     Args:
         polygons: Polygons and multipolygons, world coordinates.
@@ -36,7 +36,7 @@ def snapped_pixels(polygons: PolygonArray, transform: Transform) -> NDArray[np.o
 
 
 def united(geometries: NDArray[np.object_]) -> shapely.Polygon | shapely.MultiPolygon:
-    """The union of snapped polygons, without the pinholes of its seams.
+    """The union of snapped polygons, without the pinholes between its pieces.
 
     Args:
         geometries: (n,) in working pixels.
@@ -52,7 +52,7 @@ def _without_pinholes(polygon: shapely.Polygon) -> shapely.Polygon:
 
 
 def valid(geometry: shapely.Polygon | shapely.MultiPolygon) -> shapely.Polygon | shapely.MultiPolygon:
-    """The same ground, repaired where the outline crosses itself."""
+    """The geometry, repaired if its outline crosses itself."""
     if shapely.is_valid(geometry):
         return geometry
     parts = valid_polygons(parts_of(np.asarray(geometry)))

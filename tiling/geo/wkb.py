@@ -1,6 +1,7 @@
-"""Polygon arrays as Arrow columns of well-known binary, and back. Rings of one length are written at once.
+"""Polygon arrays to Arrow columns of well-known binary, and back; rings of equal length are written together.
 
-Source: OGC Simple Feature Access, part 1 (06-103r4), section 8.2; shapely writes whatever is not one ring.
+Source: OGC Simple Feature Access, part 1 (06-103r4), section 8.2. Shapes of more than one ring are left to
+shapely.
 """
 
 from collections.abc import Callable
@@ -18,24 +19,24 @@ _LITTLE = b"\x01"
 _POLYGON, _LINE, _LINES = (np.uint32(kind).tobytes() for kind in (3, 2, 5))
 _ONE = np.uint32(1).tobytes()
 _TO_THE_END = 2**31 - 1
-"""Of values; Arrow 26 fails without an end."""
+"""End of a slice of values; Arrow 26 fails without one."""
 
 Written = Callable[[NDArray[np.object_]], NDArray[np.object_]]
 """Makes geometries of polygons and multipolygons."""
 
 
 def polygon_column(polygons: PolygonArray) -> pa.BinaryArray:
-    """Polygons and multipolygons (n,) of the polygons."""
+    """A column (n,) of polygons and multipolygons."""
     return _column(polygons, _LITTLE + _POLYGON + _ONE, lambda shapes: shapes)
 
 
 def line_column(polygons: PolygonArray) -> pa.BinaryArray:
-    """Multilinestrings (n,) of the polygons."""
+    """A column (n,) of the polygons' rings as multilinestrings."""
     return _column(polygons, _LITTLE + _LINES + _ONE + _LITTLE + _LINE, _lines)
 
 
 def polygons_from_wkb(column: pa.BinaryArray) -> PolygonArray:
-    """The polygons and multipolygons (n,) of a column without nulls."""
+    """Polygons and multipolygons (n,) from a column without nulls."""
     before = _LITTLE + _POLYGON + _ONE
     simple = pc.equal(pc.binary_slice(column, 0, len(before)), before).to_numpy(zero_copy_only=False)
     if simple.all():
@@ -48,7 +49,7 @@ def polygons_from_wkb(column: pa.BinaryArray) -> PolygonArray:
 
 
 def _plain_rings(column: pa.BinaryArray, head: int) -> PolygonArray:
-    """Rings of values that are points only, behind a head of so many bytes."""
+    """Polygons from values that hold the points of one ring after a header of `head` bytes."""
     _, ends, data = pc.binary_slice(column, head, _TO_THE_END).buffers()
     starts = np.frombuffer(ends, dtype=np.int32)[: len(column) + 1].astype(np.int64) // 16
     points = np.frombuffer(data or b"", dtype="<f8", count=2 * starts[-1])
@@ -56,7 +57,7 @@ def _plain_rings(column: pa.BinaryArray, head: int) -> PolygonArray:
 
 
 def _column(polygons: PolygonArray, before: bytes, make: Written) -> pa.BinaryArray:
-    """One value per shape: what stands before the count of points, the count, and the points."""
+    """One value per shape: the bytes before the count of points, the count, and the points."""
     simple = polygons.simple
     single, others = np.flatnonzero(simple), np.flatnonzero(~simple)
     whole = polygons if not len(others) else polygons.take(single)

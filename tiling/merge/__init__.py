@@ -1,4 +1,4 @@
-"""From masks to objects within one scene: outlines, fragments, matching, the rule, merged objects."""
+"""From masks to merged objects within one scene: outlines, fragments, matching, resolving."""
 
 from lazy_loader import attach_stub
 

@@ -1,4 +1,4 @@
-"""The merge's rule on a graph of matches, the same for fragments of tiles and for objects of scenes."""
+"""Resolves a graph of matches into objects, for fragments of tiles and for objects of scenes alike."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,12 +13,12 @@ def resolve_clusters(
     truncated: NDArray[np.bool_],
     priority: NDArray[np.float64],
 ) -> Ragged:
-    """Which members are one object together, of those that are not suppressed.
+    """Group the members that are not suppressed into objects.
 
     Args:
-        suppressed: (n,) which are.
+        suppressed: (n,) true for suppressed members.
         pairs: Members that match.
-        truncated: (n,) which are truncated: with all they match, they are united.
+        truncated: (n,) true for truncated members, which are united with all members they match.
         priority: (n,) of complete members that match, the one with the highest represents the object.
 
     Returns:
@@ -45,9 +45,10 @@ def resolve_clusters(
 
 
 def _representatives(ranked: NDArray[np.int64], pairs: Pairs, count: int) -> NDArray[np.int64]:
-    """Of complete members, best first, those that match no representative before them.
+    """The complete members, best first, that match no earlier representative.
 
-    So a careless mask over two objects that another tile tells apart does not swallow one of them.
+    A member is dropped only if it matches a representative, not if it matches a dropped member: so of two
+    objects that one tile separates, neither is lost to a mask over both in another tile.
     """
     place = np.full(count, -1)
     place[ranked] = np.arange(len(ranked))

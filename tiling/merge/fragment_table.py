@@ -1,4 +1,4 @@
-"""Fragments of one scene and one question as columns, with how far they reach."""
+"""Fragments of one scene and one question as columns, and the extents of their outlines."""
 
 from dataclasses import dataclass, fields
 
@@ -14,12 +14,12 @@ _RAGGED = ("outlines", "windows", "tile_ids", "thinking")
 
 @dataclass(frozen=True, slots=True)
 class FragmentTable:
-    """Fragments of one scene and one question, (n,) each: their fields, and the tiles they lie in."""
+    """Fragments of one scene and one question, (n,) each: their fields, and their tiles."""
 
     outlines: PolygonArray
     """Valid polygons, world coordinates."""
     box: NDArray[np.float64]
-    """(n, 5, 2) the reasoner's boxes: corners, the first one again at the end, world coordinates."""
+    """(n, 5, 2) corners of the reasoner's boxes, of which the last is the first again, world coordinates."""
     score: NDArray[np.float64]
     """The segmenter's estimate of the mask's quality, 0 to 1."""
     truncated: NDArray[np.bool_]
@@ -35,7 +35,7 @@ class FragmentTable:
     valid_fraction: NDArray[np.float64]
     """Share of the tile's pixels that hold data, 0 to 1."""
     tile: NDArray[np.int64]
-    """Which of the tiles each was seen in."""
+    """Index of the tile in which each was detected."""
     windows: NDArray[np.int64]
     """(t, 4) x0, y0, x1, y1 of the tiles, working pixels."""
     tile_ids: NDArray[np.object_]
@@ -89,7 +89,7 @@ _OF_OBJECTS = frozenset(field.name for field in fields(MergedObjects))
 
 @dataclass(frozen=True, slots=True)
 class Extents:
-    """How far outlines reach, working pixels; (n,) each."""
+    """Extents and areas of outlines, working pixels; (n,) each."""
 
     bounds: NDArray[np.float64]
     """(n, 4) minimum x, minimum y, maximum x, maximum y."""
@@ -106,7 +106,7 @@ class Extents:
 
 
 def extents_of(outlines: PolygonArray) -> Extents:
-    """How far outlines reach.
+    """The extents of outlines.
 
     Args:
         outlines: Polygons or multipolygons, working pixels.
@@ -117,9 +117,9 @@ def extents_of(outlines: PolygonArray) -> Extents:
 
 
 def in_order(fragments: FragmentTable, bounds: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Fragments by tile and place, the same outline of the same tile only once: its best.
+    """Fragments ordered by tile and position; of equal outlines in one tile only the best is kept.
 
-    The order is that of the ground, whatever the order of the input: ties of the merge break by it.
+    The order of position is independent of the order of the input; the merge breaks ties by it.
 
     Args:
         fragments: The fragments.
@@ -139,7 +139,7 @@ def in_order(fragments: FragmentTable, bounds: NDArray[np.float64]) -> NDArray[n
 
 
 def _distinct(fragments: FragmentTable, run: NDArray[np.int64]) -> list[int]:
-    """Of fragments of one tile and the same corner, one per outline, by outline."""
+    """The best fragment per outline, ordered by outline, of fragments of one tile with the same corner."""
     if len(run) == 1:
         return [int(run[0])]
     outlines = shapely.to_wkb(fragments.outlines.take(run).shapes())

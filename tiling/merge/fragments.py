@@ -1,4 +1,4 @@
-"""From one mask in one tile to georeferenced fragments. Knows no models and joins nothing."""
+"""Turns one mask of one tile into georeferenced fragments; the infer step calls it for every mask."""
 
 from dataclasses import dataclass
 
@@ -23,7 +23,7 @@ class Fragment:
     score: float
     """The segmenter's estimate of the mask's quality, 0 to 1."""
     tile_id: str
-    """The tile it was seen in."""
+    """The tile in which it was detected."""
     truncated: bool
     """It touches an edge of its tile that is not an edge of the scene."""
     touches_scene_edge: bool
@@ -42,9 +42,9 @@ MIN_AREA_PX = 4.0
 """Smaller pieces of a mask are noise, square working pixels."""
 
 ISLAND_SHARE = 0.1
-"""A piece smaller than this share of its mask's biggest is spill over a neighbouring object, unless the tile
-cuts it: then it may be the end of something larger. With the nano models on rows of greenhouses 2 to 4 pixels
-apart, 57 of 122 objects were such specks."""
+"""A piece smaller than this share of its mask's biggest piece is taken for a spot on a neighbouring object
+and dropped, unless the tile truncates it, since it may then be the end of something larger. With the nano
+models on rows of greenhouses 2 to 4 pixels apart, 57 of 122 objects were such spots."""
 
 
 def fragments_of(
@@ -57,19 +57,19 @@ def fragments_of(
     work: WorkingGrid,
     valid_fraction: float,
 ) -> list[Fragment]:
-    """Outline a mask and place it on the ground; every separate piece is a fragment of its own.
+    """Outline a mask in world coordinates; every separate piece is a fragment of its own.
 
     Args:
         mask_probabilities: (tile_px, tile_px), 0 to 1, inside above 0.5.
         box: (4,) the reasoner's x0, y0, x1, y1, half-open, tile pixels.
         score: The segmenter's estimate of the mask's quality, 0 to 1.
         label: What the reasoner called it.
-        tile: Where it was seen.
+        tile: The tile of the mask.
         work: The working grid the tile lies on.
         valid_fraction: Share of the tile's pixels that hold data, 0 to 1.
 
     Returns:
-        Fragments in world coordinates, biggest first, cut at the scene's edge; islands of spill left out.
+        Fragments in world coordinates, biggest first, clipped to the scene; small islands are left out.
     """
     pieces = _pieces(mask_probabilities, tile, work)
     if not len(pieces):
@@ -100,7 +100,7 @@ def fragments_of(
 
 
 def _no_islands(pieces: NDArray[np.object_], to_tile: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which pieces are large enough beside the biggest, or cut by the tile."""
+    """Which pieces are large enough in comparison with the biggest, or truncated by the tile."""
     areas = shapely.area(pieces)
     return np.asarray((areas >= ISLAND_SHARE * areas.max()) | (to_tile <= TOUCH_PX))
 
@@ -131,7 +131,7 @@ def _edge_distances(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Distance (n,) of extents (n, 4) to the tile's inner edges and to the scene's edges, working pixels.
 
-    A tile's side is the largest distance said: it stands for "there is no such edge".
+    Distances are at most the tile's side, which also means that there is no such edge.
     """
     scene = Window(0, 0, work.width, work.height)
     far = float(window.width)
@@ -160,7 +160,7 @@ def _inner_sides(window: Window, scene: Window) -> list[bool]:
 def _box(
     box: NDArray[np.float64], piece: NDArray[np.float64], tile: Tile, work: WorkingGrid
 ) -> shapely.Polygon:
-    """The reasoner's box in working pixels, inside the scene; the piece's extent where nothing of it is."""
+    """The reasoner's box in working pixels, clipped to the scene; the piece's extent if it lies outside."""
     x, y = tile.window.x0, tile.window.y0
     x0, y0 = max(float(box[0]) + x, 0.0), max(float(box[1]) + y, 0.0)
     x1, y1 = min(float(box[2]) + x, float(work.width)), min(float(box[3]) + y, float(work.height))

@@ -1,4 +1,4 @@
-"""Merged objects in longitude and latitude, with their ids and areas: the rows users query."""
+"""Merged objects in longitude and latitude, with their ids and areas, as the table of objects holds them."""
 
 import hashlib
 from dataclasses import dataclass
@@ -21,10 +21,10 @@ from tiling.merge.objects import MergedObjects
 
 @dataclass(frozen=True, slots=True)
 class SceneObjects:
-    """Objects as a scene shows them, (n,) each; shapes in OGC:CRS84, shells counterclockwise."""
+    """Objects of one scene, (n,) each; shapes in OGC:CRS84, shells counterclockwise."""
 
     id: list[str]
-    """Digest of the question, the place and the size; the same for the same object in a copy of the scene."""
+    """Digests of question, position and size; the same for the same object in a copy of the scene."""
     geometry: PolygonArray
     """Outlines with holes: polygons and multipolygons, longitude and latitude, degrees."""
     region: PolygonArray
@@ -34,14 +34,14 @@ class SceneObjects:
     area_m2: NDArray[np.float64]
     """Area on the WGS 84 ellipsoid, square metres, holes subtracted."""
     merged: MergedObjects
-    """The same objects in the coordinates of the scene, with all else that is known of them."""
+    """The same objects in the coordinates of the scene, with their other attributes."""
 
     def __len__(self) -> int:
         return len(self.id)
 
 
 def scene_objects(merged: MergedObjects, scene: Scene, *, query_id: str) -> SceneObjects:
-    """Put merged objects into longitude and latitude, with ids and areas.
+    """Project merged objects to longitude and latitude, and compute ids and areas.
 
     Args:
         merged: Objects of one scene and one question, world coordinates of the scene's CRS.
@@ -61,7 +61,7 @@ def scene_objects(merged: MergedObjects, scene: Scene, *, query_id: str) -> Scen
 
 
 def _ids(geometry: PolygonArray, areas: NDArray[np.float64], query_id: str) -> list[str]:
-    """Digest of question, centroid (1e-6 degrees) and area (0.1 m²), each a whole number of eight bytes."""
+    """Digests of question, centroid (in 1e-6 degrees) and area (in 0.1 m²), as integers of eight bytes."""
     places = np.column_stack((centroids(geometry) * 1e6, areas * 10))
     data, size = np.rint(places).astype("<i8").tobytes(), 8 * places.shape[1]
     before = f"{query_id}|".encode()

@@ -1,4 +1,4 @@
-"""Which outlines of neighbouring tiles show the same object, in pixel geometry."""
+"""Matches outlines of neighbouring tiles that show the same object, in working pixels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -12,23 +12,23 @@ from tiling.geo import SNAP_PX, Pairs, PolygonArray, areas_in_boxes, shared_area
 from tiling.merge.fragment_table import Extents, extents_of
 from tiling.merge.tolerances import INSIDE_PX
 
-BATCH = 100_000
-"""Pairs worked on at a time: what is known of each is held in memory."""
+PAIR_BATCH = 100_000
+"""Pairs that are compared at a time, which bounds the memory."""
 
 SURE_PX2 = 1e-6
-"""Less than this is rounding: bounds of areas decide only where they are clear of the line by so much."""
+"""Rounding tolerance: bounds of areas are conclusive only if they miss the limit by more than this."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outlines:
-    """Outlines and the tiles they were seen in, (n,) each."""
+    """Outlines and the tiles in which they were detected, (n,) each."""
 
     polygons: PolygonArray
     """Valid polygons, working pixels."""
     extents: Extents
-    """How far they reach."""
+    """The extents of the outlines."""
     tiles: NDArray[np.int64]
-    """(n, 4) x0, y0, x1, y1 of the tile each was seen in, working pixels."""
+    """(n, 4) x0, y0, x1, y1 of the tile of each, working pixels."""
 
     def __len__(self) -> int:
         return len(self.tiles)
@@ -60,26 +60,26 @@ class Matches:
 
 
 def concat_matches(parts: Sequence[Matches]) -> Matches:
-    """Pairs of several parts behind one another; one part at least."""
+    """The pairs of several parts, at least one, one part after another."""
     return Matches(
         *(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Matches))
     )
 
 
 def outlines_of(polygons: PolygonArray, tiles: NDArray[np.int64]) -> Outlines:
-    """Outlines with how far they reach.
+    """Outlines with their extents.
 
     Args:
         polygons: (n,) valid polygons, working pixels.
-        tiles: (n, 4) x0, y0, x1, y1 of the tile each was seen in, working pixels.
+        tiles: (n, 4) x0, y0, x1, y1 of the tile of each, working pixels.
     """
     return Outlines(polygons, extents_of(polygons), tiles)
 
 
 def matches_within(outlines: Outlines, *, tau: float) -> Matches:
-    """Pairs of outlines of different tiles that share enough of the strip both tiles see.
+    """Pairs of outlines of different tiles that share enough area in the strip where the tiles overlap.
 
-    They match if the area they share is at least `tau` of the lesser of their areas in the strip. Tiles
+    They match if the area they share is at least `tau` times the smaller of their areas in the strip. Tiles
     that only abut share a line instead of a strip; there the lengths on that line are compared.
 
     Args:
@@ -87,7 +87,7 @@ def matches_within(outlines: Outlines, *, tau: float) -> Matches:
         tau: Share, 0 to 1.
 
     Returns:
-        The pairs, the first index the lesser one.
+        The pairs, with the lower index first.
     """
     a, b = _near(outlines, outlines)
     once = a < b
@@ -98,7 +98,7 @@ def matches_within(outlines: Outlines, *, tau: float) -> Matches:
 
 
 def matches_between(one: Outlines, other: Outlines, *, tau: float) -> Matches:
-    """Pairs of an outline of one part of a scene and one of another, which has no tile of the first.
+    """Pairs of an outline of one part of a scene and one of another part; the parts share no tile.
 
     Args:
         one: Outlines of the first part.
@@ -109,7 +109,7 @@ def matches_between(one: Outlines, other: Outlines, *, tau: float) -> Matches:
 
 
 def _near(one: Outlines, other: Outlines) -> Pairs:
-    """Pairs whose extents meet; where tiles only abut, outlines meet in lines, which rounding may part."""
+    """Pairs whose extents meet, with a tolerance for rounding if the tiles only abut."""
     margin = SNAP_PX if _abut(np.concatenate((one.tiles, other.tiles))) else 0.0
     here = _diagonals(one.extents, margin)
     there = here if other is one else _diagonals(other.extents, margin)
@@ -118,13 +118,13 @@ def _near(one: Outlines, other: Outlines) -> Pairs:
 
 
 def _diagonals(extents: Extents, margin: float) -> NDArray[np.object_]:
-    """Lines (n,) whose bounding boxes are those of outlines, widened: made sooner than boxes."""
+    """Lines (n,) with the bounding boxes of outlines, widened by a margin; faster to make than boxes."""
     wide = extents.bounds + np.array([-margin, -margin, margin, margin])
     return np.asarray(shapely.linestrings(wide.reshape(-1, 2, 2)), dtype=object)
 
 
 def _abut(tiles: NDArray[np.int64]) -> bool:
-    """Some of these tiles lie side by side, or apart, without a strip in common."""
+    """Whether some of these tiles abut or are apart, without a common strip."""
     sides = np.max(tiles[:, 2:] - tiles[:, :2], axis=0, initial=0)
     steps = [np.diff(np.unique(starts)) for starts in tiles[:, :2].T]
     return any(len(step) and step.max() >= side for step, side in zip(steps, sides, strict=True))
@@ -136,7 +136,7 @@ def _matches(one: Outlines, other: Outlines, near: Pairs, tau: float) -> Matches
         [np.empty(0, dtype=bool)]
         + [
             _match(one, other, (a[part], b[part]), tau)
-            for part in (np.s_[start : start + BATCH] for start in range(0, len(a), BATCH))
+            for part in (np.s_[start : start + PAIR_BATCH] for start in range(0, len(a), PAIR_BATCH))
         ]
     )
     a, b = a[found], b[found]
@@ -157,15 +157,15 @@ def _inside(bounds: NDArray[np.float64], tiles: NDArray[np.int64]) -> NDArray[np
 
 
 def _match(one: Outlines, other: Outlines, near: Pairs, tau: float) -> NDArray[np.bool_]:
-    """Which of (m,) pairs match. Outlines themselves are looked at only where their extents leave doubt."""
+    """Which of (m,) pairs match; outlines are compared only if their extents are inconclusive."""
     a, b = near
     strips = _common(one.tiles.take(a, axis=0), other.tiles.take(b, axis=0))
     lined = np.asarray((strips[:, 0] == strips[:, 2]) | (strips[:, 1] == strips[:, 3]))
     first, second = one.extents.take(a), other.extents.take(b)
     within = [_bounded(each, strips) for each in (first, second)]
-    least, most = (np.minimum(*ends) for ends in zip(*within, strict=True))
-    match = (_shared_at_least(first, second) >= tau * most + SURE_PX2) & ~lined
-    never = (_shared_at_most(first, second) < tau * least - SURE_PX2) & ~lined
+    low, high = (np.minimum(*ends) for ends in zip(*within, strict=True))
+    match = (_shared_at_least(first, second) >= tau * high + SURE_PX2) & ~lined
+    never = (_shared_at_most(first, second) < tau * low - SURE_PX2) & ~lined
     doubt = np.flatnonzero(~match & ~never)
     polygons = one.polygons.take(a[doubt]), other.polygons.take(b[doubt])
     match[doubt] = _match_closely(*polygons, strips.take(doubt, axis=0), lined[doubt], tau)
@@ -175,12 +175,12 @@ def _match(one: Outlines, other: Outlines, near: Pairs, tau: float) -> NDArray[n
 def _match_closely(
     one: PolygonArray, other: PolygonArray, strips: NDArray[np.float64], lined: NDArray[np.bool_], tau: float
 ) -> NDArray[np.bool_]:
-    """Which pairs match, by their areas in the strips and what they share."""
+    """Which pairs match, by their areas in the strips and their shared area."""
     if not len(one):
         return np.zeros(0, dtype=bool)
-    least = np.minimum(*(areas_in_boxes(each, strips) for each in (one, other)))
+    smaller = np.minimum(*(areas_in_boxes(each, strips) for each in (one, other)))
     shared = shared_areas(one, other)
-    match = (shared > SURE_PX2) & (shared >= tau * least - SURE_PX2)
+    match = (shared > SURE_PX2) & (shared >= tau * smaller - SURE_PX2)
     linear = np.flatnonzero(lined)
     shapes = [each.take(linear).shapes() for each in (one, other)]
     match[linear] = _match_along(shapes[0], shapes[1], strips[linear], tau)
@@ -190,12 +190,12 @@ def _match_closely(
 def _match_along(
     one: NDArray[np.object_], other: NDArray[np.object_], strips: NDArray[np.float64], tau: float
 ) -> NDArray[np.bool_]:
-    """Which pairs share enough of the lesser length along strips that are lines."""
+    """Which pairs share enough of the smaller length along strips that are lines."""
     one, other = snapped(one), snapped(other)
     lines = np.asarray(shapely.linestrings(strips.reshape(-1, 2, 2)), dtype=object)
-    least = np.minimum(*(shapely.length(shapely.intersection(each, lines)) for each in (one, other)))
+    smaller = np.minimum(*(shapely.length(shapely.intersection(each, lines)) for each in (one, other)))
     together = shapely.length(shapely.intersection(one, other))
-    return np.asarray((together > 0) & (together >= tau * least), dtype=bool)
+    return np.asarray((together > 0) & (together >= tau * smaller), dtype=bool)
 
 
 def _bounded(
@@ -207,7 +207,7 @@ def _bounded(
 
 
 def _shared_at_least(one: Extents, other: Extents) -> NDArray[np.float64]:
-    """Minimum area (m,) that pairs share: the sum of their areas less that of an octagon around both."""
+    """Minimum area (m,) that pairs share: the sum of their areas minus that of an octagon around both."""
     low = np.minimum(one.bounds[:, :2], other.bounds[:, :2])
     high = np.maximum(one.bounds[:, 2:], other.bounds[:, 2:])
     around = np.hstack((low, high))
@@ -215,17 +215,17 @@ def _shared_at_least(one: Extents, other: Extents) -> NDArray[np.float64]:
 
 
 def _octagons(one: Extents, other: Extents, boxes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Area (m,) of what of (m, 4) boxes the slanting sides around both of each pair leave, or more."""
+    """Upper bound (m,) of the area of the octagons around the pairs: (m, 4) boxes with cut corners."""
     x0, y0, x1, y1 = boxes.T
     u0, v0 = np.minimum(one.slants[:, :2], other.slants[:, :2]).T
     u1, v1 = np.maximum(one.slants[:, 2:], other.slants[:, 2:]).T
-    most = np.minimum(x1 - x0, y1 - y0) / 2  # corners cut so far do not meet
+    most = np.minimum(x1 - x0, y1 - y0) / 2  # with cuts up to this, corners do not meet
     legs = (np.clip(leg, 0.0, most) for leg in (x1 + y1 - u1, u0 - x0 - y0, x1 - y0 - v1, v0 - x0 + y1))
     return np.asarray((x1 - x0) * (y1 - y0) - sum(leg**2 for leg in legs) / 2, dtype=np.float64)
 
 
 def _shared_at_most(one: Extents, other: Extents) -> NDArray[np.float64]:
-    """Maximum area (m,) that pairs can share: that of what their bounding boxes share."""
+    """Maximum area (m,) that pairs can share: the shared area of their bounding boxes."""
     return _sizes(_common(one.bounds, other.bounds))
 
 
@@ -236,6 +236,6 @@ def _sizes(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _common(one: NDArray[Any], other: NDArray[Any]) -> NDArray[np.float64]:
-    """(m, 4) boxes that pairs of boxes share; without size where they share none."""
+    """Intersections (m, 4) of pairs of boxes; of zero size if they do not intersect."""
     low, high = np.maximum(one[:, :2], other[:, :2]), np.minimum(one[:, 2:], other[:, 2:])
     return np.hstack((low, np.maximum(low, high))).astype(np.float64, copy=False)

@@ -1,4 +1,4 @@
-"""Merged objects of one scene and one question as columns, and how several become one: the union."""
+"""Merged objects of one scene and one question as columns, and the union of several into one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -23,8 +23,9 @@ from tiling.geo import (
 )
 
 RUN = 512
-"""Of more members than this, the union is made run by run, and then of these: memory, and the work of one
-task, stay small. The runs follow from the members alone, so it does not matter who unites them."""
+"""An object with more members than this is united in pieces of this size, and then the pieces are united,
+which bounds the memory and the work of one task. The pieces depend on the members alone, so the result does
+not depend on which task unites them."""
 
 _RAGGED = ("outlines", "tile_ids", "tile_starts")
 
@@ -36,8 +37,8 @@ class MergedObjects:
     outlines: PolygonArray
     """Polygons or multipolygons, world coordinates of the scene's CRS."""
     region: NDArray[np.float64]
-    """(n, 5, 2) hulls of the fragments' boxes along the pixel axes of the working grid: corners, the first
-    one again at the end, world coordinates."""
+    """(n, 5, 2) corners of the hulls of the fragments' boxes along the axes of the working grid, of which the
+    last is the first again, world coordinates."""
     score: NDArray[np.float64]
     """The segmenter's estimate of the mask's quality, of the largest fragment, 0 to 1."""
     label: NDArray[np.object_]
@@ -47,15 +48,15 @@ class MergedObjects:
     largest: NDArray[np.float64]
     """Area of the largest fragment, square working pixels."""
     n_fragments: NDArray[np.int64]
-    """Fragments it was made of."""
+    """Number of fragments it was made of."""
     touches_scene_edge: NDArray[np.bool_]
-    """Some fragment touches an edge of the scene; where scenes overlap, an edge past which none sees."""
+    """A fragment touches an edge of the scene; where scenes overlap, an edge past which no scene has data."""
     valid_fraction: NDArray[np.float64]
     """Minimum share of pixels with data among its tiles, 0 to 1."""
     tile_ids: NDArray[np.object_]
-    """(m,) ids of the tiles of the fragments, object by object, sorted, each once an object."""
+    """(m,) ids of the tiles of the fragments, object by object, sorted, each once per object."""
     tile_starts: NDArray[np.int64]
-    """(n + 1,) where the tile ids of each object begin, and where the last ones end."""
+    """(n + 1,) offsets of the objects among the tile ids."""
 
     def __len__(self) -> int:
         return len(self.region)
@@ -72,7 +73,7 @@ _COLUMNS = tuple(field.name for field in fields(MergedObjects) if field.name not
 
 
 def concat_objects(parts: Sequence[MergedObjects]) -> MergedObjects:
-    """Objects of several parts behind one another; one part at least."""
+    """The objects of several parts, at least one, one part after another."""
     if len(parts) == 1:
         return parts[0]
     plain = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _COLUMNS}
@@ -88,7 +89,7 @@ def unite(objects: MergedObjects, groups: Ragged, transform: Transform) -> Merge
     """The union of each group as one object.
 
     Args:
-        objects: What is grouped.
+        objects: The members of the groups.
         groups: Indexes of the members of each group, in the order by which ties break.
         transform: Pixel to world of the working grid.
     """
@@ -103,7 +104,7 @@ def unite(objects: MergedObjects, groups: Ragged, transform: Transform) -> Merge
 
 
 def cut_into_runs(groups: Ragged) -> tuple[Ragged, Ragged]:
-    """Groups cut into pieces of at most `RUN` members.
+    """Groups divided into pieces of at most `RUN` members.
 
     Returns:
         The pieces, group by group, and the numbers of the pieces of every group.
@@ -117,7 +118,7 @@ def cut_into_runs(groups: Ragged) -> tuple[Ragged, Ragged]:
 
 
 def _with(objects: MergedObjects, places: NDArray[np.int64], others: MergedObjects) -> MergedObjects:
-    """The objects, those at some places replaced by others."""
+    """The objects, with those at some positions replaced by others."""
     index = np.arange(len(objects))
     index[places] = len(objects) + np.arange(len(others))
     return concat_objects([objects, others]).take(index)
@@ -156,7 +157,7 @@ def _hulls(
 
 
 def corners(bounds: NDArray[np.float64], transform: Transform) -> NDArray[np.float64]:
-    """(n, 5, 2) corners of boxes, the first one again at the end, world coordinates.
+    """(n, 5, 2) corners of boxes, of which the last is the first again, world coordinates.
 
     Args:
         bounds: (n, 4) x0, y0, x1, y1 of the boxes, working pixels.

@@ -1,4 +1,4 @@
-"""The merge's rule: which fragments of one scene and one question are one object."""
+"""The rule of the merge: which fragments of one scene and one question are one object."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
@@ -16,31 +16,31 @@ from tiling.merge.objects import MergedObjects, unite
 from tiling.merge.tolerances import MIN_OWN_SHARE, TAU
 
 NO_WINDOWS: NDArray[np.int64] = np.empty((0, 4), dtype=np.int64)
-"""No tiles."""
+"""Windows of no tiles."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What is known of fragments in the order of the ground, by which ties break; (n,) each."""
+    """What the rule needs to know of fragments, (n,) each, in the order of position, which breaks ties."""
 
     truncated: NDArray[np.bool_]
-    """Cut by its tile."""
+    """Truncated by its tile."""
     edge_distance: NDArray[np.float64]
     """Distance to its tile's inner edges, tile pixels."""
     needs_support: NDArray[np.bool_]
-    """Mostly in the cores of other tiles, all of which answered: it counts only if a match supports it."""
+    """Mostly in the cores of other tiles, which all answered: it counts only if a match supports it."""
     area: NDArray[np.float64]
     """Area, square working pixels."""
     own_area: NDArray[np.float64]
     """Area in its own tile's core, square working pixels."""
     matches: Matches
-    """Pairs that match; all that any of the fragments is in."""
+    """All pairs of these fragments that match."""
 
     def __len__(self) -> int:
         return len(self.truncated)
 
     def take(self, index: NDArray[np.int64]) -> "Evidence":
-        """What is known of some, in a given order; pairs with others are left out."""
+        """The evidence of some fragments, in a given order; pairs with others are left out."""
         place = np.full(len(self), -1)
         place[index] = np.arange(len(index))
         first, second = (place[each] for each in self.matches.pairs)
@@ -50,7 +50,7 @@ class Evidence:
 
     @property
     def together(self) -> NDArray[np.int64]:
-        """Label (n,) of the connected component by matches: what has a say in the fate of one another."""
+        """Label (n,) of the connected component by matches, within which fragments may affect one another."""
         return components(len(self), self.matches.pairs)
 
 
@@ -59,16 +59,16 @@ _COLUMNS = tuple(field.name for field in fields(Evidence) if field.name != "matc
 
 @dataclass(frozen=True, slots=True)
 class OpenFragments:
-    """Fragments of a part of a scene whose fate other parts share, in the order of the ground."""
+    """Fragments of a part of a scene that other parts may affect, in the order of position."""
 
     objects: MergedObjects
     """Each as an object of its own."""
     windows: NDArray[np.int64]
-    """(n, 4) x0, y0, x1, y1 of the tile each was seen in, working pixels."""
+    """(n, 4) x0, y0, x1, y1 of the tile of each, working pixels."""
     border: NDArray[np.bool_]
-    """(n,) which a tile of another part may see too."""
+    """(n,) true for fragments that a tile of another part may see too."""
     evidence: Evidence
-    """What is known of them within the part."""
+    """The evidence about them from within the part."""
 
 
 def merge_fragments(
@@ -79,24 +79,24 @@ def merge_fragments(
     missing: NDArray[np.int64] = NO_WINDOWS,
     alone: tuple[int, int, int, int] | None = None,
 ) -> tuple[MergedObjects, OpenFragments]:
-    """Join what neighbouring tiles saw of the same objects.
+    """Merge fragments of neighbouring tiles into objects.
 
-    Two fragments of different tiles match if what they share is at least `tau` of the lesser of their parts
-    in the strip both tiles see. What follows from that is said at `resolve_fragments`. The order of the
-    fragments does not matter, nor do repetitions.
+    Two fragments of different tiles match if they share at least `tau` of the smaller of their areas in the
+    strip where the tiles overlap; `resolve_fragments` says how matches are resolved. Neither the order of the
+    fragments nor repetitions matter.
 
     Args:
         fragments: Fragments of one scene and one question, of the whole scene or of one part of it.
-        transform: Pixel to world of the working grid they were seen on.
+        transform: Pixel to world of the working grid.
         tau: Share, 0 to 1.
-        missing: (k, 4) windows of tiles that gave no answer or were not asked, working pixels: what only
-            these could support is kept.
-        alone: x0, y0, x1, y1 of what no tile outside the part sees, working pixels; None where there is no
-            tile outside.
+        missing: (k, 4) windows of tiles that failed or were not asked, working pixels: fragments that these
+            tiles could have supported need no support.
+        alone: x0, y0, x1, y1 of the region that no tile outside the part sees, working pixels; None if there
+            is no tile outside.
 
     Returns:
-        The objects, by the tile of their first fragment; and the fragments that are connected, by matches, to
-        one that a tile outside may see too. Nothing is decided of these.
+        The objects, by the tile of their first fragment; and the open fragments, which are connected by
+        matches to one that a tile outside may see too and are not resolved yet.
     """
     fragments, outlines = _on_ground(fragments, transform)
     evidence = _evidence_of(fragments, outlines, tau=tau, missing=missing)
@@ -117,10 +117,10 @@ def merge_fragments(
 
 
 def concat_evidence(parts: Sequence[Evidence], between: Sequence[Matches]) -> Evidence:
-    """What is known of several parts behind one another; one part at least.
+    """The evidence of several parts, at least one, one part after another.
 
     Args:
-        parts: What is known within each part, indexes from 0.
+        parts: The evidence within each part, indexes from 0.
         between: Pairs of fragments of different parts, indexes over all.
     """
     counts = [0, *np.cumsum([len(part) for part in parts]).tolist()]
@@ -133,13 +133,16 @@ def concat_evidence(parts: Sequence[Evidence], between: Sequence[Matches]) -> Ev
 
 
 def resolve_fragments(evidence: Evidence) -> Ragged:
-    """Which fragments are one object together.
+    """Group fragments into objects.
 
-    A truncated fragment inside the tile of a complete one it matches is suppressed. What no neighbour
-    supports is suppressed too: a complete fragment that needs support and matches none, and truncated ones
-    that need support of which, all that match together, the tiles in whose cores they lie saw less than half.
-    Of what is left, matching complete fragments are one object: the one farthest from its tile's edge
-    represents it, and what does not match that one is an object of its own. All else that matches is united.
+    1. A truncated fragment is suppressed if it matches a complete one and lies inside that one's tile.
+    2. A fragment that needs support is suppressed if no neighbour supports it. A complete fragment is
+       unsupported if it matches nothing. Truncated fragments that are connected by matches are tested
+       together: if all of them need support, they are unsupported if their areas in the cores of their own
+       tiles add up to less than half the area of the largest.
+    3. Of the remaining complete fragments that match, the one farthest from its tile's edge represents the
+       object and those that match it are dropped. One that does not match it is an object of its own.
+    4. All remaining fragments that match are united.
 
     Returns:
         The fragments of every object, ascending; objects by their first fragment.
@@ -152,7 +155,7 @@ def resolve_fragments(evidence: Evidence) -> Ragged:
 
 
 def touching(outlines: Outlines, index: NDArray[np.int64], windows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Which of some outlines touch any of (k, 4) windows, working pixels."""
+    """The indexes, of some outlines, of those that touch any of (k, 4) windows, working pixels."""
     if not len(windows) or not len(index):
         return index[:0]
     tree = shapely.STRtree(np.asarray(shapely.box(*windows.T.astype(np.float64)), dtype=object))
@@ -161,7 +164,7 @@ def touching(outlines: Outlines, index: NDArray[np.int64], windows: NDArray[np.i
 
 
 def _on_ground(fragments: FragmentTable, transform: Transform) -> tuple[FragmentTable, Outlines]:
-    """The fragments in the order of the ground, each once, and their outlines in working pixels."""
+    """The fragments in the order of position, each once, and their outlines in working pixels."""
     pixels = polygons_to_pixels(fragments.outlines, transform)
     index = in_order(fragments, bounds_of(pixels))
     fragments = fragments.take(index)
@@ -185,7 +188,7 @@ def _evidence_of(
 
 
 def _reaching_out(outlines: Outlines, alone: tuple[int, int, int, int] | None) -> NDArray[np.bool_]:
-    """Which outlines (n,) a tile outside may see too."""
+    """Which outlines (n,) a tile outside the part may see too."""
     if alone is None:
         return np.zeros(len(outlines), dtype=bool)
     x0, y0, x1, y1 = alone
@@ -204,7 +207,7 @@ def _inside_complete(evidence: Evidence) -> NDArray[np.bool_]:
 
 
 def _unsupported(evidence: Evidence, suppressed: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Which fragments no neighbour supports, of those that are not suppressed."""
+    """Which fragments that are not suppressed need support and have none."""
     first, second = evidence.matches.pairs
     lonely = evidence.needs_support & ~evidence.truncated
     lonely[np.concatenate((first, second))] = False

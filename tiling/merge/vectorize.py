@@ -1,4 +1,4 @@
-"""From mask probabilities to polygons in tile pixels. Knows no ground and no boxes."""
+"""Turns mask probabilities into polygons in tile pixels, by marching squares with corrected edges."""
 
 from typing import cast
 
@@ -10,14 +10,15 @@ from numpy.typing import NDArray
 from tiling.geo import parts_of, valid_polygons
 
 LOST_PX = 1.0
-"""Area a ring loses on the exact coverage of a shape, square pixels, whatever its size: a disc of radius 5
-loses 0.92, a square 1.06. Bends are cut straight between pixel centres, and a full turn is a full turn."""
+"""Area that the outline of an exactly covered shape loses, square pixels, independent of the shape's size: a
+disc of radius 5 loses 0.92, a square 1.06. Bends are cut straight between pixel centres, and all closed rings
+bend by one full turn."""
 
 MAX_SHIFT_PX = 0.1
-"""No vertex moves farther than this; it limits what tiny rings get back."""
+"""Maximum shift of a vertex, which limits the area that is given back to tiny rings."""
 
 Traced = tuple[list[NDArray[np.float64]], list[NDArray[np.uint32]]]
-"""Per polygon its points (k, 2), and where its rings start and end among them."""
+"""Per polygon its points (k, 2), and the offsets of its rings among them."""
 
 
 def outlines(
@@ -25,12 +26,12 @@ def outlines(
 ) -> list[shapely.Polygon]:
     """Trace where a mask is at or above a level, with sub-pixel edges and with holes.
 
-    Pixel (0, 0) covers 0..1 and its value stands at (0.5, 0.5). A mask that runs off the image is cut
-    exactly at 0, width or height.
+    Pixel (0, 0) covers 0..1 and its value is that at (0.5, 0.5). A mask that reaches the image's border is
+    clipped exactly at 0, width or height.
 
     Args:
         probabilities: (height, width) float, 0 to 1; NaN counts as 0.
-        level: Inside is at or above it.
+        level: Probabilities at or above this are inside.
         min_area_px: Smaller pieces are dropped, square pixels.
 
     Returns:
@@ -41,7 +42,7 @@ def outlines(
     if not rows.size:
         return []
     height, width = inside.shape
-    # One pixel around what is inside: only there the level is crossed.
+    # The bounding box of the inside plus one pixel: the level is crossed only there.
     y0, y1 = max(rows[0] - 1, 0), min(rows[-1] + 2, height)
     x0, x1 = max(columns[0] - 1, 0), min(columns[-1] + 2, width)
     part = np.nan_to_num(probabilities[y0:y1, x0:x1].astype(np.float64), nan=0.0)
@@ -55,18 +56,19 @@ def outlines(
 
 
 def _straightened(coverage: NDArray[np.float64] | float) -> NDArray[np.float64]:
-    """Bend probabilities, order kept, so that straight interpolation finds an edge that covers such shares.
+    """Map probabilities monotonically so that linear interpolation finds the edge that covers such shares.
 
-    Between a pixel of share f and an empty one the crossing stands (g(f) - 0.5) / g(f) past the centre;
-    this g puts it at f - 0.5, where the edge is. It cuts the error of a 10-pixel disc's outline to a fifth.
+    Between a pixel of share f and an empty one, linear interpolation puts the crossing (g(f) - 0.5) / g(f)
+    past the pixel's centre; this g puts it at f - 0.5, where the edge is. It reduces the error of a 10-pixel
+    disc's outline to a fifth.
     """
     share = np.clip(coverage, 0.0, 1.0)
     return np.where(share > 0.5, 0.5 / (1.5 - share), 1.0 - 0.5 / (0.5 + share))
 
 
 def _traced(values: NDArray[np.float64], level: float, x0: float, y0: float) -> NDArray[np.object_]:
-    """Polygons of a part of an image; they run half a pixel past its border where the mask does."""
-    # The border pixels repeat once outwards, so that edges leave the image straight, to be cut at its border.
+    """Polygons of a part of an image; they reach half a pixel past its border if the mask touches it."""
+    # The border pixels are repeated once outwards, so that edges leave the image straight and can be clipped.
     padded = np.pad(values, 1, mode="edge")
     x = x0 - 0.5 + np.arange(padded.shape[1])
     y = y0 - 0.5 + np.arange(padded.shape[0])
@@ -92,12 +94,12 @@ def _polygons(points: list[NDArray[np.float64]], offsets: list[NDArray[np.uint32
 def _widened(
     points: NDArray[np.float64], ring: NDArray[np.int64], side: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Give every ring back the area that marching squares takes off its bends.
+    """Give every ring back the area that marching squares cuts off at its bends.
 
     Args:
-        points: (k, 2) vertices x, y; each ring ends with its first vertex again.
-        ring: (k,) which ring each vertex is of, ascending from 0.
-        side: (r,) 1 for shells, whose outside lies right of the way, -1 for holes.
+        points: (k, 2) vertices x, y; the last vertex of each ring is its first again.
+        ring: (k,) index of the ring of each vertex, ascending from 0.
+        side: (r,) 1 for shells, whose outside is to the right of the direction of travel, -1 for holes.
 
     Returns:
         (k, 2) vertices, moved away from what their ring encloses.
@@ -105,7 +107,7 @@ def _widened(
     first = np.flatnonzero(np.diff(ring, prepend=-1))
     last = np.append(first[1:], len(ring)) - 1
     after = np.roll(points, -1, axis=0) - points
-    after[last] = after[first]  # the last vertex is the first: the same edges meet there
+    after[last] = after[first]  # the last vertex equals the first, where the same edges meet
     before = points - np.roll(points, 1, axis=0)
     before[first] = before[last]
     length = np.hypot(before[:, 0], before[:, 1])
@@ -117,7 +119,7 @@ def _widened(
 
 
 def _within(polygons: NDArray[np.object_], width: int, height: int) -> NDArray[np.object_]:
-    """Cut polygons at the image's border; those inside stay as they are."""
+    """Clip polygons at the image's border; polygons inside stay as they are."""
     bounds = shapely.bounds(polygons)
     out = (bounds[:, 0] < 0) | (bounds[:, 1] < 0) | (bounds[:, 2] > width) | (bounds[:, 3] > height)
     cut = shapely.intersection(polygons[out], shapely.box(0, 0, width, height))

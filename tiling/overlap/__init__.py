@@ -1,4 +1,4 @@
-"""Scenes that overlap: who owns shared ground, and which of their objects are one."""
+"""Overlapping scenes: which scene owns shared ground, and which of their objects are one."""
 
 from lazy_loader import attach_stub
 

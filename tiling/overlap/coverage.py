@@ -1,4 +1,4 @@
-"""What a scene covers of the ground, and its overlap zone: where other scenes cover the same ground."""
+"""The coverage of a scene, and its overlap zone: where other scenes cover the same ground."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,28 +9,29 @@ from tiling.geo import GeoBox, moved_between, usable
 from tiling.merge import TOUCH_PX
 
 BEYOND_PX = 1.0
-"""Another scene sees more of an object at an edge only if it sees at least so far past it, working pixels."""
+"""Another scene shows more of an object at an edge only if it covers at least this much past the edge,
+working pixels."""
 
 THIN_PX = 0.5
-"""Ground that shrinks to nothing by this is a line of rounding, working pixels."""
+"""Ground that vanishes when it is shrunk by this is a result of rounding, working pixels."""
 
 OVERVIEW_PX = 256
-"""Longer side of the overview that valid data is looked up in, pixels."""
+"""Longer side of the overview in which valid data is searched, pixels."""
 
 DOUBT_PX = 3.0
-"""No data lies farther than this from what surely is data, but specks; pixels of that overview."""
+"""Data lies at most this far outside the ground that surely holds data, except specks; overview pixels."""
 
 
 @dataclass(frozen=True, slots=True)
 class OverlapZone:
-    """How the ground of one scene borders on what others cover; all in its working pixels."""
+    """Where one scene's coverage meets that of others; all in its working pixels."""
 
     shared: shapely.Geometry
-    """What it and another scene both cover."""
+    """Ground that it and another scene both cover."""
     continued: shapely.Geometry
-    """Where more can be seen by another: edges of its covered ground that another's passes, and its gaps."""
+    """Where another scene may show more: edges of its coverage that another's reaches past, and its gaps."""
     outer: shapely.Geometry
-    """All other edges of its covered ground."""
+    """All other edges of its coverage."""
     foreign: shapely.Geometry
     """Ground that a scene of higher priority owns and covers."""
 
@@ -40,17 +41,17 @@ class SceneCoverage:
     """The ground that one scene covers, in its working pixels."""
 
     grid: GeoBox
-    """Its working pixels."""
+    """Its working grid."""
     valid: shapely.Geometry
-    """Where it surely holds data, as far as is known."""
+    """Ground where it is known to hold data."""
     covered: shapely.Geometry
-    """Ground under its planned tiles; all of it while none is planned."""
+    """Ground under its planned tiles; the whole grid before tiles are planned."""
     zone: OverlapZone | None = None
-    """Where other scenes cover the same ground; None where it is covered whole and none does."""
+    """Its overlap zone; None if no other scene covers its ground and all its tiles are planned."""
 
     @property
     def seen(self) -> shapely.Geometry:
-        """What of the covered ground may hold data."""
+        """The part of the covered ground that may hold data."""
         if shapely.equals(self.valid, self.grid.area):
             return self.covered
         pixel = max(1.0, max(self.grid.width, self.grid.height) / OVERVIEW_PX)
@@ -65,13 +66,13 @@ def with_overlap_zone(
     """The coverage of a scene with its overlap zone, which depends on the scenes alone.
 
     Args:
-        own: The scene.
-        before: Overlapping scenes that own what they share with it.
-        after: Overlapping scenes that do not.
-        whole: All tiles of the scene are planned.
+        own: The scene's coverage.
+        before: Coverages of overlapping scenes of higher priority, which own the shared ground.
+        after: Coverages of overlapping scenes of lower priority.
+        whole: Whether all tiles of the scene are planned.
 
     Raises:
-        SceneError: A coordinate has no place in the scene's CRS.
+        SceneError: A coordinate cannot be expressed in the scene's CRS.
     """
     if whole and not (before or after):
         return replace(own, zone=None)

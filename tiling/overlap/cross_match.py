@@ -1,4 +1,4 @@
-"""Which objects of overlapping scenes show the same object, in pixel geometry."""
+"""Matches objects of overlapping scenes that show the same object, in working pixels."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -13,24 +13,24 @@ from tiling.overlap.coverage import SceneCoverage
 from tiling.overlap.overlap_zone import ZoneObjects, concat_zone_objects
 
 MIN_SHARED_PX2 = 0.5
-"""Less in common than this is rounding along an edge, square working pixels."""
+"""A smaller shared area is a result of rounding along an edge, square working pixels."""
 
 Beside = Callable[[int], Collection[int]]
-"""The scenes that overlap a scene."""
+"""Gives the scenes that overlap a scene."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScenePart:
-    """What one scene brings to the merge across scenes."""
+    """The input of one scene to the merge across scenes."""
 
     rank: int
-    """Its priority among all scenes: the lowest owns what several share."""
+    """Its rank among all scenes: of scenes that share ground, the one with the lowest rank owns it."""
     coverage: SceneCoverage
-    """What it covers."""
+    """Its coverage."""
     shared: ZoneObjects
     """Its objects in its overlap zone."""
     missing: shapely.Geometry
-    """Windows of its tiles that gave no answer, working pixels."""
+    """Windows of its failed and missing tiles, working pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Candidates:
     """All objects in overlap zones, those of the scene of highest priority first, (n,) each."""
 
     parts: Mapping[int, ScenePart]
-    """By scene, what it brings."""
+    """The input of each scene."""
     scene: NDArray[np.int64]
     """The scene of each."""
     shared: ZoneObjects
@@ -47,11 +47,11 @@ class Candidates:
     """Their outlines in the working pixels of their own scenes."""
 
     def of(self, scene: int) -> NDArray[np.int64]:
-        """Numbers of a scene's objects."""
+        """Indexes of a scene's objects."""
         return np.flatnonzero(self.scene == scene)
 
     def seen_from(self, numbers: NDArray[np.int64], scene: int) -> NDArray[np.object_]:
-        """Outlines of objects of one scene in the working pixels of another."""
+        """Outlines of objects, by their indexes, in the working pixels of a scene."""
         if not len(numbers):
             return np.empty(0, dtype=object)
         own = self.parts[int(self.scene[numbers[0]])].coverage.grid
@@ -63,15 +63,15 @@ class CrossMatches:
     """Pairs of candidates that match, the one of the scene of higher priority first; (m,) each."""
 
     pairs: Pairs
-    """Numbers of the first and the second of each pair."""
+    """Indexes of the first and the second of each pair."""
     first_inside: NDArray[np.bool_]
-    """The first lies on ground the second's scene covers."""
+    """Whether the first lies on ground that the second's scene covers."""
     second_inside: NDArray[np.bool_]
-    """The second lies on ground the first's scene covers."""
+    """Whether the second lies on ground that the first's scene covers."""
 
 
 def candidates_of(parts: Mapping[int, ScenePart]) -> Candidates:
-    """All objects of some scenes, those of the scene of highest priority first; one scene at least."""
+    """All objects of some scenes, at least one, ordered by the scenes' priority."""
     order = sorted(parts, key=lambda scene: parts[scene].rank)
     outlines = [
         snapped_pixels(parts[scene].shared.objects.outlines, parts[scene].coverage.grid.transform)
@@ -91,10 +91,10 @@ def cross_matches(candidates: Candidates, beside: Beside, *, tau: float) -> Cros
     Args:
         candidates: Objects of all scenes.
         beside: The scenes that overlap a scene.
-        tau: Share of the lesser part that a pair must share, 0 to 1.
+        tau: Share of the smaller part that a pair must share, 0 to 1.
 
     Raises:
-        SceneError: A coordinate of one scene has no place in the CRS of one that overlaps it.
+        SceneError: A coordinate of one scene cannot be expressed in the CRS of an overlapping scene.
     """
     present = set(candidates.scene.tolist())
     ranks = {scene: candidates.parts[scene].rank for scene in present}
@@ -116,7 +116,7 @@ _Columns = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_], NDArra
 
 
 def _between_scenes(candidates: Candidates, scenes: tuple[int, int], tau: float) -> _Columns:
-    """Matches between two scenes: first, second, and whether each lies on the other's ground."""
+    """Matches between two scenes: first, second, and whether each lies on the other's covered ground."""
     one, other = scenes
     here, there = candidates.parts[one].coverage, candidates.parts[other].coverage
     covered, seen = map(usable, moved_between([there.covered, there.seen], there.grid, here.grid))
@@ -135,10 +135,10 @@ def _between_scenes(candidates: Candidates, scenes: tuple[int, int], tau: float)
 def _matches(
     mine: NDArray[np.object_], theirs: NDArray[np.object_], both: shapely.Geometry, tau: float
 ) -> Pairs:
-    """Pairs of objects of two scenes that share enough of the lesser of their parts on ground both see.
+    """Pairs of objects of two scenes that share enough of the smaller of their parts on common ground.
 
-    Each connected part counts on its own: a road that leaves the shared ground and comes back is compared
-    where it meets the other, not over all its length.
+    Common ground is covered by both scenes. Each connected part is compared on its own: a road that leaves
+    the common ground and comes back is compared where it meets the other object, not over its whole length.
     """
     parts, owner = _parts_on(mine, both)
     other_parts, other_owner = _parts_on(theirs, both)
@@ -153,7 +153,7 @@ def _matches(
 def _parts_on(
     outlines: NDArray[np.object_], ground: shapely.Geometry
 ) -> tuple[NDArray[np.object_], NDArray[np.int64]]:
-    """Connected parts of outlines on some ground, and which outline each is of."""
+    """Connected parts of outlines within some ground, and the index of the outline of each part."""
     parts, owner = shapely.get_parts(shapely.intersection(outlines, ground), return_index=True)
     kept = shapely.area(parts) > 0
     return parts[kept], owner[kept]

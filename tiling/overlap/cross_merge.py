@@ -1,8 +1,8 @@
-"""Objects of several scenes become one object each: the merge's rule one level up.
+"""The merge across scenes: merges objects of overlapping scenes by the rule that merges fragments of tiles.
 
-What a scene's planned tiles cover together is to it what a tile is to the merge of one scene. Objects match
-by what they share of the ground both scenes see, a truncated one is suppressed by a complete one, and what is
-left and matches is united.
+The ground covered by a scene's planned tiles takes the place of a tile. Objects match by the area they share
+on ground that both scenes cover, a truncated object is suppressed by a complete one, and the remaining
+objects that match are united.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -35,42 +35,42 @@ from tiling.overlap.cross_match import (
 
 @dataclass(frozen=True, slots=True)
 class OwnedObjects:
-    """Objects of one or several scenes whose first scene by priority is the same, (n,) each."""
+    """Merged objects grouped by owner: the scene of highest priority of each is the same; (n,) each."""
 
     owner: int
-    """That scene."""
+    """The scene that owns the objects."""
     objects: MergedObjects
     """The objects, world coordinates of the owner's CRS."""
     scenes: tuple[tuple[int, ...], ...]
-    """All scenes that each was seen in, ascending."""
+    """All scenes in which each object was detected, ascending."""
 
 
 @dataclass(frozen=True, slots=True)
 class CrossMerge:
-    """Which candidates are one object, before outlines are united."""
+    """Which candidates are one object; outlines are not united yet."""
 
     candidates: Candidates
-    """Objects as single scenes show them."""
+    """The objects of single scenes."""
     together: NDArray[np.int64]
-    """Label (n,) of the connected component of each, suppressed ones among them."""
+    """Label (n,) of the connected component of each candidate, including suppressed ones."""
     groups: Ragged
-    """Numbers of the candidates of every object, ascending; objects by their first."""
+    """Indexes of the candidates of every object, ascending; objects by their first candidate."""
 
     def of(self, scenes: Collection[int]) -> "CrossMerge":
-        """The objects that some scenes have a say in, by suppressed candidates too."""
+        """The objects that candidates of some scenes affect, including suppressed candidates."""
         involved = self.together[np.isin(self.candidates.scene, sorted(scenes))]
         labels = self.together[self.groups.values[self.groups.starts[:-1]]]
         return replace(self, groups=self.groups.take(np.flatnonzero(np.isin(labels, involved))))
 
     def linked(self, touched: NDArray[np.bool_] | None = None) -> set[int]:
-        """All scenes with a say in the objects, or in those connected with touched candidates (n,)."""
+        """All scenes whose candidates affect the objects, or those connected with marked candidates (n,)."""
         labels = self.together[self.groups.values]
         if touched is not None:
             labels = labels[np.isin(labels, self.together[touched])]
         return set(self.candidates.scene[np.isin(self.together, labels)].tolist())
 
     def united(self) -> Iterator[OwnedObjects]:
-        """The objects, owner by owner, those of the scene of highest priority first."""
+        """The merged objects, owner by owner in the order of priority."""
         owners = self.candidates.scene[self.groups.values[self.groups.starts[:-1]]]
         ranks = np.array([self.candidates.parts[owner].rank for owner in owners.tolist()], dtype=np.int64)
         for numbers in group_by(ranks):
@@ -86,32 +86,32 @@ class CrossMerge:
 
 
 def merge_across(parts: Mapping[int, ScenePart], beside: Beside, *, tau: float = TAU) -> CrossMerge | None:
-    """Join what overlapping scenes saw of the same objects.
+    """Merge objects of overlapping scenes.
 
-    Two objects of overlapping scenes match if what they share is at least `tau` of the lesser of their parts
-    on the ground both scenes see. A truncated object inside the ground of a complete one it matches is
-    suppressed. Complete objects that match are one: that of the scene of highest priority represents it. What
-    is left and matches is united. An object that matches nothing and lies mostly on ground that a scene of
-    higher priority owns is suppressed, unless that scene gave no answer there. The order of the parts does
-    not matter.
+    Two objects of overlapping scenes match if they share at least `tau` of the smaller of their parts on
+    ground that both scenes cover. A truncated object is suppressed if it matches a complete one and lies on
+    ground that the complete one's scene covers. Complete objects that match are one object, represented by
+    that of the scene of highest priority. The remaining objects that match are united. An object that matches
+    nothing and lies mostly on ground that a scene of higher priority owns is suppressed, unless that scene's
+    tiles failed there. The order of the parts does not matter.
 
     Args:
-        parts: Per scene, what it brings; scenes without objects in a zone may be left out.
+        parts: The input of each scene; scenes without objects in a zone may be left out.
         beside: The scenes that overlap a scene.
         tau: Share, 0 to 1.
 
     Returns:
-        Which candidates are one object; None where no scene has any in its overlap zone.
+        Which candidates are one object; None if no scene has objects in its overlap zone.
 
     Raises:
-        SceneError: A coordinate of one scene has no place in the CRS of one that overlaps it.
+        SceneError: A coordinate of one scene cannot be expressed in the CRS of an overlapping scene.
     """
     if not any(len(part.shared) for part in parts.values()):
         return None
     candidates = candidates_of(parts)
     found = cross_matches(candidates, beside, tau=tau)
     suppressed = _inside_complete(candidates, found) | _unsupported(candidates, found, beside)
-    priority = np.zeros(len(suppressed))  # candidates stand in the order of their scenes already
+    priority = np.zeros(len(suppressed))  # candidates are in the order of their scenes' priority already
     groups = resolve_clusters(
         suppressed, found.pairs, truncated=candidates.shared.truncated, priority=priority
     )
@@ -119,7 +119,7 @@ def merge_across(parts: Mapping[int, ScenePart], beside: Beside, *, tau: float =
 
 
 def _inside_complete(candidates: Candidates, found: CrossMatches) -> NDArray[np.bool_]:
-    """Which truncated objects match a complete one and lie on the ground its scene covers."""
+    """Which truncated objects match a complete one and lie on ground that its scene covers."""
     truncated = candidates.shared.truncated
     suppressed = np.zeros(len(truncated), dtype=bool)
     first, second = found.pairs
@@ -140,7 +140,7 @@ def _unsupported(candidates: Candidates, found: CrossMatches, beside: Beside) ->
 
 
 def _missing_before(candidates: Candidates, scene: int, beside: Beside) -> Iterator[shapely.Geometry]:
-    """Tiles without an answer of the scenes of higher priority than one, in its working pixels."""
+    """Windows of failed and missing tiles of the scenes of higher priority, in a scene's working pixels."""
     own = candidates.parts[scene]
     for other in sorted(set(beside(scene)) & candidates.parts.keys()):
         part = candidates.parts[other]
@@ -149,7 +149,7 @@ def _missing_before(candidates: Candidates, scene: int, beside: Beside) -> Itera
 
 
 def _seen_by(candidates: Candidates, numbers: NDArray[np.int64], owner: int) -> MergedObjects:
-    """Candidates of several scenes in the world of one; of those of others, their size in its pixels too."""
+    """Candidates of several scenes in world coordinates of the owner, with sizes in its working pixels."""
     grid = candidates.parts[owner].coverage.grid
     objects = candidates.shared.objects.take(numbers)
     geometry, region, largest = objects.outlines.shapes(), objects.region.copy(), objects.largest.copy()

@@ -1,4 +1,4 @@
-"""Which merged objects of a scene lie where other scenes cover the ground too."""
+"""Divides the merged objects of a scene into those inside and those outside its overlap zone."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,12 +15,12 @@ from tiling.overlap.coverage import OverlapZone
 
 @dataclass(frozen=True, slots=True)
 class ZoneObjects:
-    """Objects as one scene shows them, where another scene covers the ground too; (n,) each."""
+    """Objects of one scene in its overlap zone, (n,) each."""
 
     objects: MergedObjects
     """The objects, world coordinates of the scene's CRS."""
     truncated: NDArray[np.bool_]
-    """It touches an edge, or a gap in the data, that another scene sees past."""
+    """Whether it touches an edge, or a gap in the data, past which another scene has data."""
     foreign_share: NDArray[np.float64]
     """Share of its area on ground that a scene of higher priority owns and covers, 0 to 1."""
 
@@ -29,7 +29,7 @@ class ZoneObjects:
 
 
 def concat_zone_objects(parts: Sequence[ZoneObjects]) -> ZoneObjects:
-    """Objects in a scene's overlap zone of several parts behind one another; one part at least."""
+    """The objects of several parts, at least one, one part after another."""
     return ZoneObjects(
         concat_objects([part.objects for part in parts]),
         np.concatenate([part.truncated for part in parts]),
@@ -40,7 +40,7 @@ def concat_zone_objects(parts: Sequence[ZoneObjects]) -> ZoneObjects:
 def split_by_zone(
     objects: MergedObjects, transform: Transform, zone: OverlapZone
 ) -> tuple[MergedObjects, ZoneObjects]:
-    """Tell the objects that only their scene sees from those that another may see too.
+    """Divide objects into those that only their scene can show and those that another may show too.
 
     Args:
         objects: Objects of one scene and one question.
@@ -48,8 +48,8 @@ def split_by_zone(
         zone: The scene's overlap zone.
 
     Returns:
-        The objects no other scene has a say in, and all others, both in their order. Of both,
-        `touches_scene_edge` says that they touch an edge past which no scene sees anything.
+        The objects outside the overlap zone and those inside, each in the given order. In both,
+        `touches_scene_edge` is true only for edges past which no scene has data.
     """
     outlines = snapped_pixels(objects.outlines, transform)
     objects = replace(objects, touches_scene_edge=_near(outlines, zone.outer, TOUCH_PX))

@@ -1,4 +1,4 @@
-"""Which scene owns ground that several cover, which tiles that leaves each, and what these see."""
+"""Ownership of ground that several scenes cover, and the tiles of each scene that follow from it."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -12,19 +12,19 @@ from tiling.geo import moved_between
 from tiling.overlap.coverage import THIN_PX, SceneCoverage
 
 MIN_SHARED_PX = 8
-"""Scenes see about this much of each other's ground at least, so that objects across the border are
-joined."""
+"""Minimum width by which scenes cover each other's ground along the border, so that objects across the border
+are merged, working pixels."""
 
 
 def by_priority(scenes: Sequence[Scene]) -> list[int]:
-    """Indexes of scenes, the owner of shared ground first: newest, undated ones last, then by id."""
+    """Indexes of scenes by priority for owning shared ground: newest first, undated last, then by id."""
     return sorted(range(len(scenes)), key=lambda index: _rank(scenes[index]))
 
 
 def owned_ground(
     coverages: Sequence[SceneCoverage], before: Sequence[int], own: int
 ) -> shapely.Geometry | None:
-    """What of a scene no scene of higher priority holds data of.
+    """The part of a scene where no scene of higher priority holds data.
 
     Args:
         coverages: of all scenes.
@@ -32,10 +32,10 @@ def owned_ground(
         own: index of the scene.
 
     Returns:
-        Ground in the scene's working pixels, None where all of it is its own.
+        Ground in the scene's working pixels, None if the scene owns all of it.
 
     Raises:
-        SceneError: a coordinate has no place in another scene's CRS.
+        SceneError: a coordinate cannot be expressed in another scene's CRS.
     """
     if not before:
         return None
@@ -48,21 +48,21 @@ def owned_ground(
 def wanted_tiles(
     grid: Grid, *, owned: shapely.Geometry | None = None, asked: shapely.Geometry | None = None
 ) -> NDArray[np.bool_] | None:
-    """Tiles of a scene that are to be answered.
+    """Select the tiles of a scene that are to be answered.
 
     Args:
         grid: The scene's tiles.
-        owned: Its own ground, working pixels: a tile counts if its core meets it. None for all.
-        asked: The area of interest, working pixels: a tile counts if its window meets it. None for all.
+        owned: Ground that the scene owns, working pixels: a tile is selected if its core meets it. None: all.
+        asked: The area of interest, working pixels: a tile is selected if its window meets it. None: all.
 
     Returns:
-        (rows, columns), true where the tile is wanted; None where all are.
+        (rows, columns), true where the tile is selected; None if all are.
     """
     if owned is None and asked is None:
         return None
     wanted = np.ones((grid.rows.count, grid.columns.count), dtype=bool)
     if owned is not None:
-        wanted &= _meeting(_reached(owned, grid.overlap_px), core_boxes(grid))
+        wanted &= _meeting(_widened_ground(owned, grid.overlap_px), core_boxes(grid))
     if asked is not None:
         wanted &= _meeting(asked, window_boxes(grid))
     return None if wanted.all() else wanted
@@ -92,10 +92,10 @@ def _windows(axis: Axis) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return starts, np.minimum(starts + axis.tile_px, axis.length)
 
 
-def _reached(owned: shapely.Geometry, overlap_px: int) -> shapely.Geometry:
-    """Own ground without slivers of rounding, and so much more that both scenes see the border.
+def _widened_ground(owned: shapely.Geometry, overlap_px: int) -> shapely.Geometry:
+    """Owned ground without slivers, widened where needed so that both scenes cover the border.
 
-    Windows reach past cores by half the overlap; where that is little, a tile more may be needed.
+    Windows reach past cores by half the overlap; if that is too little, a further tile is needed.
     """
     firm = shapely.buffer(owned, -THIN_PX, join_style="mitre")
     more = MIN_SHARED_PX - overlap_px / 2
@@ -133,15 +133,15 @@ def neighbours(outlines: Sequence[shapely.Geometry]) -> list[tuple[int, ...]]:
 
 
 NEAR_TILES = 2
-"""A tile's window may meet that of the next tile but one, where the last is shifted back."""
+"""Windows of tiles this many rows or columns apart may meet, as the last tile is shifted back."""
 
 
 def covered(grid: Grid, wanted: NDArray[np.bool_] | None) -> shapely.Geometry:
-    """What the windows of the planned tiles cover together, working pixels.
+    """The union of the windows of the planned tiles, working pixels.
 
     Args:
         grid: The scene's tiles.
-        wanted: (rows, columns), true where a tile is planned; None where all are.
+        wanted: (rows, columns), true where a tile is planned; None if all are.
     """
     if wanted is None:
         return shapely.box(0, 0, grid.width, grid.height)
@@ -150,11 +150,11 @@ def covered(grid: Grid, wanted: NDArray[np.bool_] | None) -> shapely.Geometry:
 
 
 def unplanned_beside(grid: Grid, wanted: NDArray[np.bool_] | None) -> list[Window]:
-    """Windows of the tiles that are not planned, where they meet a planned tile's, row by row.
+    """Windows of unplanned tiles that meet the window of a planned tile, row by row.
 
     Args:
         grid: The scene's tiles.
-        wanted: (rows, columns), true where a tile is planned; None where all are.
+        wanted: (rows, columns), true where a tile is planned; None if all are.
     """
     if wanted is None:
         return []
@@ -163,7 +163,7 @@ def unplanned_beside(grid: Grid, wanted: NDArray[np.bool_] | None) -> list[Windo
 
 
 def _widened(wanted: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """True within so many rows of a true one."""
+    """True within `NEAR_TILES` rows of a true element."""
     rows = len(wanted)
     padded = np.pad(wanted, ((NEAR_TILES, NEAR_TILES), (0, 0)))
     shifts = [padded[shift : shift + rows] for shift in range(2 * NEAR_TILES + 1)]

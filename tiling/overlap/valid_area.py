@@ -1,4 +1,4 @@
-"""Where a scene holds data, as far as a read of its overviews tells."""
+"""Finds where a scene holds data by a read of its overviews; used when scenes overlap."""
 
 import numpy as np
 import shapely
@@ -11,20 +11,20 @@ from tiling.overlap.coverage import OVERVIEW_PX
 from tiling.raster import Area, OpenOptions, Valid, held, read_values
 
 SMALL_PX = 2048
-"""A scene without overviews is looked at only if no side is longer: it is decoded whole for that."""
+"""A scene without overviews is read for this only if no side is longer, since it is decoded completely."""
 
 SIMPLIFIED_PX = 0.4
-"""The border may be drawn so much straighter, pixels of the look: less than it lies inside the data."""
+"""Tolerance by which the border is simplified, overview pixels: less than its distance inside the data."""
 
 MIN_GAP_PX = 64.0
-"""Smaller gaps and specks of data are overlooked, square pixels of the look."""
+"""Smaller gaps and specks of data are ignored, square overview pixels."""
 
 
 def find_valid_area(scene: Scene, work: WorkingGrid, options: OpenOptions) -> shapely.Geometry | None:
     """Where a scene surely holds data.
 
-    The border of the data is drawn a pixel of the look inside it: what is left over between is for any
-    scene beside it to answer too, so that no ground falls between two.
+    The border is drawn one overview pixel inside the data. Overlapping scenes answer the ground between the
+    two borders too, so that no ground is left out.
 
     Args:
         scene: The scene.
@@ -32,13 +32,13 @@ def find_valid_area(scene: Scene, work: WorkingGrid, options: OpenOptions) -> sh
         options: What its files may declare.
 
     Returns:
-        Ground in working pixels; None where it holds data everywhere, or where only a read of all its pixels
-        could tell.
+        Ground in working pixels; None if it holds data everywhere, or if only a read of all its pixels could
+        tell.
     """
     try:
         valid = _check(scene, options)
     except SceneError:
-        return None  # the tiles will say so one by one
+        return None  # the tiles will fail one by one
     if valid is None or valid.all():
         return None
     height, width = valid.shape
@@ -61,7 +61,7 @@ def _check(scene: Scene, options: OpenOptions) -> Valid | None:
 
 
 def _shrunk(valid: Valid) -> NDArray[np.bool_]:
-    """Data whose neighbours hold data too; the scene's edge takes nothing away."""
+    """Pixels with data whose neighbours hold data too; pixels beyond the scene's edge count as data."""
     around = np.pad(valid, 1, mode="edge")
     height, width = valid.shape
     shifts = [around[y : y + height, x : x + width] for y in range(3) for x in range(3)]

@@ -1,4 +1,4 @@
-"""Raster files: described without guessing, read once per chunk, scaled, warped, composed, written."""
+"""Raster files: described, read once per chunk, scaled, resampled, composed into mosaics, written."""
 
 from lazy_loader import attach_stub
 

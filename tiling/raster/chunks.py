@@ -1,4 +1,4 @@
-"""One read per chunk, tiles as slices of it. Knows scenes and grids; shows them to no model."""
+"""Reads the pixels of a chunk with one read per file, and cuts tiles out of them; for the read step."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,14 +31,14 @@ class ChunkPixels:
     """Tiles that could not be read, by tile id, with the reason; their pixels must not be used."""
 
     def tile(self, tile: Tile) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-        """One tile as an image.
+        """Cut out one tile as an image.
 
         Args:
             tile: A tile of the chunk.
 
         Returns:
             Pixels (tile_px, tile_px, 3) uint8, C-contiguous, and validity (tile_px, tile_px); zero and
-            invalid where the tile reaches past the scene.
+            invalid beyond the scene's edge.
         """
         own, hull = tile.window, self.chunk.window
         x0, y0 = own.x0 - hull.x0, own.y0 - hull.y0
@@ -66,7 +66,7 @@ def read_chunk(
     scaling: Scaling | None,
     options: OpenOptions = DEFAULT_OPTIONS,
 ) -> ChunkPixels:
-    """Read a chunk with one read per file; where that fails, ever smaller parts down to single tiles.
+    """Read a chunk with one read per file; if that fails, read smaller parts down to single tiles.
 
     Args:
         scene: The scene.
@@ -77,7 +77,7 @@ def read_chunk(
 
     Raises:
         SceneError: The scene is not uint8 and no scaling was given.
-        StorageError: Object storage refuses, or is away for longer than a run waits.
+        StorageError: Object storage refuses, or is away for longer than the retry policy allows.
     """
     if scene.dtype != "uint8" and scaling is None:
         raise SceneError(scene.uri, f"holds {scene.dtype} values and no scaling was given")
@@ -86,11 +86,11 @@ def read_chunk(
         values, valid = _values(scene, _area(scene, work, chunk.window), options)
     except SceneError:
         values, valid = _in_parts(scene, work, chunk, options=options, failed=failed)
-    return ChunkPixels(chunk, _shown(scene, values, valid, scaling), valid, failed)
+    return ChunkPixels(chunk, _scaled(scene, values, valid, scaling), valid, failed)
 
 
 def failed_pixels(chunk: Chunk, reason: str) -> ChunkPixels:
-    """A chunk of which nothing could be read: every tile failed, with the reason."""
+    """The pixels of an unreadable chunk: every tile failed, with the reason."""
     pixels, valid = np.zeros((3, 0, 0), dtype=np.uint8), np.zeros((0, 0), dtype=bool)
     return ChunkPixels(chunk, pixels, valid, {tile.tile_id: reason for tile in chunk.tiles})
 
@@ -98,13 +98,13 @@ def failed_pixels(chunk: Chunk, reason: str) -> ChunkPixels:
 def _values(scene: Scene, area: Area, options: OpenOptions) -> tuple[Values, Valid]:
     if scene.mosaic is None:
         return read_with_retry(scene, area, options=options)
-    # Only mosaics pay the seconds that odc-stac, xarray and dask take to import.
+    # Imported here, so that only mosaics wait seconds for odc-stac, xarray and dask.
     from tiling.raster.mosaic_read import read_mosaic
 
     return read_mosaic(scene, area, options=options)
 
 
-def _shown(scene: Scene, values: Values, valid: Valid, scaling: Scaling | None) -> NDArray[np.uint8]:
+def _scaled(scene: Scene, values: Values, valid: Valid, scaling: Scaling | None) -> NDArray[np.uint8]:
     if scene.dtype != "uint8" and scaling is not None:
         values = scaling.apply(values, valid)
     shown = np.asarray(values, dtype=np.uint8)
@@ -130,7 +130,7 @@ def _area(scene: Scene, work: WorkingGrid, window: Window) -> Area:
 def _in_parts(
     scene: Scene, work: WorkingGrid, chunk: Chunk, *, options: OpenOptions, failed: dict[str, str]
 ) -> tuple[Values, Valid]:
-    """Read what can be read of a chunk; tiles over what cannot go to `failed`."""
+    """Read the readable parts of a chunk; tiles over unreadable parts are added to `failed`."""
     shape = (chunk.window.height, chunk.window.width)
     values = np.zeros((len(scene.bands), *shape), dtype=scene.dtype)
     valid = np.zeros(shape, dtype=bool)
@@ -160,17 +160,17 @@ def _in_parts(
 
 
 def _cannot_open(scene: Scene, options: OpenOptions) -> str:
-    """Why a file of the scene cannot be opened; empty where all can."""
+    """Why a file of the scene cannot be opened; empty if all can."""
     for original in scene.originals:
         for band in original.bands:
             try:
-                with_retry(band.uri, partial(_touch, band.uri, original, options), retry_policy=LONG)
+                with_retry(band.uri, partial(_check_opens, band.uri, original, options), retry_policy=LONG)
             except SceneError as exc:
                 return exc.reason
     return ""
 
 
-def _touch(uri: str, scene: Scene, options: OpenOptions) -> None:
+def _check_opens(uri: str, scene: Scene, options: OpenOptions) -> None:
     with held(uri, options, version=scene.identity):
         pass
 
@@ -186,7 +186,7 @@ def _hull(tiles: tuple[Tile, ...], bounds: Window) -> Window:
 
 
 def _halves(tiles: tuple[Tile, ...]) -> list[tuple[Tile, ...]]:
-    """Two groups of tiles that make up one, cut between rows, else between columns; none of one tile."""
+    """Divide tiles into two groups, between rows or else between columns; a single tile gives no groups."""
     if len(tiles) == 1:
         return []
     tops = sorted({tile.window.y0 for tile in tiles})

@@ -1,4 +1,4 @@
-"""Writes cloud-optimised GeoTIFFs, and burns polygons into label rasters by the pixel-centre rule."""
+"""Writes cloud-optimised GeoTIFFs, and rasterises polygons into labels by the pixel-centre rule."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From an address to a Scene: which bands, where it lies, what it declares. Reads no pixels."""
+"""Describes a source as a Scene: its bands, georeference and metadata, from file headers and STAC items."""
 
 import os
 from collections.abc import Mapping
@@ -18,28 +18,28 @@ from tiling.raster.stac import ItemDocument, choose, is_document, iso_utc, read_
 from tiling.storage import full_address, identity, signed, with_retry
 
 SHOWN = ("R", "G", "B")
-"""Keys of a band set, in the order they are shown."""
+"""Keys of a band set, in the order of the display bands."""
 
 RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
-"""Colour interpretations of the bands of a picture, in the order they are shown."""
+"""Colour interpretations of the display bands, in their order."""
 
 
 Source = str | Mapping[str, str] | ItemDocument | Scene
-"""A raster or STAC item by address, a band set, a STAC item at hand, or a scene of an earlier plan."""
+"""The address of a raster or STAC item, a band set, a STAC item that is loaded, or a described scene."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
-    """Files and bands a source names, before anything is opened."""
+    """The files and bands that a source names, before a file is opened."""
 
     uri: str
-    """Address the user gave."""
+    """The address given by the user."""
     scene_id: str
     """Item id or file stem."""
     bands: tuple[Band, ...]
-    """Bands in the order shown; one of index 0 where the file itself must say."""
+    """The display bands in order; a single band of index 0 if the file itself must tell its bands."""
     datetime: str | None = None
-    """Acquisition time where the source says it."""
+    """Acquisition time, None if the source does not state it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class _Declared:
     dtype: str
     """Numpy dtype of the display bands."""
     bands: tuple[int, ...]
-    """Bands shown, from 1."""
+    """Numbers of the display bands, from 1."""
     nodata: float | None
     """Declared nodata value."""
     datetime: str | None
@@ -70,20 +70,20 @@ def describe_scene(
     assume_crs: str | None = None,
     options: OpenOptions = DEFAULT_OPTIONS,
 ) -> Scene:
-    """Describe a raster, a STAC item (.json), a set of single-band files, or again what a plan has chosen.
+    """Describe a raster, a STAC item (.json), a set of single-band files, or a described scene again.
 
     Args:
         source: Address of a raster or STAC item; `{"R": file, "G": file, "B": file}` on one grid; a STAC
-            item's JSON; or a described scene, whose files are looked at again and chosen no more.
-        bands: Which bands to show as red, green, blue (three) or grey (one), from 1; None takes what the
-            file leaves no doubt about.
-        assets: Which assets or bands of a STAC item to show: three names, or one.
+            item's JSON; or a described scene, whose files are read again while its bands stay the same.
+        bands: Numbers of the bands to display as red, green, blue (three) or grey (one), from 1; None takes
+            the bands of a file that has only one possible choice.
+        assets: Assets or bands of a STAC item to display: three names, or one.
         assume_crs: CRS to take where a file has none.
         options: What a file may declare.
 
     Raises:
-        SceneError: The source is not there or not allowed, its bands or its place are in doubt, or its
-            files do not share one grid.
+        SceneError: The source does not exist or is not allowed, its bands or its georeference are not clear,
+            or its files do not share one grid.
         StorageError: Object storage refuses or is away.
     """
     choice = _choose(source, assets)
@@ -147,7 +147,7 @@ def _stem(uri: str) -> str:
 def _read_declared(
     uri: str, indexes: tuple[int, ...] | None, assume_crs: str | None, options: OpenOptions
 ) -> _Declared:
-    """What a file declares; one elsewhere is asked again before it is held to be wrong."""
+    """What a file declares; a remote file is read a second time before an error is raised."""
     return with_retry(uri, lambda: _declared(uri, indexes, assume_crs, options))
 
 
@@ -157,7 +157,7 @@ def _declared(
     with catch_warnings():
         simplefilter("ignore", NotGeoreferencedWarning)
         with opened(uri, options) as dataset:
-            shown = _checked(uri, dataset, indexes) if indexes else _undoubted(uri, dataset)
+            shown = _checked(uri, dataset, indexes) if indexes else _only_choice(uri, dataset)
             crs, transform = place(uri, dataset, assume_crs=assume_crs)
             return _Declared(
                 size=(dataset.width, dataset.height),
@@ -170,8 +170,8 @@ def _declared(
             )
 
 
-def _undoubted(uri: str, dataset: DatasetReader) -> tuple[int, ...]:
-    """The bands to show where the file leaves no choice."""
+def _only_choice(uri: str, dataset: DatasetReader) -> tuple[int, ...]:
+    """The display bands of a file that has only one possible choice."""
     colours = dataset.colorinterp
     if ColorInterp.palette in colours:
         raise SceneError(uri, "holds palette indices, not colours: expand it (gdal_translate -expand rgb)")

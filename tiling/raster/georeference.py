@@ -1,4 +1,4 @@
-"""Where an opened raster lies: its CRS and geotransform, or the reason why it has no place."""
+"""The georeference of an opened raster: its CRS and geotransform, or the reason why it has none."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -30,8 +30,8 @@ def place(uri: str, dataset: DatasetReader, *, assume_crs: str | None) -> tuple[
         assume_crs: CRS to take where the file has none.
 
     Raises:
-        SceneError: It has no place, only RPCs, bent control points, a CRS not of the Earth, or corners
-            without longitude and latitude.
+        SceneError: It has no georeference, only RPCs, control points that fit no affine grid, a CRS that is
+            not of the Earth, or corners without longitude and latitude.
     """
     matrix, wkt = _declared(uri, dataset)
     if abs(matrix.determinant) == 0 or not np.isfinite(tuple(matrix)).all():
@@ -43,7 +43,7 @@ def place(uri: str, dataset: DatasetReader, *, assume_crs: str | None) -> tuple[
 
 
 def _declared(uri: str, dataset: DatasetReader) -> tuple[Affine, str]:
-    """Geotransform and WKT as the file has them; WKT empty where it has none."""
+    """Geotransform and WKT as the file declares them; WKT is empty if it has none."""
     if not dataset.transform.is_identity:
         return dataset.transform, dataset.crs.to_wkt() if dataset.crs else ""
     points, system = dataset.gcps
@@ -76,7 +76,7 @@ def _system(uri: str, text: str | None) -> str:
         raise SceneError(uri, "has no CRS: name it with --assume-crs EPSG:…")
     try:
         system = CRS.from_user_input(text)
-        name = _named(text)
+        name = _crs_name(text)
     except CRSError as exc:
         raise SceneError(uri, f"its CRS cannot be understood: {exc}") from exc
     ellipsoid = system.ellipsoid
@@ -89,8 +89,8 @@ def _system(uri: str, text: str | None) -> str:
 
 
 @lru_cache(maxsize=256)
-def _named(text: str) -> str:
-    """The authority code if it means exactly this CRS, else its WKT; kept, the search takes half a second."""
+def _crs_name(text: str) -> str:
+    """The authority code if it means exactly this CRS, else its WKT; cached, as this takes half a second."""
     system = CRS.from_user_input(text)
     authority = system.to_authority(min_confidence=100)
     if authority and CRS.from_authority(*authority).equals(system, ignore_axis_order=True):

@@ -1,4 +1,4 @@
-"""A look at a file's first bytes before any decoder opens it, and the limits it is held to."""
+"""Reads a file's header before a decoder opens it, and checks it against limits."""
 
 import struct
 from dataclasses import dataclass, field
@@ -14,11 +14,11 @@ class Limits:
     max_pixels: int = 200_000 * 200_000
     """Columns times rows of one raster."""
     max_bands: int = 512
-    """Bands of one file; a TIFF of 262 bytes can claim 65,535 and keep a decoder busy for minutes."""
+    """Bands of one file; a TIFF of 262 bytes can declare 65,535 and keep a decoder busy for minutes."""
     max_block_bytes: int = 1 << 30
-    """Bytes of one decoded block, all bands: what must be held to read a single pixel."""
+    """Bytes of one decoded block with all bands, the memory that is needed to read a single pixel."""
     drivers: tuple[str, ...] = ("GTiff", "COG", "JP2OpenJPEG")
-    """GDAL drivers that may open a file; VRT and HTTP (http and https addresses) only where added."""
+    """GDAL drivers that may open a file; VRT and HTTP (http and https addresses) must be added."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class OpenOptions:
     limits: Limits = field(default_factory=Limits)
     """What a file may declare."""
     sign: str = ""
-    """`module:function` that turns a remote address into one that opens for a while; empty signs nothing."""
+    """`module:function` that signs remote addresses for a limited time; empty signs nothing."""
 
 
 DEFAULT_OPTIONS = OpenOptions()
@@ -42,7 +42,7 @@ WIDTH, HEIGHT, BITS, SAMPLES, ROWS, PLANAR, TILE_WIDTH, TILE_HEIGHT = 256, 257, 
 """TIFF tags."""
 
 WHOLE = {1: "B", 3: "H", 4: "I", 16: "Q"}
-"""Struct formats of the TIFF types of whole numbers."""
+"""Struct formats of the TIFF types of integers."""
 
 MAX_ENTRIES = 4096
 """Entries a TIFF directory may have; real files have a few dozen."""
@@ -53,15 +53,15 @@ class Header:
     """What a file declares about itself."""
 
     driver: str
-    """GDAL driver that fits the first bytes; empty where none of the known ones does."""
+    """GDAL driver that fits the first bytes; empty if no known driver does."""
     width: int = 0
-    """Columns, 0 where unknown."""
+    """Columns, 0 if unknown."""
     height: int = 0
-    """Rows, 0 where unknown."""
+    """Rows, 0 if unknown."""
     bands: int = 0
-    """Bands, 0 where unknown."""
+    """Bands, 0 if unknown."""
     block_bytes: int = 0
-    """Bytes of one decoded block with all its bands, 0 where unknown."""
+    """Bytes of one decoded block with all its bands, 0 if unknown."""
 
 
 def read_header(uri: str, file: BinaryIO) -> Header:
@@ -89,10 +89,10 @@ def read_header(uri: str, file: BinaryIO) -> Header:
 
 @dataclass(frozen=True, slots=True)
 class _Dialect:
-    """How a TIFF writes its directory."""
+    """The byte order and the sizes of a TIFF's directory."""
 
     order: str
-    """Byte order as struct has it."""
+    """Byte order as a character of the struct module."""
     big: bool
     """BigTIFF: wider counts and offsets."""
 
@@ -107,7 +107,7 @@ class _Dialect:
         return 20 if self.big else 12
 
     def first_value(self, entry: bytes, file: BinaryIO) -> int | None:
-        """First value of an entry, None where it is no whole number or a list that does not matter here."""
+        """First value of an entry; None if it is not an integer, or is a list that is not needed here."""
         tag, kind = struct.unpack_from(self.order + "HH", entry)
         if kind not in WHOLE:
             return None
@@ -137,7 +137,7 @@ def _tiff(head: bytes, file: BinaryIO) -> Header:
 
 
 def _directory(file: BinaryIO, offset: int, dialect: _Dialect) -> dict[int, int]:
-    """First value of every entry of a TIFF directory that holds whole numbers."""
+    """First value of every entry of a TIFF directory that holds integers."""
     file.seek(offset)
     count_format = dialect.order + ("Q" if dialect.big else "H")
     (count,) = struct.unpack(count_format, file.read(struct.calcsize(count_format)))
@@ -162,16 +162,16 @@ def _jpeg2000(head: bytes) -> Header:
     (bands,) = struct.unpack_from(">H", head, siz + 38)
     bits = (head[siz + 40] & 0x7F) + 1 if siz + 40 < len(head) else 8
     width, height = x1 - x0, y1 - y0
-    # The decoder works through large tiles in parts, so a tile is no more than 1024 × 1024 to it.
+    # The decoder reads large tiles in parts, so a tile counts as 1024 × 1024 at most.
     pixels = min(tile_width, width, 1024) * min(tile_height, height, 1024)
     return Header("JP2OpenJPEG", width, height, bands, pixels * bands * -(-bits // 8))
 
 
 def check_header(uri: str, header: Header, *, limits: Limits) -> None:
-    """Refuse a file whose header passes a limit.
+    """Refuse a file whose header exceeds a limit.
 
     Raises:
-        SceneError: The driver, size, band count or block size is not allowed; says which and by how much.
+        SceneError: The driver, size, band count or block size is not allowed; the message names both values.
     """
     if header.driver and header.driver not in limits.drivers:
         raise SceneError(

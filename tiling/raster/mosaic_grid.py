@@ -1,7 +1,7 @@
-"""A fixed grid of cells per UTM zone over scenes, each cell made of those that meet it. Reads no pixels.
+"""The grid of a mosaic: fixed cells per UTM zone, each composed of the scenes that meet it.
 
-A cell's place follows from zone, resolution and size alone, never from what was searched for. Cells of a zone
-share one pixel grid and reach into one another by the overlap.
+A cell's position follows from zone, resolution and size alone, never from the search. Cells of a zone share
+one pixel grid and overlap their neighbours.
 """
 
 import hashlib
@@ -18,36 +18,36 @@ from tiling import Band, Composite, GridError, Kernel, Mosaic, Scene, SceneError
 from tiling.geo import footprint, to_lonlat
 
 CELL_PX = 2000
-"""Side of a cell where none is asked for, pixels: 20 km at 10 m."""
+"""Default side of a cell, pixels: 20 km at 10 m."""
 
 ZONE_DEG, LAST_ZONE = 6.0, 60
 NORTH_END, SOUTH_END = 84.0, -80.0
-"""Where UTM ends, degrees."""
+"""Latitudes at which UTM ends, degrees."""
 
 EDGE_STEPS = 16
-"""Parts an edge of a scene is cut into before it is bent into another CRS."""
+"""Parts into which an edge of a scene is divided before it is projected to another CRS."""
 
 WHOLE_WITHIN = 1e-6
-"""A cell may miss a whole number of pixels by this share of one."""
+"""Tolerance, as a share of a pixel, for a cell's side to be a whole number of pixels."""
 
 SAME_SIZE_WITHIN = 1e-6
-"""Pixel sizes of items that differ by less, relatively, are one."""
+"""Relative difference up to which pixel sizes of items are the same."""
 
 
 @dataclass(frozen=True, slots=True)
 class MosaicGrid:
-    """What is asked of a mosaic."""
+    """The parameters of a mosaic."""
 
     composite: Composite
-    """How one pixel is made of several."""
+    """How one pixel is composed of several."""
     kernel: Kernel
-    """How items' pixels come onto the grid."""
+    """How items' pixels are resampled to the grid."""
     resolution_m: float | None
-    """Side of a pixel, metres; None takes that of the items, where it is one."""
+    """Side of a pixel, metres; None takes that of the items if all have the same."""
     cell_m: float | None
-    """Side of a cell without its overlap, metres, a whole number of pixels; None for the usual one."""
+    """Side of a cell without its overlap, metres, a whole number of pixels; None for the default."""
     overlap_px: int
-    """What neighbouring cells of a zone share, pixels."""
+    """Overlap of neighbouring cells of a zone, pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +87,15 @@ def mosaic_cells(items: Sequence[Scene], asked: MosaicGrid) -> list[Scene]:
     """The cells that items cover, each with the items that meet it.
 
     Args:
-        items: Described scenes; their own CRS and transform count, nothing a catalog says.
-        asked: What is asked of the mosaic.
+        items: Described scenes; their own CRS and transform are used, not those in a catalog.
+        asked: The parameters of the mosaic.
 
     Returns:
-        Scenes by zone, column and row. Cells at the border of two zones lie in both.
+        Scenes by zone, column and row. At the border of two zones there are cells in both.
 
     Raises:
-        GridError: The items differ in bands or type, or in resolution where none is asked for, or a cell is
-            no whole number of pixels.
+        GridError: The items differ in bands or type, or in resolution if none is given, or a cell is not a
+            whole number of pixels.
         SceneError: An item lies where there is no UTM zone.
     """
     _check_alike(items)
@@ -164,7 +164,7 @@ def _in_zones(item: Scene) -> Iterator[tuple[_Zone, shapely.Geometry]]:
     outline = footprint(Window(0, 0, item.width, item.height), item.transform)
     bent = shapely.segmentize(outline, shapely.length(outline) / (4 * EDGE_STEPS))
     for zone in _zones(item, outline):
-        yield zone, _moved(bent, _way(item.crs, zone.crs))
+        yield zone, _projected(bent, _transformer(item.crs, zone.crs))
 
 
 def _zones(item: Scene, outline: shapely.Polygon) -> list[_Zone]:
@@ -180,11 +180,11 @@ def _zones(item: Scene, outline: shapely.Polygon) -> list[_Zone]:
 
 
 @lru_cache(maxsize=512)
-def _way(source: str, target: str) -> Transformer:
+def _transformer(source: str, target: str) -> Transformer:
     return Transformer.from_crs(source, target, always_xy=True)
 
 
-def _moved(shape: shapely.Polygon, way: Transformer) -> shapely.Polygon:
+def _projected(shape: shapely.Polygon, way: Transformer) -> shapely.Polygon:
     moved: shapely.Polygon = shapely.transform(
         shape, lambda points: np.column_stack(way.transform(*points.T))
     )
@@ -193,11 +193,11 @@ def _moved(shape: shapely.Polygon, way: Transformer) -> shapely.Polygon:
 
 @lru_cache(maxsize=128)
 def _own_ground(zone: _Zone) -> shapely.Polygon:
-    """The six degrees of a half zone, in its CRS."""
+    """The strip of six degrees of a half zone, in its CRS."""
     west = -180.0 + (zone.number - 1) * ZONE_DEG
     south, north = (0.0, NORTH_END) if zone.north else (SOUTH_END, 0.0)
     box = shapely.segmentize(shapely.box(west, south, west + ZONE_DEG, north), 0.5)
-    return _moved(box, _way("OGC:CRS84", zone.crs))
+    return _projected(box, _transformer("OGC:CRS84", zone.crs))
 
 
 def _cells_of(
@@ -217,7 +217,7 @@ def _cells_of(
 
 
 def _places(outline: shapely.Geometry, own: shapely.Geometry, lattice: _Lattice) -> Iterator[tuple[int, int]]:
-    """Columns and rows of the cells whose own ground an outline covers, in part at least."""
+    """Columns and rows of the cells whose core an outline meets, within the zone's own strip."""
     ground = shapely.intersection(outline, own)
     if not shapely.area(ground) > 0:
         return

@@ -1,8 +1,8 @@
-"""Pixels of a mosaic's cell, composed of its items by odc-stac, xarray and dask. Knows no tiles.
+"""Reads pixels of a mosaic's cell, composed of its items by odc-stac, xarray and dask.
 
-Pixels are made in blocks of a fixed lattice of the zone, whole blocks at a time, so that a pixel has the same
-value in every chunk and cell that holds it. What odc-stac knows of the items is what the plan found in the
-files, and every pixel is read by this project's own opener, with its limits, masks and signatures.
+Pixels are computed in whole blocks of a fixed lattice of the zone, so that a pixel has the same value in
+every chunk and cell that contains it. odc-stac gets the georeferences that the plan found in the files, and
+every pixel is read by this project's own opener, with its limits, masks and signatures.
 """
 
 from collections.abc import Iterator
@@ -31,17 +31,17 @@ from tiling.raster.header import OpenOptions
 from tiling.raster.native_window import Area, Valid, Values, read_with_retry
 
 ON_GRID_WITHIN_PX = 1e-3
-"""Pixels that lie this near to those of the other grid are taken as they are."""
+"""Distance, pixels, up to which the pixels of two grids count as the same and are not resampled."""
 
 KERNEL_PX = 4
-"""Pixels around a wanted one that a kernel may look at."""
+"""Pixels around a pixel that a kernel may use."""
 
 STEPS = 9
-"""Points per side at which a target is traced in the scene's pixels."""
+"""Points per side of a target that are projected to find its extent in the scene's pixels."""
 
 
 BLOCK_PX = 512
-"""Side of the blocks pixels are made in; a median holds a block of all items at once."""
+"""Side of the blocks in which pixels are computed; a median holds a block of all items in memory."""
 
 PIXELS = "pixels"
 """The one band odc-stac sees: all display bands of an item together."""
@@ -78,7 +78,7 @@ def read_mosaic(scene: Scene, area: Area, *, options: OpenOptions) -> tuple[Valu
 
 
 def _picked(first: float, last: float, count: int) -> NDArray[np.int64]:
-    """Whole pixels under the middles of `count` equal parts from one place to another."""
+    """Indexes of the pixels at the middles of `count` equal parts of an interval."""
     places = first + (np.arange(count) + 0.5) * (last - first) / count
     return np.clip(np.floor(places).astype(np.int64), 0, ceil(last) - 1)
 
@@ -103,14 +103,14 @@ def _composed(scene: Scene, window: tuple[int, int, int, int], options: OpenOpti
         layer = stacked.map_blocks(_median, drop_axis=0, dtype=stacked.dtype)
     else:
         layer = stacked[0]
-    # In this thread: a worker is one process of many, and threads of its own would fight with theirs.
+    # In this thread: every core has a worker process already, so more threads would only compete.
     with dask.config.set(scheduler="synchronous"):
         made: NDArray[np.floating] = np.asarray(layer.compute())
     return made
 
 
 def _together(item: object, parsed: object, index: int) -> int:
-    """One group of all items: odc-stac then lays later ones under earlier ones."""
+    """The same group for all items, in which odc-stac puts earlier items over later ones."""
     return 0
 
 
@@ -175,7 +175,7 @@ class _Reader:
 
 @dataclass(frozen=True, slots=True)
 class _Driver:
-    """What odc-stac asks for documents and pixels: its ReaderDriver and MDParser in one."""
+    """Gives odc-stac documents and pixels; implements its ReaderDriver and its MDParser."""
 
     mosaic: Mosaic
     crs: str
@@ -183,15 +183,15 @@ class _Driver:
     options: OpenOptions
 
     def documents(self, geobox: OdcGeoBox) -> list[pystac.Item]:
-        """The items in the order in which they are laid upon one another: newest first.
+        """The items from the uppermost to the lowest: newest first.
 
-        Each is said to cover the whole geobox, in its own CRS: which items meet the cell was found out from
-        the files, and nothing is left to footprints in degrees, which break at 180°.
+        Each document states that the item covers the whole geobox, in its own CRS: the plan has found out
+        from the files which items meet the cell, and footprints in degrees would fail at 180°.
         """
         return [self._document(number, geobox) for number in reversed(range(len(self.mosaic.items)))]
 
     def _document(self, number: int, geobox: OdcGeoBox) -> pystac.Item:
-        # Times only keep the order: an item without one has its place too.
+        # The times only define the order, so that items without a time have a position too.
         moment = _EPOCH + timedelta(seconds=number)
         extensions = [ProjectionExtension.get_schema_uri()]
         item = pystac.Item(f"{number:06d}", None, None, moment, {}, stac_extensions=extensions)
@@ -241,7 +241,7 @@ class _Driver:
 
 
 def float_of(dtype: str) -> str:
-    """The smallest float that holds every value of a type."""
+    """The smallest float type that represents every value of a type."""
     return "float32" if np.can_cast(dtype, np.float32) else "float64"
 
 
@@ -250,8 +250,8 @@ def warped(scene: Scene, target: GeoBox, *, kernel: Kernel, options: OpenOptions
 
     Args:
         scene: A scene with files of its own.
-        target: Where.
-        kernel: How its pixels come onto others; where they lie on the target's already they are kept.
+        target: The pixels to compute.
+        kernel: How to resample; pixels that coincide with those of the target are kept as they are.
         options: What its files may declare.
 
     Returns:
@@ -297,7 +297,7 @@ def _paste(made: NDArray[np.floating], scene: Scene, shift: tuple[int, int], *, 
 
 
 def _under(scene: Scene, target: GeoBox) -> tuple[int, int, int, int] | None:
-    """Columns and rows of the scene's pixels that the target's may be made of; None where there are none."""
+    """Columns and rows of the scene's pixels that may contribute to the target; None if there are none."""
     across, down = np.meshgrid(
         np.linspace(0, target.width, STEPS), np.linspace(0, target.height, STEPS), indexing="xy"
     )
@@ -309,7 +309,7 @@ def _under(scene: Scene, target: GeoBox) -> tuple[int, int, int, int] | None:
     if not len(pixels):
         return None
     (x0, y0), (x1, y1) = pixels.min(axis=0), pixels.max(axis=0)
-    # A kernel widens with the shrinking; between the traced points an edge may bulge a little.
+    # A kernel widens when pixels get larger; between the projected points an edge may bulge a little.
     shrink = max((x1 - x0) / target.width, (y1 - y0) / target.height, 1.0)
     reach = ceil(KERNEL_PX * shrink)
     left, top = max(0, floor(x0) - reach), max(0, floor(y0) - reach)
@@ -341,6 +341,6 @@ def _project(
         dst_crs=target.crs,
         dst_nodata=np.nan,
         resampling=Resampling[kernel.value],
-        # Exact: the usual shortcut of an eighth of a pixel depends on the window that is asked for.
+        # Exact: GDAL's default approximation of an eighth of a pixel depends on the requested window.
         tolerance=0.0,
     )

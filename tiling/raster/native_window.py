@@ -1,4 +1,4 @@
-"""Native values and validity of an area of a scene, one read per file. Scales nothing, cuts no tiles."""
+"""Reads native values and validity of an area of a scene, with one read per file."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -27,7 +27,7 @@ class Area:
     """A rectangle of native pixels and the size to read it at."""
 
     left: float
-    """First column, native pixels; whole where nothing is resampled."""
+    """First column, native pixels; an integer if nothing is resampled."""
     top: float
     """First row, native pixels."""
     right: float
@@ -39,11 +39,11 @@ class Area:
     width: int
     """Columns to deliver."""
     resampling: Resampling = Resampling.nearest
-    """How to get from the one to the other."""
+    """How to resample from the native size to that size."""
 
     @property
     def read_options(self) -> dict[str, object]:
-        """What rasterio needs to read it; whole windows are read without resampling."""
+        """Options for rasterio's read; windows of whole pixels are read without resampling."""
         window = RasterWindow(self.left, self.top, self.right - self.left, self.bottom - self.top)
         if (window.width, window.height) == (self.width, self.height):
             return {"window": window}
@@ -70,12 +70,12 @@ def read_values(scene: Scene, area: Area, *, options: OpenOptions) -> tuple[Valu
     except SceneError:
         if not options.sign:
             raise
-    # What is opened again is signed again: the signature may have run out under an open handle.
+    # A file that is opened again is signed again: the signature of an open handle may have expired.
     return _read_values(scene, area, options)
 
 
 def read_with_retry(scene: Scene, area: Area, *, options: OpenOptions) -> tuple[Values, Valid]:
-    """Read an area; of a scene elsewhere again, with fresh handles, before it is held to be damaged.
+    """Read an area; if a remote scene fails, read it again with new handles before an error is raised.
 
     Raises:
         SceneError: As for one read.
@@ -124,7 +124,7 @@ def _read_file(dataset: DatasetReader, indexes: list[int], area: Area) -> tuple[
 
 
 def _not_nodata(dataset: DatasetReader, indexes: list[int], values: Values) -> list[Valid]:
-    """Per band where it is not nodata; nothing where a file has no nodata or a mask that replaces it."""
+    """Per band, the pixels that are not nodata; empty if the file has no nodata or a mask in place of it."""
     if MaskFlags.nodata not in dataset.mask_flag_enums[indexes[0] - 1]:
         return []
     declared = [dataset.nodatavals[index - 1] for index in indexes]

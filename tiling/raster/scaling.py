@@ -1,4 +1,4 @@
-"""From stored values to the 0..255 a model sees, the same for a whole run. Knows no tiles."""
+"""Scaling of stored values to 0..255 for the models, estimated once and the same for a whole run."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,26 +15,26 @@ from tiling.raster.native_window import Area, Valid, Values, read_values
 from tiling.storage import with_retry
 
 PERCENTILES = (2.0, 98.0)
-"""Share of values, percent, that becomes black and white."""
+"""Percentiles of the values that become black and white."""
 
 MAX_SCENES = 32
-"""Scenes looked at; of more, an even sample."""
+"""Scenes read for an estimate at most; of more scenes, an even sample."""
 
 SAMPLE_PX = 768
 """Side of the decimated read of a scene with overviews; others are sampled with as many pixels."""
 
 WINDOWS = 4
-"""Windows per side that a scene without overviews is sampled with."""
+"""Sample windows per side of a scene without overviews."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scaling:
-    """A straight stretch per band, fixed for a run."""
+    """A linear stretch per band, fixed for a run."""
 
     low: tuple[float, ...]
-    """Value shown as 0, one per shown band."""
+    """Value displayed as 0, one per display band."""
     high: tuple[float, ...]
-    """Value shown as 255, one per shown band; above `low`."""
+    """Value displayed as 255, one per display band; above `low`."""
 
     def __post_init__(self) -> None:
         ordered = all(low < high for low, high in zip(self.low, self.high, strict=False))
@@ -46,7 +46,7 @@ class Scaling:
 
         Args:
             values: (bands, height, width), any real dtype.
-            valid: (height, width); what is not valid becomes 0.
+            valid: (height, width); invalid pixels become 0.
 
         Returns:
             (bands, height, width) uint8.
@@ -80,7 +80,7 @@ def _straight(values: NDArray[Any], low: float, high: float) -> NDArray[np.uint8
 def estimate_scaling(scenes: Sequence[Scene], options: OpenOptions = DEFAULT_OPTIONS) -> Scaling | None:
     """A scaling for a run: the 2nd and 98th percentile per band over overviews or samples of its scenes.
 
-    Scenes of uint8 are shown as they are and do not count; scenes that cannot be read are left out.
+    Scenes of uint8 are displayed as they are and not used here; unreadable scenes are left out.
 
     Args:
         scenes: The scenes of the run.
@@ -113,7 +113,7 @@ def estimate_scaling(scenes: Sequence[Scene], options: OpenOptions = DEFAULT_OPT
 def _percentiles(samples: NDArray[np.float64]) -> NDArray[np.float64]:
     """(2, bands) low and high percentile of (bands, n) values.
 
-    By sorting: partitioning, as numpy's percentile does it, takes seconds on values that repeat much.
+    The values are sorted: partitioning, as in numpy's percentile, takes seconds if many values are equal.
     """
     place = np.array(PERCENTILES) / 100.0 * (samples.shape[1] - 1)
     ranks = np.arange(samples.shape[1])
@@ -121,7 +121,7 @@ def _percentiles(samples: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _minimum_stretch(value: float) -> float:
-    """The smallest stretch: one unit, or what the float can still tell apart."""
+    """The minimum stretch: one unit, or the smallest difference that the float represents."""
     return float(max(1.0, abs(value) * 1e-6)) if abs(value) >= 1 else 1e-6
 
 

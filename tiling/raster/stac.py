@@ -1,7 +1,7 @@
-"""STAC documents and items: which files and bands are shown. Knows the item's JSON, opens no raster.
+"""Reads STAC documents, and chooses the files and display bands of STAC items.
 
-Scale and offset of `raster:bands` are not applied, and `proj:*` is not read: pixels are shown as stored, and
-a file itself says where it lies.
+Scale and offset of `raster:bands` are not applied, and `proj:*` is not read: pixels are used as stored, and
+the georeference is that of the file itself.
 """
 
 import json
@@ -12,10 +12,10 @@ from tiling import Band, SceneError
 from tiling.storage import joined, read_bytes
 
 COLOURS = ("red", "green", "blue")
-"""The common names a true-colour picture is made of, in order."""
+"""The common names of the bands of a true-colour picture, in order."""
 
 MAX_NAMED = 12
-"""Assets a message names at most."""
+"""Maximum number of assets named in a message."""
 
 Json = dict[str, object]
 """A JSON object."""
@@ -26,25 +26,25 @@ class ItemDocument:
     """A STAC item as it was found."""
 
     uri: str
-    """Its address; relative addresses in it start there."""
+    """Its address, to which relative addresses in it refer."""
     content: Json
     """Its JSON."""
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """What is needed of a STAC item."""
+    """The part of a STAC item that is used."""
 
     item_id: str
     """Its id."""
     files: tuple[Band, ...]
-    """The bands shown, in order; one of number 0 where its file or the user chooses the bands."""
+    """The display bands in order; a single band of number 0 if its file or the user chooses the bands."""
     datetime: str | None
     """Acquisition time, ISO 8601 in UTC."""
 
 
 def choose(document: ItemDocument, *, wanted: tuple[str, ...] | None = None) -> Item:
-    """Choose what is shown of a STAC item, of version 1.0 or 1.1.
+    """Choose the display bands of a STAC item of version 1.0 or 1.1.
 
     Args:
         document: The item.
@@ -53,14 +53,14 @@ def choose(document: ItemDocument, *, wanted: tuple[str, ...] | None = None) -> 
             names or keys, else the asset `visual`.
 
     Raises:
-        SceneError: It is no STAC item, or has not what is wanted.
+        SceneError: It is not a STAC item, or lacks the bands.
     """
     uri, content = document.uri, document.content
     if content.get("type") != "Feature" or "assets" not in content:
         raise SceneError(uri, "is not a STAC item: a Feature with assets was expected")
     assets = _objects(content["assets"])
     if wanted:
-        files = tuple(_named(uri, assets, name, alone=len(wanted) == 1) for name in wanted)
+        files = tuple(_band_named(uri, assets, name, alone=len(wanted) == 1) for name in wanted)
     else:
         files = _colours(uri, assets) or _visual(uri, assets)
     if not files:
@@ -73,7 +73,7 @@ def choose(document: ItemDocument, *, wanted: tuple[str, ...] | None = None) -> 
 
 
 def self_address(content: Json, *, fallback: str) -> str:
-    """The address an item says it has, without a query; the fallback where it says none."""
+    """The address of an item's self link, without a query; the fallback if it has none."""
     links = content.get("links")
     for link in reversed(links if isinstance(links, list) else []):
         href = link.get("href") if isinstance(link, dict) and link.get("rel") == "self" else None
@@ -108,8 +108,8 @@ def _listed(assets: dict[str, Json]) -> str:
     return ", ".join(list(assets)[:MAX_NAMED]) + (" …" if len(assets) > MAX_NAMED else "") or "none"
 
 
-def _named(uri: str, assets: dict[str, Json], name: str, *, alone: bool) -> Band:
-    """The file and band a name stands for; alone, it may mean a file whose bands are chosen later."""
+def _band_named(uri: str, assets: dict[str, Json], name: str, *, alone: bool) -> Band:
+    """The file and band with a name; a single name may mean a file whose bands are chosen later."""
     key = name if name in assets else next((k for k in assets if k.lower() == name.lower()), None)
     if key is not None and (alone or len(_bands(assets[key])) <= 1):
         return Band(_href(uri, assets[key]), 0 if alone and len(_bands(assets[key])) != 1 else 1)
@@ -126,7 +126,7 @@ def _named(uri: str, assets: dict[str, Json], name: str, *, alone: bool) -> Band
 
 
 def _colours(uri: str, assets: dict[str, Json]) -> tuple[Band, ...]:
-    """Red, green and blue in one file if some file names all three, else in the first files that do."""
+    """Red, green and blue from one file if a file has all three, else from the first file that has each."""
     for asset in assets.values():
         names = [_common_name(band) for band in _bands(asset)]
         if all(colour in names for colour in COLOURS):
@@ -180,10 +180,10 @@ def iso_utc(text: object) -> str | None:
 
 
 MAX_DOCUMENT_BYTES = 500_000_000
-"""No collection of items that is read at once is larger."""
+"""Maximum bytes of a document that is read as a whole, such as a collection of items."""
 
 ENDINGS = (".json", ".geojson")
-"""What addresses of STAC documents end in, in any case."""
+"""Endings of the addresses of STAC documents, in upper or lower case."""
 
 
 def is_document(uri: str) -> bool:
@@ -195,7 +195,7 @@ def read_document(uri: str) -> Json:
     """Read a STAC document of any kind.
 
     Raises:
-        SceneError: It is not there, too large, or no JSON object.
+        SceneError: It does not exist, is too large, or is not a JSON object.
     """
     try:
         content = json.loads(read_bytes(uri, limit=MAX_DOCUMENT_BYTES))

@@ -1,4 +1,4 @@
-"""What is learned from: examples, tiles, questions and boxes."""
+"""The training data: examples, tiles, questions and boxes."""
 
 from lazy_loader import attach_stub
 

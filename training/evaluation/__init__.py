@@ -1,4 +1,4 @@
-"""Figures with intervals, by the protocols of the papers, and their reports."""
+"""Evaluation: scores with intervals, by the protocols of the papers, and their reports."""
 
 from lazy_loader import attach_stub
 

@@ -1,4 +1,4 @@
-"""Driving a training: in this process or on Ray Train, with checkpoints and logs."""
+"""Running a training: in this process or on Ray Train, with checkpoints and logs."""
 
 from lazy_loader import attach_stub
 

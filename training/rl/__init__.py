@@ -1,4 +1,4 @@
-"""Learning by reward: GRPO, its recipe, rewards and masks."""
+"""Reinforcement learning: GRPO, its recipe, rewards and masks."""
 
 from lazy_loader import attach_stub
 

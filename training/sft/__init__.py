@@ -1,4 +1,4 @@
-"""Learning by answers: the nano reasoner and the segmenter."""
+"""Supervised training: the nano reasoner and the segmenter."""
 
 from lazy_loader import attach_stub
 

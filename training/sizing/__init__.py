@@ -1,4 +1,4 @@
-"""What a training would take, without weights or GPU."""
+"""Estimates what a training needs, without weights or GPU."""
 
 from lazy_loader import attach_stub
 
