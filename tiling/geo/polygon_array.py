@@ -8,7 +8,9 @@ import shapely
 from numpy.typing import NDArray
 
 from tiling.geo.groups import concat_offsets, take_offsets
-from tiling.geo.polygons import POLYGON
+
+POLYGON = 3
+"""Shapely's type number of polygons."""
 
 
 @dataclass(frozen=True, slots=True)

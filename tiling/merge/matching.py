@@ -1,4 +1,4 @@
-"""Matches outlines of neighbouring tiles that show the same object, in working pixels."""
+"""Matches outlines that show the same object, in working pixels, and groups what matches into objects."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -8,7 +8,17 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from tiling.geo import SNAP_PX, Pairs, PolygonArray, areas_in_boxes, shared_areas, snapped
+from tiling.geo import (
+    SNAP_PX,
+    Pairs,
+    PolygonArray,
+    Ragged,
+    areas_in_boxes,
+    components,
+    group_by,
+    shared_areas,
+    snapped,
+)
 from tiling.merge.fragment_table import Extents, extents_of
 from tiling.merge.tolerances import INSIDE_PX
 
@@ -239,3 +249,60 @@ def _common(one: NDArray[Any], other: NDArray[Any]) -> NDArray[np.float64]:
     """Intersections (m, 4) of pairs of boxes; of zero size if they do not intersect."""
     low, high = np.maximum(one[:, :2], other[:, :2]), np.minimum(one[:, 2:], other[:, 2:])
     return np.hstack((low, np.maximum(low, high))).astype(np.float64, copy=False)
+
+
+def resolve_clusters(
+    suppressed: NDArray[np.bool_],
+    pairs: Pairs,
+    *,
+    truncated: NDArray[np.bool_],
+    priority: NDArray[np.float64],
+) -> Ragged:
+    """Group the members that are not suppressed into objects.
+
+    Args:
+        suppressed: (n,) true for suppressed members.
+        pairs: Members that match.
+        truncated: (n,) true for truncated members, which are united with all members they match.
+        priority: (n,) of complete members that match, the one with the highest represents the object.
+
+    Returns:
+        The members of every object, ascending; objects by their first member.
+    """
+    first, second = pairs
+    alive = ~(suppressed[first] | suppressed[second])
+    pairs = first[alive], second[alive]
+    labels, left = components(len(suppressed), pairs), np.flatnonzero(~suppressed)
+    clusters = group_by(labels[left])
+    clusters = Ragged(left[clusters.values], clusters.starts)
+    if not len(clusters):
+        return clusters
+    begins = clusters.starts[:-1]
+    together = np.logical_or.reduceat(truncated[clusters.values], begins) | (clusters.lengths == 1)
+    members = clusters.take(np.flatnonzero(~together)).values
+    united = clusters.take(np.flatnonzero(together))
+    ranked = members[np.lexsort((members, -priority[members], labels[members]))]
+    alone = _representatives(ranked, pairs, len(suppressed))
+    values = np.concatenate((united.values, alone))
+    starts = np.concatenate((united.starts, united.starts[-1] + 1 + np.arange(len(alone))))
+    order = np.argsort(values[starts[:-1]], kind="stable")
+    return Ragged(values, starts).take(order)
+
+
+def _representatives(ranked: NDArray[np.int64], pairs: Pairs, count: int) -> NDArray[np.int64]:
+    """The complete members, best first, that match no earlier representative.
+
+    A member is dropped only if it matches a representative, not if it matches a dropped member: so of two
+    objects that one tile separates, neither is lost to a mask over both in another tile.
+    """
+    place = np.full(count, -1)
+    place[ranked] = np.arange(len(ranked))
+    one, other = (place[index] for index in pairs)
+    inside = (one >= 0) & (other >= 0)
+    before, after = np.minimum(one, other)[inside], np.maximum(one, other)[inside]
+    represents = [True] * len(ranked)
+    turn = np.lexsort((after, before))
+    for better, worse in zip(before[turn].tolist(), after[turn].tolist(), strict=True):
+        if represents[better]:
+            represents[worse] = False
+    return np.asarray(ranked[np.array(represents, dtype=bool)], dtype=np.int64)

@@ -9,9 +9,15 @@ from numpy.typing import NDArray
 
 from tiling import Transform
 from tiling.geo import SNAP_PX, Ragged, bounds_of, components, polygons_to_pixels
-from tiling.merge.clusters import resolve_clusters
 from tiling.merge.fragment_table import FragmentTable, in_order
-from tiling.merge.matching import Matches, Outlines, concat_matches, matches_within, outlines_of
+from tiling.merge.matching import (
+    Matches,
+    Outlines,
+    concat_matches,
+    matches_within,
+    outlines_of,
+    resolve_clusters,
+)
 from tiling.merge.objects import MergedObjects, unite
 from tiling.merge.tolerances import MIN_OWN_SHARE, TAU
 

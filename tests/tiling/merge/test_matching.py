@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tiling.geo.polygon_array import polygons_from_shapes
-from tiling.geo.union import snapped
+from tiling.geo.polygons import snapped
 from tiling.merge.matching import Matches, matches_between, matches_within, outlines_of
 
 TAU = 0.5

@@ -219,8 +219,8 @@ def test_a_file_of_one_item_that_is_gone_fails_the_tiles_not_the_pixels(dates: l
         ({"dtype": "uint8"}, {}, "3 bands of uint8, a 3 of uint16"),
         ({"place": ZONE_33 @ Affine.scale(2)}, {}, r"10 m in a, 20 m in b.*--resolution"),
         ({"place": Affine(1e-4, 0, 15, 0, -1e-4, 45), "crs": "EPSG:4326"}, {}, r"b are no squares of metres"),
-        ({}, {"cell_m": 1005.0}, "no whole number of 10 m pixels: take 1000 m"),
-        ({}, {"cell_m": 2.0}, "no whole number of 10 m pixels: take 10 m"),
+        ({}, {"cell_m": 1005.0}, "not a whole number of 10 m pixels: take 1000 m"),
+        ({}, {"cell_m": 2.0}, "not a whole number of 10 m pixels: take 10 m"),
     ],
 )
 def test_what_makes_no_mosaic_is_said(

@@ -10,7 +10,7 @@ from pyproj import Geod
 
 from tests.worlds.truth import fragment, merged_objects, seen, things
 from tiling.grid import Grid
-from tiling.merge.geo_objects import SceneObjects, scene_objects
+from tiling.merge.objects import SceneObjects, scene_objects
 from tiling.scene import Scene
 
 PLACE = (0.5, 0.0, 500_000.0, 0.0, -0.5, 5_000_000.0)
