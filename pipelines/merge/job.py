@@ -205,10 +205,10 @@ class QuestionMerge:
 
     def _merge(self, scenes: Sequence[int]) -> None:
         missing = [scene for scene in scenes if scene not in self._rows]
-        for scene, item in self._merger(self._query, missing, self._sizes).items():
-            self._rows[scene] = item.rows
-            if item.part is not None:
-                self._parts[scene] = item.part
+        for scene, (rows, part) in self._merger(self._query, missing, self._sizes).items():
+            self._rows[scene] = rows
+            if part is not None:
+                self._parts[scene] = part
 
     def _finished(self, scenes: Collection[int], only: Changed | None) -> QuestionResult:
         merged = self._across(scenes)

@@ -20,7 +20,7 @@ from pipelines.tables import (
     by_cell,
     instant,
     part_cells,
-    places_of,
+    points_and_cells,
     row_bytes,
 )
 from reasoner.query import Query
@@ -156,7 +156,7 @@ def object_rows(
 
 def _geometry_columns(objects: SceneObjects) -> dict[str, pa.Array]:
     """Columns with the ids, geometries and areas of objects."""
-    places = places_of(objects.geometry, objects.bounds)
+    points, cells = points_and_cells(objects.geometry, objects.bounds)
     return {
         "id": pa.array(objects.id, pa.string()),
         "geometry": polygon_column(objects.geometry),
@@ -165,8 +165,8 @@ def _geometry_columns(objects: SceneObjects) -> dict[str, pa.Array]:
         "bbox": box_column(objects.bounds),
         "region_bbox": box_column(bounds_of(objects.region)),
         "area_m2": pa.array(objects.area_m2),
-        CELL: pa.array(places.cells, pa.string()),
-        **{side: pa.array(column) for side, column in zip(POINT, places.points.T, strict=True)},
+        CELL: pa.array(cells, pa.string()),
+        **{side: pa.array(column) for side, column in zip(POINT, points.T, strict=True)},
     }
 
 

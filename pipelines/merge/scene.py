@@ -93,16 +93,6 @@ class PlanCoverage:
 
 
 @dataclass(frozen=True, slots=True)
-class SceneResult:
-    """The objects of one scene for one question."""
-
-    rows: tuple[SpilledRows, ...]
-    """Rows of the objects outside the overlap zone."""
-    part: ScenePart | None
-    """Its input to the merge across scenes, None if it has no overlap zone."""
-
-
-@dataclass(frozen=True, slots=True)
 class SceneMerger:
     """Merges scenes of a plan."""
 
@@ -115,13 +105,17 @@ class SceneMerger:
 
     def __call__(
         self, query: Query, scenes: Sequence[int], sizes: Mapping[str, int]
-    ) -> dict[int, SceneResult]:
+    ) -> dict[int, tuple[tuple[SpilledRows, ...], ScenePart | None]]:
         """Merge a question within scenes.
 
         Args:
             query: the question.
             scenes: indexes of the scenes in the plan.
             sizes: bytes of every ledger file by name.
+
+        Returns:
+            By scene, the rows of the objects outside its overlap zone, and its input to the merge across
+            scenes, None if it has no overlap zone.
 
         Raises:
             FileNotFoundError: a ledger file is missing.
@@ -170,14 +164,16 @@ class SceneMerger:
             for scene, items in tasks.items()
         }
 
-    def _result(self, scene: int, merged: MergedBlocks, across: Sequence[FinalObjects]) -> SceneResult:
+    def _result(
+        self, scene: int, merged: MergedBlocks, across: Sequence[FinalObjects]
+    ) -> tuple[tuple[SpilledRows, ...], ScenePart | None]:
         final = [*(each.final for each in merged.merged), *across]
         rows = tuple(each.rows for each in final if each.rows is not None)
         shared = [each.shared for each in final if each.shared is not None]
         if not shared:
-            return SceneResult(rows, None)
+            return rows, None
         missing = np.concatenate([window for each in merged.merged for window in (each.missing, each.nodata)])
-        return SceneResult(rows, self.coverage.part(scene, concat_zone_objects(shared), missing))
+        return rows, self.coverage.part(scene, concat_zone_objects(shared), missing)
 
 
 def _meeting(windows: NDArray[np.int64], block: Block) -> NDArray[np.int64]:

@@ -3,7 +3,6 @@
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 
 import mercantile
@@ -30,31 +29,27 @@ _SIDE = 2**MAX_ZOOM
 _MAX_LATITUDE = 85.0
 
 
-@dataclass(frozen=True, slots=True)
-class Places:
-    """Points by which objects are assigned to cells and ordered."""
-
-    points: NDArray[np.float64]
-    """(n, 2) longitude and latitude of a point inside each, degrees."""
-    cells: NDArray[np.object_]
-    """(n,) quadkey at the deepest zoom of that point; its prefixes are the coarser cells."""
-
-
-def places_of(rings: PolygonArray, bounds: NDArray[np.float64]) -> Places:
-    """A point inside each shape, and the deepest cell that contains it.
+def points_and_cells(
+    rings: PolygonArray, bounds: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.object_]]:
+    """A point inside each shape, by which it is assigned to a cell and ordered, and the deepest such cell.
 
     The point is the middle of the shape's bounding box if that is inside the shape, else any point inside.
 
     Args:
         rings: polygons and multipolygons, longitude and latitude, degrees.
         bounds: (n, 4) west, south, east and north of each, degrees.
+
+    Returns:
+        (n, 2) longitude and latitude of the points, degrees, and (n,) the quadkeys of their cells at the
+        deepest zoom; the prefixes of a quadkey are the coarser cells.
     """
     points = (bounds[:, :2] + bounds[:, 2:]) / 2
     outside = np.flatnonzero(~contain(rings, points))
     if len(outside):
         found = shapely.point_on_surface(rings.take(outside).shapes())
         points[outside] = shapely.get_coordinates(found)
-    return Places(points, quadkeys(points))
+    return points, quadkeys(points)
 
 
 def quadkeys(points: NDArray[np.float64]) -> NDArray[np.object_]:

@@ -77,7 +77,6 @@ class AnswerRow:
 
 
 LEDGER_SCHEMA = schema_of(ANSWER_COLUMNS)
-_Record = dict[str, Any]
 _WINDOW = ("x0", "y0", "x1", "y1")
 _SHAPES = ("geometry", "box")
 """Columns of a fragment that are well-known binary."""
@@ -135,20 +134,22 @@ def _key_of(name: str) -> LedgerKey | None:
     return parts[1].removeprefix("query="), parts[2].removeprefix("chunk=").removesuffix(".parquet")
 
 
-def _to_record(row: AnswerRow) -> _Record:
-    record: _Record = {field: getattr(row, field) for field in LEDGER_SCHEMA.names if field not in _WINDOW}
+def _to_record(row: AnswerRow) -> dict[str, Any]:
+    record: dict[str, Any] = {
+        field: getattr(row, field) for field in LEDGER_SCHEMA.names if field not in _WINDOW
+    }
     record.update(asdict(row.window))
     record["geometry"] = shapely.to_wkb(row.geometry)
     record["fragments"] = [_fragment_record(fragment) for fragment in row.fragments]
     return record
 
 
-def _fragment_record(fragment: Fragment) -> _Record:
+def _fragment_record(fragment: Fragment) -> dict[str, Any]:
     record = {column.name: getattr(fragment, column.name) for column in FRAGMENT_COLUMNS}
     return {**record, **{name: shapely.to_wkb(record[name]) for name in _SHAPES}}
 
 
-def _from_record(record: _Record) -> AnswerRow:
+def _from_record(record: dict[str, Any]) -> AnswerRow:
     record["window"] = Window(*(record.pop(name) for name in _WINDOW))
     record["geometry"] = shapely.from_wkb(record["geometry"])
     record["status"] = Status(record["status"])
@@ -157,7 +158,7 @@ def _from_record(record: _Record) -> AnswerRow:
     return AnswerRow(**record)
 
 
-def _fragment(item: _Record, tile_id: str) -> Fragment:
+def _fragment(item: dict[str, Any], tile_id: str) -> Fragment:
     shapes = {name: shapely.from_wkb(item[name]) for name in _SHAPES}
     return Fragment(tile_id=tile_id, **{**item, **shapes})
 

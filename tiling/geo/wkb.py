@@ -21,9 +21,6 @@ _ONE = np.uint32(1).tobytes()
 _TO_THE_END = 2**31 - 1
 """End of a slice of values; Arrow 26 fails without one."""
 
-Written = Callable[[NDArray[np.object_]], NDArray[np.object_]]
-"""Makes geometries of polygons and multipolygons."""
-
 
 def polygon_column(polygons: PolygonArray) -> pa.BinaryArray:
     """A column (n,) of polygons and multipolygons."""
@@ -56,7 +53,9 @@ def _plain_rings(column: pa.BinaryArray, head: int) -> PolygonArray:
     return polygons_from_rings(points.reshape(-1, 2), starts)
 
 
-def _column(polygons: PolygonArray, before: bytes, make: Written) -> pa.BinaryArray:
+def _column(
+    polygons: PolygonArray, before: bytes, make: Callable[[NDArray[np.object_]], NDArray[np.object_]]
+) -> pa.BinaryArray:
     """One value per shape: the bytes before the count of points, the count, and the points."""
     simple = polygons.simple
     single, others = np.flatnonzero(simple), np.flatnonzero(~simple)

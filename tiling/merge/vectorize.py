@@ -17,9 +17,6 @@ bend by one full turn."""
 MAX_SHIFT_PX = 0.1
 """Maximum shift of a vertex, which limits the area that is given back to tiny rings."""
 
-Traced = tuple[list[NDArray[np.float64]], list[NDArray[np.uint32]]]
-"""Per polygon its points (k, 2), and the offsets of its rings among them."""
-
 
 def outlines(
     probabilities: NDArray[np.float32], *, level: float = 0.5, min_area_px: float = 4.0
@@ -73,7 +70,9 @@ def _traced(values: NDArray[np.float64], level: float, x0: float, y0: float) -> 
     x = x0 - 0.5 + np.arange(padded.shape[1])
     y = y0 - 0.5 + np.arange(padded.shape[0])
     generator = contour_generator(x=x, y=y, z=padded, fill_type=FillType.OuterOffset)
-    points, offsets = cast(Traced, generator.filled(level, np.inf))
+    # Per polygon its points (k, 2), and the offsets of its rings among them.
+    kind = tuple[list[NDArray[np.float64]], list[NDArray[np.uint32]]]
+    points, offsets = cast(kind, generator.filled(level, np.inf))
     return _polygons(points, offsets)
 
 

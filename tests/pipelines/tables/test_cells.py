@@ -16,7 +16,7 @@ from pipelines.tables.cells import (
     cell_bounds,
     choose_zoom,
     frozen_zoom,
-    places_of,
+    points_and_cells,
     quadkeys,
 )
 from tiling.geo.polygon_array import bounds_of, polygons_from_shapes
@@ -50,9 +50,9 @@ def test_the_point_of_a_hollow_shape_lies_inside_it() -> None:
     ring = shapely.Point(5, 50).buffer(1).difference(shapely.Point(5, 50).buffer(0.9))
     disc = shapely.Point(6, 50).buffer(0.1)
     rings = polygons_from_shapes(np.array([ring, disc], dtype=object))
-    places = places_of(rings, bounds_of(rings))
-    assert shapely.contains_xy(ring, *places.points[0])
-    assert places.points[1].tolist() == pytest.approx([6, 50])
+    points, _ = points_and_cells(rings, bounds_of(rings))
+    assert shapely.contains_xy(ring, *points[0])
+    assert points[1].tolist() == pytest.approx([6, 50])
 
 
 def test_crowded_cells_are_split_until_they_hold_little_enough() -> None:
