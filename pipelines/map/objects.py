@@ -105,9 +105,9 @@ MAX_OBJECTS = 20_000
 MIN_PER_QUESTION = 200
 """Objects of each question that a sample holds at least."""
 MAX_POINTS = 400_000
-"""Outline points in the page before outlines are simplified."""
+"""Number of outline points in the page above which outlines are simplified."""
 SHOWN_TILES = 4
-"""Tile ids of one object at most."""
+"""Maximum number of tile ids listed for one object."""
 DOT_PX = 8.0
 """Objects smaller than this on the screen are shown as dots."""
 COLUMNS = ("q", "s", "a", "x", "y", "z", "g", "id", "label", "thinking", "tiles", "n", "tile", "box", "date")
@@ -115,10 +115,10 @@ COLUMNS = ("q", "s", "a", "x", "y", "z", "g", "id", "label", "thinking", "tiles"
 
 @dataclass(slots=True)
 class Words:
-    """Texts of the page, each once; columns hold their numbers."""
+    """The texts of the page, each stored once; columns hold their numbers."""
 
     numbers: dict[str, int] = field(default_factory=dict)
-    """Text to number, in the order of the numbers."""
+    """Number of each text, in ascending order."""
 
     def number(self, text: str | None) -> int:
         """Number of a text."""

@@ -86,7 +86,7 @@ class OpenRows:
     """Open fragments, which other blocks may affect, row by row of their spill file."""
 
     evidence: Evidence
-    """What is known of them within the block."""
+    """The evidence about them from within the block."""
     tiles: NDArray[np.int64]
     """(n, 2) x0, y0 of the tile of each, working pixels; tile and row define the order of position."""
 
@@ -124,7 +124,7 @@ class BorderMatches:
     """Matches across a block's border, as row numbers of the spill files."""
 
     matches: tuple[Matches, ...]
-    """Pairs of a row of the block and a row of each of the others."""
+    """For each other block, the matching pairs of a row of this block and a row of that one."""
     near_missing: NDArray[np.int64]
     """Rows of the block that a missing tile may have supported."""
 

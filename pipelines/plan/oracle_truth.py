@@ -48,7 +48,7 @@ class Truth:
     """The planned scenes."""
 
     def load(self) -> "TruthLookup":
-        """Read the table and place it on the scenes' pixel grids.
+        """Read the table and project it to the scenes' pixel grids.
 
         Raises:
             RequestError: a file is missing or is not a truth table.
