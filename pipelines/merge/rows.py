@@ -19,9 +19,9 @@ from pipelines.tables import (
     Origin,
     box_column,
     by_cell,
+    cell_points,
     instant,
     part_cells,
-    places_of,
     row_bytes,
 )
 from tiling.geo import bounds_of, line_column, polygon_column
@@ -124,7 +124,7 @@ def object_rows(
 
 def _geometry_columns(objects: SceneObjects) -> dict[str, pa.Array]:
     """Columns with the ids, geometries and areas of objects."""
-    places = places_of(objects.geometry, objects.bounds)
+    places = cell_points(objects.geometry, objects.bounds)
     return {
         "id": pa.array(objects.id, pa.string()),
         "geometry": polygon_column(objects.geometry),

@@ -1,7 +1,7 @@
 from .cells import EMPTY_CELL as EMPTY_CELL
 from .cells import cell_bounds as cell_bounds
+from .cells import cell_points as cell_points
 from .cells import frozen_zoom as frozen_zoom
-from .cells import places_of as places_of
 from .changes import CHANGE_COVERINGS as CHANGE_COVERINGS
 from .changes import CHANGE_SCHEMA as CHANGE_SCHEMA
 from .changes import CHANGES as CHANGES

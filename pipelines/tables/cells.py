@@ -31,7 +31,7 @@ _MAX_LATITUDE = 85.0
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class CellPoints:
     """Points by which objects are assigned to cells and ordered."""
 
     points: NDArray[np.float64]
@@ -40,7 +40,7 @@ class Places:
     """(n,) quadkey at the deepest zoom of that point; its prefixes are the coarser cells."""
 
 
-def places_of(rings: PolygonArray, bounds: NDArray[np.float64]) -> Places:
+def cell_points(rings: PolygonArray, bounds: NDArray[np.float64]) -> CellPoints:
     """A point inside each shape, and the deepest cell that contains it.
 
     The point is the middle of the shape's bounding box if that is inside the shape, else any point inside.
@@ -54,7 +54,7 @@ def places_of(rings: PolygonArray, bounds: NDArray[np.float64]) -> Places:
     if len(outside):
         found = shapely.point_on_surface(rings.take(outside).shapes())
         points[outside] = shapely.get_coordinates(found)
-    return Places(points, quadkeys(points))
+    return CellPoints(points, quadkeys(points))
 
 
 def quadkeys(points: NDArray[np.float64]) -> NDArray[np.object_]:

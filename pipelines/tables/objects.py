@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from pipelines.tables.cells import EMPTY_CELL, cell_bounds, places_of
+from pipelines.tables.cells import EMPTY_CELL, cell_bounds, cell_points
 from pipelines.tables.geoparquet import (
     covered_by,
     encoded_table,
@@ -95,7 +95,7 @@ def read_cell(store: Store, query_id: str, cell: str) -> pa.Table:
 def as_part(rows: pa.Table) -> pa.Table:
     """Rows of objects with the additional columns of a part."""
     rings = polygons_from_wkb(rows.column("geometry").combine_chunks())
-    places = places_of(rings, bounds_of(rings))
+    places = cell_points(rings, bounds_of(rings))
     rows = rows.append_column(CELL, pa.array(places.cells, pa.string()))
     for side, column in zip(POINT, places.points.T, strict=True):
         rows = rows.append_column(side, pa.array(column))

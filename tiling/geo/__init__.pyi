@@ -38,7 +38,7 @@ from .polygon_array import shape_sums as shape_sums
 from .polygons import iou as iou
 from .polygons import ious as ious
 from .polygons import parts_of as parts_of
-from .polygons import usable as usable
+from .polygons import repaired as repaired
 from .polygons import valid_polygons as valid_polygons
 from .union import SNAP_PX as SNAP_PX
 from .union import snapped as snapped

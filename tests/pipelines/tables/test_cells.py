@@ -14,9 +14,9 @@ from pipelines.tables.cells import (
     MAX_ZOOM,
     MIN_ZOOM,
     cell_bounds,
+    cell_points,
     choose_zoom,
     frozen_zoom,
-    places_of,
     quadkeys,
 )
 from tiling.geo.polygon_array import bounds_of, polygons_from_shapes
@@ -50,7 +50,7 @@ def test_the_point_of_a_hollow_shape_lies_inside_it() -> None:
     ring = shapely.Point(5, 50).buffer(1).difference(shapely.Point(5, 50).buffer(0.9))
     disc = shapely.Point(6, 50).buffer(0.1)
     rings = polygons_from_shapes(np.array([ring, disc], dtype=object))
-    places = places_of(rings, bounds_of(rings))
+    places = cell_points(rings, bounds_of(rings))
     assert shapely.contains_xy(ring, *places.points[0])
     assert places.points[1].tolist() == pytest.approx([6, 50])
 
