@@ -1,4 +1,4 @@
-"""`python -m benchmarks [names…]`: measure, print the table, keep it. Missed aims are no failure."""
+"""`python -m benchmarks [names…]`: measures, prints a table and saves it; a missed aim is not a failure."""
 
 import argparse
 from collections.abc import Callable, Sequence
@@ -19,10 +19,10 @@ BENCHMARKS: dict[str, Callable[[Settings], list[Row]]] = {
 }
 
 USUAL = [name for name in BENCHMARKS if name != scale.NAME]
-"""What runs where nothing is named; a million tiles take hours and are asked for by name."""
+"""Benchmarks that run if none is named; a million tiles take hours and must be named."""
 
 BUSY = 0.5
-"""A mean number of busy processes above which the times are not to be trusted."""
+"""Load average above which the times are not reliable."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""A headless Chromium that reaches no network but this machine. Knows no page."""
+"""A headless Chromium that can reach this machine only; used by the benchmark of the map."""
 
 import shutil
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ FLAGS = (
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )  # fmt: skip
-"""Drawing by software, no errands of the browser's own, and no name resolves."""
+"""Software rendering, no background requests of the browser, and no name resolution."""
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -21,7 +21,7 @@ def find_chromium() -> str | None:
 
 @contextmanager
 def opened(chromium: str) -> Iterator[Any]:
-    """A running browser with a new, empty profile, as playwright knows it.
+    """A running browser with a new, empty profile, as a playwright object.
 
     Raises:
         ImportError: playwright is not installed.

@@ -1,4 +1,4 @@
-"""The picture of the driver's memory over runs of growing size. Measures nothing."""
+"""Draws the driver's memory over runs of growing size, for the benchmark `scale`."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

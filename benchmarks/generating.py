@@ -1,4 +1,4 @@
-"""Times the sampling of completions inside TRL's trainer. Changes nothing of what is sampled."""
+"""Times the sampling of completions inside TRL's trainer, without changing what is sampled."""
 
 import time
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ class PolicyStep:
     """One step of policy optimisation, from one sampling to the next."""
 
     seconds: float
-    """Wall time of all of it."""
+    """Wall time of the step."""
     generating: float
-    """Of that, in the sampling of completions, seconds."""
+    """Part of that time spent sampling completions, seconds."""
     completions: int
-    """How many were sampled."""
+    """Number of sampled completions."""
     tokens: int
-    """Their tokens together."""
+    """Number of their tokens."""
 
     @property
     def share(self) -> float:
@@ -27,27 +27,27 @@ class PolicyStep:
 
 
 class Stopwatch:
-    """Watches one trainer."""
+    """Times the sampling of one trainer."""
 
     def __init__(self) -> None:
         self._calls: list[tuple[float, float, list[int]]] = []
 
     def watched(self, trainer: GRPOTrainer) -> GRPOTrainer:
-        """Return the trainer, its sampling timed."""
+        """The trainer, with its sampling timed from now on."""
         sampler: Any = trainer
         sample = sampler._generate_single_turn
 
         def timed(*args: Any, **kwargs: Any) -> Any:
             began = time.perf_counter()
-            message = sample(*args, **kwargs)
-            self._calls.append((began, time.perf_counter(), [len(ids) for ids in message[0]]))
-            return message
+            result = sample(*args, **kwargs)
+            self._calls.append((began, time.perf_counter(), [len(ids) for ids in result[0]]))
+            return result
 
         sampler._generate_single_turn = timed
         return trainer
 
     def steps(self) -> list[PolicyStep]:
-        """Steps between two samplings, the first left out as warm-up where there are more."""
+        """The steps between two samplings; the first is left out as warm-up if there are several."""
         found = [
             PolicyStep(after[0] - began, ended - began, len(lengths), sum(lengths))
             for (began, ended, lengths), after in zip(self._calls, self._calls[1:], strict=False)

@@ -1,6 +1,6 @@
-"""Steps of policy optimisation of a 7B reasoner with random weights on a GPU. Its answers mean nothing.
+"""Steps of policy optimisation of a 7B reasoner with random weights on a GPU, for the benchmark `training`.
 
-Without the released tokenizer words are split by a made one; sizes of model, image and completion are real.
+A small tokenizer of its own replaces the released one; the sizes of model, image and completion are real.
 """
 
 import dataclasses
@@ -40,7 +40,7 @@ LONGEST = 256
 
 
 def large_steps(count: int) -> tuple[list[PolicyStep], int]:
-    """Take steps of the reference recipe with one worker; steps and peak memory, bytes."""
+    """Run steps of the reference recipe with one worker; returns the steps and the peak memory, bytes."""
     fields = {**read_fields(RECIPE), "workers": 1, "max_completion": LONGEST, "save_every": 10**9}
     recipe = grpo_of({**fields, "max_steps": count, "epochs": None})
     torch.cuda.reset_peak_memory_stats()
@@ -72,7 +72,7 @@ def random_policy(recipe: GrpoRecipe, config: Any, *, device: str) -> Policy:
 
 
 def taken(recipe: GrpoRecipe, policy: Policy, *, side_px: int) -> list[PolicyStep]:
-    """Take the recipe's steps on images of noise; those that were timed."""
+    """Run the recipe's steps on images of noise, and return the timed ones."""
     watch = Stopwatch()
     with tempfile.TemporaryDirectory(prefix="grpo-") as out:
         trainer = build_trainer(policy, recipe, _examples(16, side_px), out=Path(out))

@@ -1,4 +1,4 @@
-"""A published run with as many objects as wanted, written as every run writes them. Measures nothing."""
+"""Makes a published run with a given number of objects, for the benchmark of the map."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,16 +30,16 @@ _SIDES = 12
 
 @dataclass(frozen=True, slots=True)
 class Crowd:
-    """Objects to be written."""
+    """The objects of a run to be made."""
 
     number: int
-    """How many."""
+    """Their number."""
     seed: int
-    """Of their places and sizes."""
+    """Seed of their positions and sizes."""
 
 
 def crowded_run(folder: Path, crowd: Crowd) -> Store:
-    """A published run over one scene of 100 km with round objects of 10 to 80 m strewn over it."""
+    """A published run over one scene of 100 km with round objects of 10 to 80 m at random positions."""
     scene, out = folder / "wide.tif", folder / f"objects-{crowd.number}"
     store = Store(str(out))
     if store.exists("collection.json"):

@@ -1,4 +1,4 @@
-"""One ratio per row, and fair ways to time: interleaved rounds, cold handles. Knows not what is timed."""
+"""The rows of the benchmarks, one ratio each, and fair timing: interleaved rounds, new raster handles."""
 
 import math
 import statistics
@@ -18,19 +18,19 @@ T = TypeVar("T")
 class Aim:
     """What a ratio should be."""
 
-    least: float = -math.inf
+    minimum: float = -math.inf
     """Lower bound."""
-    most: float = math.inf
+    maximum: float = math.inf
     """Upper bound."""
 
     def __str__(self) -> str:
-        if self.least == self.most:
-            return f"= {self.least:g}"
-        return f">= {self.least:g}" if self.least > -math.inf else f"<= {self.most:g}"
+        if self.minimum == self.maximum:
+            return f"= {self.minimum:g}"
+        return f">= {self.minimum:g}" if self.minimum > -math.inf else f"<= {self.maximum:g}"
 
     def met_by(self, ratio: float) -> bool:
-        """The ratio is within the bounds."""
-        return self.least <= ratio <= self.most
+        """Whether the ratio is within the bounds."""
+        return self.minimum <= ratio <= self.maximum
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +40,13 @@ class Row:
     benchmark: str
     """Name of the benchmark."""
     what: str
-    """What was divided by what."""
+    """The two measured quantities whose ratio this is."""
     ratios: tuple[float, ...]
     """One per round."""
     detail: str
-    """Medians behind it, with units."""
+    """The medians of both, with units."""
     aim: Aim | None = None
-    """What it should be, None for a line of reference."""
+    """What it should be, None for a row of reference."""
 
     @property
     def ratio(self) -> float:
@@ -65,17 +65,17 @@ class Timed:
 
 
 def timed(work: Callable[[], None]) -> Timed:
-    """Do some work in a thread of its own, which starts without any open raster and closes all it opened."""
+    """Time some work in a new thread, which starts without open rasters and closes those it opened."""
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(_timed_here, work).result()
 
 
 def interleaved(variants: Mapping[str, Callable[[], T]], settings: Settings) -> dict[str, list[T]]:
-    """Measure every variant once a round, each round beginning with another one, while time allows.
+    """Measure every variant once a round, starting each round with another variant, within the time budget.
 
     Args:
         variants: what to call, by name.
-        settings: rounds, and the time they may take; the first round is always done.
+        settings: number of rounds and time budget; the first round is always completed.
 
     Returns:
         Results by name, in the order of the rounds.

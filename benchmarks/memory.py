@@ -1,4 +1,4 @@
-"""Whether a run's memory depends on the size of its scene. Knows two sizes and no engine's inside."""
+"""The benchmark `memory`: whether a run's memory depends on the size of its scene."""
 
 import statistics
 from functools import partial
@@ -11,7 +11,7 @@ from benchmarks.settings import Settings
 NAME = "memory"
 LIMIT_BYTES = 3e9
 
-FLAT, WITHIN = Aim(most=1.25), Aim(most=1.0)
+FLAT, WITHIN = Aim(maximum=1.25), Aim(maximum=1.0)
 
 
 def measure(settings: Settings) -> list[Row]:

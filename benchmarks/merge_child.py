@@ -1,8 +1,8 @@
-"""One way to merge the fragments of a synthetic run, or the verdict on ours, in a process of its own.
+"""Runs one way of merging the fragments of a synthetic run, or checks ours, in a process of its own.
 
-`python -m benchmarks.merge_child WAY FOLDER FRAGMENTS` prints one JSON object. Imports and, for ours, the
-start of Ray are not in the seconds: they are told apart. The others begin with their fragments in memory and
-end there; ours begins with the ledger's files and ends with the dataset's.
+`python -m benchmarks.merge_child WAY FOLDER FRAGMENTS` prints one JSON object. The seconds contain neither
+imports nor, for ours, the start of Ray, which is reported separately. The alternatives begin and end with
+data in memory; ours begins with the files of the ledger and ends with those of the dataset.
 """
 
 import json
@@ -30,14 +30,14 @@ WARM_UP = 10_000
 
 
 def make(run: SyntheticRun) -> dict[str, float]:
-    """Say how many fragments and things there are; the run is made."""
+    """Count the fragments and chunks of the run, which has been made before this call."""
     names = run.store.names("answers")
     lists = (_lists(Path(run.store.path(name))) for name in names)
     return {"fragments": sum(len(each.flatten()) for each in lists), "chunks": len(names)}
 
 
 def ours(run: SyntheticRun) -> dict[str, float]:
-    """Merge on Ray, as a run does: its workers have worked before, here on a few chunks."""
+    """Merge on Ray as a run does; its workers are warmed up with a few chunks, as after a run's chunks."""
     from pipelines.engine.ray_executor import RayExecutor
     from pipelines.engine.resources import Cluster
 
@@ -53,7 +53,7 @@ def ours(run: SyntheticRun) -> dict[str, float]:
 
 
 def geopandas(run: SyntheticRun) -> dict[str, float]:
-    """A spatial join with itself, connected components, and a dissolve."""
+    """Merge by geopandas: a spatial join with itself, connected components, and a dissolve."""
     import geopandas as gpd
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
@@ -71,14 +71,14 @@ def geopandas(run: SyntheticRun) -> dict[str, float]:
 
 
 def sahi(run: SyntheticRun) -> dict[str, float]:
-    """SAHI's greedy merging of boxes by the share of the lesser one, as index lists; no outline is made."""
+    """Merge by SAHI: greedily by the boxes' intersection over the smaller box, as lists of indexes only."""
     from sahi.postprocess.combine import greedy_nmm
 
     seen = _fragments(run)
     columns = (bounds_of(seen.outlines), seen.score[:, None], np.zeros((len(seen), 1)))
     boxes = np.hstack(columns)
     took = []
-    for _ in range(2):  # the first call looks for torch and imports it
+    for _ in range(2):  # the first call imports torch if it is installed
         began = time.perf_counter()
         kept = greedy_nmm(boxes, "IOS", 0.5)
         took.append(time.perf_counter() - began)
@@ -94,20 +94,20 @@ def _fragments(run: SyntheticRun) -> FragmentTable:
 
 
 def _errors(seen: FragmentTable, groups: NDArray[np.int64]) -> dict[str, float]:
-    """Things whose fragments lie in several groups, and groups with several things.
+    """Count true objects whose fragments are in several groups, and groups with several true objects.
 
-    A thing is doubled where several groups hold a whole sighting of it, and cut otherwise.
+    A true object is doubled if several groups hold a complete fragment of it, else it is cut.
     """
-    _, thing = np.unique(seen.label.astype(np.str_), return_inverse=True)
-    places = np.unique(np.column_stack((thing, groups)), axis=0)
-    whole = np.unique(np.column_stack((thing, groups))[~seen.truncated], axis=0)
-    in_groups, as_whole = (np.bincount(each[:, 0], minlength=thing.max() + 1) for each in (places, whole))
-    things_of = np.unique(places[:, 1], return_counts=True)[1]
+    _, true = np.unique(seen.label.astype(np.str_), return_inverse=True)
+    places = np.unique(np.column_stack((true, groups)), axis=0)
+    whole = np.unique(np.column_stack((true, groups))[~seen.truncated], axis=0)
+    in_groups, as_whole = (np.bincount(each[:, 0], minlength=true.max() + 1) for each in (places, whole))
+    objects_in_group = np.unique(places[:, 1], return_counts=True)[1]
     return {
-        "things": int(thing.max() + 1),
+        "true_objects": int(true.max() + 1),
         "cut": int(((in_groups > 1) & (as_whole <= 1)).sum()),
         "doubled": int(((in_groups > 1) & (as_whole > 1)).sum()),
-        "glued": int((things_of > 1).sum()),
+        "glued": int((objects_in_group > 1).sum()),
     }
 
 

@@ -1,4 +1,4 @@
-"""The picture of what merging takes, over the number of fragments. Measures nothing."""
+"""Draws the time of merging over the number of fragments, for the benchmark `merge`."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ NAMES = {
 
 
 def draw(seconds: Mapping[str, Mapping[int, Sequence[float]]], path: Path) -> None:
-    """Draw medians of seconds over fragments, one line a way, as SVG.
+    """Draw medians of seconds over fragments as SVG, with one line for each way of merging.
 
     Args:
         seconds: by way and number of fragments, one per round.

@@ -1,4 +1,4 @@
-"""A result of many objects over a country, written by our own writer, kept for the next call."""
+"""Makes a result of many objects over a country, for the benchmark `querying`; kept for the next call."""
 
 import json
 from collections import Counter
@@ -54,7 +54,7 @@ def _cells(count: int) -> Iterator[tuple[str, pa.Table]]:
 
 
 def object_rows(places: NDArray[np.float64], keys: NDArray[np.str_]) -> pa.Table:
-    """Rows of objects at these places, as the merge gives them."""
+    """Rows of objects at these positions, in the form that the merge gives them."""
     count = len(places)
     draw = np.random.default_rng(count)
     outlines = _outlines(places, draw)
@@ -91,7 +91,7 @@ def object_rows(places: NDArray[np.float64], keys: NDArray[np.str_]) -> pa.Table
 
 
 def _outlines(places: NDArray[np.float64], draw: np.random.Generator) -> NDArray[np.object_]:
-    """Uneven polygons of some twelve corners around places."""
+    """Irregular polygons of twelve corners around points."""
     angles = np.linspace(0, 2 * np.pi, _CORNERS, endpoint=False)
     radii = draw.uniform(8.0, 25.0, (len(places), _CORNERS)) * _METRE
     rings = np.stack([np.cos(angles) * radii * 1.5, np.sin(angles) * radii], axis=-1) + places[:, None, :]

@@ -1,6 +1,6 @@
-"""Our outlines against rasterio.features.shapes, on masks whose true outline is known.
+"""The benchmark `outlines`: our outlines against rasterio.features.shapes, on masks with known outlines.
 
-A mask is the share of each pixel that a practice thing covers: what a perfect segmenter would give.
+A mask is the share of each pixel that a practice object covers, which a perfect segmenter would give.
 """
 
 import statistics
@@ -23,9 +23,9 @@ NAME = "outlines"
 SIDES = (224, 896)
 """Tiles, pixels."""
 
-MOST_THINGS = 60
-LEAST_PX = 25.0
-"""Smaller things are left out, square pixels."""
+MAX_OBJECTS = 60
+MIN_AREA_PX = 25.0
+"""Smaller objects are left out, square pixels."""
 
 Mask = NDArray[np.float32]
 """(side, side), 0 to 1."""
@@ -35,7 +35,7 @@ Trace = Callable[[Mask], Sequence[shapely.Geometry]]
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """One thing in one tile."""
+    """One true object in one tile."""
 
     mask: Mask
     truth: shapely.Geometry
@@ -71,19 +71,19 @@ def _measure(cases: list[_Case], side: int, settings: Settings) -> list[Row]:
             f"{what}: (1 - IoU with the truth) over features.shapes",
             (miss["ours"] / miss["shapes"],),
             f"IoU {1 - miss['ours']:.4f} and {1 - miss['shapes']:.4f}",
-            Aim(most=1.0),
+            Aim(maximum=1.0),
         ),
     ]
 
 
 def _cases(scene_px: int, side: int) -> list[_Case]:
-    """Things of the practice scene, each in a tile about it."""
+    """Objects of the practice scene, each in a tile around it."""
     cases = []
     for each in drawn(scene_px).objects:
         case = _case(each.polygon, scene_px, side)
-        if shapely.area(case.truth) >= LEAST_PX:
+        if shapely.area(case.truth) >= MIN_AREA_PX:
             cases.append(case)
-    return cases[:MOST_THINGS]
+    return cases[:MAX_OBJECTS]
 
 
 def _case(polygon: shapely.Polygon, scene_px: int, side: int) -> _Case:

@@ -1,4 +1,4 @@
-"""What Ray costs or gains against the plain loop, with models that take no time. Knows no engine's inside."""
+"""The benchmark `overhead`: Ray against the plain loop, with models that take no time."""
 
 import statistics
 from functools import partial

@@ -1,4 +1,4 @@
-"""What the system says of this process and those it started: bytes read, memory. The one user of psutil."""
+"""Bytes read and memory of this process and its descendants; the only file that uses psutil."""
 
 import psutil
 

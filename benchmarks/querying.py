@@ -1,9 +1,9 @@
-"""A look at a thousandth of a country against a scan of all of it; and what writing the objects costs.
+"""The benchmark `querying`: a query of a thousandth of a country against a scan of all of it, and writing.
 
-Bytes are those that a reader asks for, footers included, over all bytes of the files: through our own file
-system for DuckDB, which opens local files itself otherwise, and through a range server for SedonaDB.
-DuckDB's times are told of the question alone, footers included, and with the start of a database before it;
-SedonaDB reads footers as it opens the files, so that its times are always of both.
+Bytes are those that a reader requests, with footers, over all bytes of the files: through our own file system
+for DuckDB, which otherwise opens local files itself, and through a range server for SedonaDB. DuckDB's times
+are given for the query alone, with footers, and with the start of a database before it. SedonaDB reads
+footers when it opens the files, so its times always contain both.
 """
 
 import math
@@ -34,40 +34,40 @@ from tiling.storage.store import Store
 
 NAME = "querying"
 SHARE = 0.001
-"""Of the country's area, in the box."""
-BYTES, FASTER = Aim(most=0.03), Aim(least=10.0)
+"""Share of the country's area in the box of the query."""
+BYTES, FASTER = Aim(maximum=0.03), Aim(minimum=10.0)
 FOOTER_BYTES = 1 << 16
-"""Fetched of the end of a file for its footer; SedonaDB fetches half a megabyte unless told otherwise."""
+"""Bytes fetched from the end of a file for its footer; SedonaDB fetches half a megabyte by default."""
 _DUCK_TOTALS = "count(*), sum(area_m2), sum(octet_length(ST_AsWKB(geometry)))"
 _SEDONA_TOTALS = "count(*) AS n, sum(area_m2) AS area, sum(ST_NPoints(geometry)) AS points"
 
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """What an engine said to one question."""
+    """An engine's answer to one query."""
 
     objects: int
-    """How many it counted."""
+    """Number of objects that it counted."""
     seconds: float
-    """What the question took."""
+    """Time of the query."""
     opening_s: float = 0.0
-    """What came before it and read nothing."""
+    """Time to open the database before, without reads."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Looks:
-    """The two questions to one engine, both of which read the outlines of what they count."""
+class _Queries:
+    """The two queries of one engine, both of which read the outlines that they count."""
 
     engine: str
     """Its name."""
     box: Callable[[], _Answer]
-    """Asks for the box."""
+    """Queries the box."""
     scan: Callable[[], _Answer]
-    """Asks for everything."""
+    """Queries everything."""
 
 
 def measure(settings: Settings) -> list[Row]:
-    """Bytes and times of a look at a box, by two engines, and speed and size of writing."""
+    """Bytes and times of a query of a box, by two engines, and speed and size of writing."""
     folder = many_objects(settings)
     size = sum(path.stat().st_size for path in folder.rglob("objects.parquet"))
     box = _box()
@@ -76,7 +76,7 @@ def measure(settings: Settings) -> list[Row]:
     rows = [_bytes_row(engine, count, size, aim=BYTES) for engine, count in read.items()]
     untold = _bytes_by_sedonadb(folder, box, footer_bytes=0)
     rows.append(_bytes_row("SedonaDB, not told how large footers are", untold, size))
-    rows += [row for look in looks for row in _speed_rows(look, settings)]
+    rows += [row for queries in looks for row in _speed_rows(queries, settings)]
     return rows + _writing_rows(folder, settings)
 
 
@@ -92,7 +92,7 @@ def _paths(folder: Path) -> list[Path]:
     return sorted(folder.rglob("objects.parquet"))
 
 
-def _duckdb(folder: Path, box: Bounds) -> _Looks:
+def _duckdb(folder: Path, box: Bounds) -> _Queries:
     corners = ", ".join(map(repr, box))
     where = f" WHERE in_box(bbox, {corners})"
 
@@ -104,10 +104,10 @@ def _duckdb(folder: Path, box: Bounds) -> _Looks:
             count = int(select(connection, sql).fetchall()[0][0])
             return _Answer(count, time.perf_counter() - ready, ready - began)
 
-    return _Looks("DuckDB", partial(ask, where), partial(ask, ""))
+    return _Queries("DuckDB", partial(ask, where), partial(ask, ""))
 
 
-def _sedonadb(files: list[str], box: Bounds, *, footer_bytes: int = FOOTER_BYTES) -> _Looks:
+def _sedonadb(files: list[str], box: Bounds, *, footer_bytes: int = FOOTER_BYTES) -> _Queries:
     wkt = shapely.to_wkt(shapely.box(*box), rounding_precision=-1)
     where = f" WHERE ST_Intersects(geometry, ST_SetCRS(ST_GeomFromText('{wkt}'), '{LONLAT}'))"
 
@@ -120,10 +120,10 @@ def _sedonadb(files: list[str], box: Bounds, *, footer_bytes: int = FOOTER_BYTES
         found = context.sql(f"SELECT {_SEDONA_TOTALS} FROM objects{condition}").to_pandas()
         return _Answer(int(found["n"][0]), time.perf_counter() - began)
 
-    return _Looks("SedonaDB", partial(ask, where), partial(ask, ""))
+    return _Queries("SedonaDB", partial(ask, where), partial(ask, ""))
 
 
-def _bytes_by_duckdb(look: _Looks) -> int:
+def _bytes_by_duckdb(queries: _Queries) -> int:
     counted: list[int] = []
     read = os.pread
 
@@ -133,7 +133,7 @@ def _bytes_by_duckdb(look: _Looks) -> int:
         return data
 
     with patch.object(os, "pread", counting):
-        look.box()
+        queries.box()
     return sum(counted)
 
 
@@ -149,10 +149,10 @@ def _bytes_row(engine: str, read: int, size: int, *, aim: Aim | None = None) -> 
     return Row(NAME, what, (read / size,), f"{read / 1e6:.1f} of {size / 1e6:.0f} MB", aim)
 
 
-def _speed_rows(look: _Looks, settings: Settings) -> Iterator[Row]:
-    look.scan()  # from here on the files are in the system's cache
-    said = interleaved({"box": look.box, "scan": look.scan}, settings)
-    what = f"{look.engine}: time of a full scan over that of the box"
+def _speed_rows(queries: _Queries, settings: Settings) -> Iterator[Row]:
+    queries.scan()  # from here on the files are in the system's cache
+    said = interleaved({"box": queries.box, "scan": queries.scan}, settings)
+    what = f"{queries.engine}: time of a full scan over that of the box"
     yield _speed_row(what, said, lambda answer: answer.seconds, FASTER)
     if any(answer.opening_s for answer in said["box"]):
         yield _speed_row(f"{what}, with opening", said, lambda answer: answer.seconds + answer.opening_s)

@@ -1,4 +1,4 @@
-"""Files of a folder over HTTP with ranges, on loopback, and what was sent. Knows no file's meaning."""
+"""Serves a folder's files over HTTP with ranges on loopback, and counts the bytes and requests."""
 
 import threading
 from collections.abc import Iterator
@@ -14,9 +14,9 @@ class Sent:
     """What a server has sent so far."""
 
     bytes: int = 0
-    """Of file content."""
+    """Bytes of file content."""
     requests: int = 0
-    """For ranges or whole files."""
+    """Requests for ranges or whole files."""
     lock: threading.Lock = field(default_factory=threading.Lock)
     """Held to count."""
 

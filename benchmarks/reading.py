@@ -1,8 +1,8 @@
-"""Reading a scene chunk by chunk and cutting tiles, against decoding the file once from top to bottom.
+"""The benchmark `reading`: reading a scene chunk by chunk and cutting tiles, against decoding the file once.
 
-The speed of a way of reading is the ground it covers (tiles count their cores, which partition the scene)
-per second. Decodes are counted by the bytes read from the file: of a local file every decode of a block
-reads the block's bytes anew, so bytes read over the bytes of all blocks is decodes per block.
+The speed of a way of reading is the area it covers per second, where tiles count with their cores, which
+partition the scene. Decodes are counted by the bytes read from the file: every decode of a block of a local
+file reads the block's bytes again, so bytes read over the bytes of all blocks are decodes per block.
 """
 
 import statistics
@@ -30,7 +30,7 @@ BARE = "bare decode"
 TILES = ((224, 56), (896, 128))
 """Tile and overlap, pixels."""
 
-SPEED, DECODES = Aim(least=0.8), Aim(most=1.1)
+SPEED, DECODES = Aim(minimum=0.8), Aim(maximum=1.1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +49,12 @@ class _Subject:
 
 @dataclass(frozen=True, slots=True)
 class _Way:
-    """A way of reading, and the ground it covers."""
+    """A way of reading, and the area it covers."""
 
     what: str
-    """In words."""
+    """Its name."""
     read: Callable[[], None]
-    """Does it."""
+    """Reads in that way."""
     area: float
     """Share of the scene it covers."""
     aim: Aim | None = None

@@ -1,4 +1,4 @@
-"""One run of the command line with models that see nothing, its speed and its memory. Judges nothing."""
+"""Runs the command line once with null models, and returns its speed and its memory."""
 
 import json
 import sys
@@ -16,7 +16,7 @@ TIMEOUT_S = 240.0
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """What one run did."""
+    """The figures of one run."""
 
     tiles: int
     """Tiles done."""
@@ -25,7 +25,7 @@ class RunFacts:
     steady: float
     """Tiles per second from the first committed chunk to the last."""
     peak_bytes: int
-    """Largest memory of the process and all its descendants together, 0 where nobody looked."""
+    """Peak memory of the process and all its descendants together, 0 if it was not watched."""
 
     @property
     def rate(self) -> float:
@@ -42,7 +42,7 @@ def null_run(
         scene: the raster.
         settings: chunk size and where runs are written.
         engine: ray or loop.
-        watch: look at the memory while it runs.
+        watch: measure the memory while it runs.
         workers: model actors of Ray, None for as many as fit.
 
     Raises:
@@ -53,7 +53,7 @@ def null_run(
     command += ["--workers", str(workers)] if workers else []
     log = settings.out / "runs" / f"{scene.stem}-{engine}.log"
     ended = watched(command, log, watch=watch, timeout_s=TIMEOUT_S)
-    report = json.loads(ended.message)
+    report = json.loads(ended.output)
     return RunFacts(report["tiles"], report["seconds"], _steady_rate(out, report), ended.peak_bytes)
 
 

@@ -1,4 +1,4 @@
-"""A million tiles: what planning them takes, what running them costs the driver. Knows no plan's inside."""
+"""The benchmark `scale`: planning a million tiles, and what running them costs the driver."""
 
 import json
 import subprocess
@@ -15,9 +15,9 @@ NAME = "scale"
 PLAN_S, PLAN_BYTES = 60.0, 1e9
 TILE_S = 1e-3
 GROWTH = 1.25
-"""What the driver may hold after the last chunk over what it held after the first tenth of the chunks."""
+"""Maximum ratio of the driver's memory after the last chunk to that after the first tenth of the chunks."""
 TIMEOUT_S = 7200.0
-WITHIN = Aim(most=1.0)
+WITHIN = Aim(maximum=1.0)
 
 Facts = dict[str, float]
 
@@ -39,10 +39,10 @@ def _planning(folder: Path, settings: Settings) -> list[Row]:
     header = _child("headers", folder, settings.scale_headers)
     steps = ("make", "write", "read", "pending")
     seconds = sum(plan[step] for step in steps)
-    message = ", ".join(f"{step} {plan[step]:.1f} s" for step in steps)
+    detail = ", ".join(f"{step} {plan[step]:.1f} s" for step in steps)
     what = f"plan of {plan['tiles']:g} tiles over {settings.scale_scenes} scenes"
     return [
-        Row(NAME, f"{what}: time over 60 s", (seconds / PLAN_S,), message, WITHIN),
+        Row(NAME, f"{what}: time over 60 s", (seconds / PLAN_S,), detail, WITHIN),
         Row(
             NAME,
             f"{what}: memory over 1 GB",
@@ -62,7 +62,7 @@ def _planning(folder: Path, settings: Settings) -> list[Row]:
 def _run(folder: Path, tiles: int) -> list[Row]:
     found = _child("run", folder, tiles)
     samples = read_samples(folder, tiles)
-    message = (
+    detail = (
         f"{found['chunks']:g} chunks in {found['seconds']:.0f} s, {found['chunk_cpu_s']:.1f} s of the driver"
     )
     return [
@@ -70,7 +70,7 @@ def _run(folder: Path, tiles: int) -> list[Row]:
             NAME,
             f"{tiles} tiles: driver time a tile over 1 ms",
             (found["chunk_cpu_s"] / tiles / TILE_S,),
-            message,
+            detail,
             WITHIN,
         ),
         Row(
@@ -78,13 +78,13 @@ def _run(folder: Path, tiles: int) -> list[Row]:
             f"{tiles} tiles: driver memory, end over start",
             (_growth(samples, tiles),),
             _held(samples),
-            Aim(most=GROWTH),
+            Aim(maximum=GROWTH),
         ),
     ]
 
 
 def _growth(samples: list[Sample], tiles: int) -> float:
-    """What the driver holds at the last chunk over what it held after a tenth of the tiles."""
+    """Ratio of the driver's memory at the last chunk to that after a tenth of the tiles."""
     working = [item for item in samples if tiles / 10 <= item.tiles < tiles] or samples
     return working[-1].held_bytes / working[0].held_bytes
 
@@ -98,7 +98,7 @@ def _megabytes(count: float) -> str:
 
 
 def _child(verb: str, folder: Path, number: int) -> Facts:
-    """What a process of its own measured of itself.
+    """The figures that a process of its own measured of itself.
 
     Raises:
         RunError: it failed.

@@ -1,4 +1,4 @@
-"""One large plan, or one run of many tiles, in a process of its own that measures itself. Judges nothing."""
+"""Makes one large plan or one run of many tiles, in a process of its own that measures itself."""
 
 import csv
 import json
@@ -41,7 +41,7 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class RunMeasured:
-    """What one run cost the process that drives it."""
+    """What one run cost its driver process."""
 
     tiles: int = 0
     """Tiles done."""
@@ -57,7 +57,7 @@ class RunMeasured:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The driving process at one moment."""
+    """The driver process at one moment."""
 
     tiles: int
     """Tiles done."""
@@ -92,12 +92,12 @@ def read_headers(folder: Path, count: int) -> dict[str, float]:
 
 
 def samples_file(folder: Path, tiles: int) -> Path:
-    """Tiles done, bytes of the driving process alone and its processor time, once a second of a run."""
+    """The file of tiles done, bytes of the driver process alone and its processor time, once a second."""
     return folder / f"driver-{tiles}.csv"
 
 
 def read_samples(folder: Path, tiles: int) -> list[Sample]:
-    """What a run's file holds."""
+    """The samples in a run's file."""
     with samples_file(folder, tiles).open() as lines:
         return [
             Sample(int(row["tiles"]), int(row["bytes"]), float(row["cpu_s"])) for row in csv.DictReader(lines)
@@ -150,7 +150,7 @@ def _config(out: Path, **fields: object) -> JobConfig:
 
 
 def _scene(number: int) -> Scene:
-    """A scene as a header gives it, a little apart from its neighbours: no scene's pixels are looked at."""
+    """A scene as read from a header, a little apart from its neighbours, so that no scenes overlap."""
     row, col = divmod(number, 70)
     side = PLANNED_PX * 0.5 + 50
     place = (0.5, 0.0, 400_000.0 + col * side, 0.0, -0.5, 5_700_000.0 - row * side)

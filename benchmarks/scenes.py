@@ -1,4 +1,4 @@
-"""The scenes that are measured: a practice scene, mirrored and repeated to any size. Made once, then kept."""
+"""Makes the scenes of the benchmarks: a practice scene, mirrored and repeated to any size; made once."""
 
 from collections.abc import Callable
 from functools import cache
@@ -37,8 +37,8 @@ def small_scene(settings: Settings) -> Path:
 def large_scene(settings: Settings) -> Path:
     """The scene that is many times larger, in the blocks of a COG.
 
-    Written row of blocks by row of blocks, so that making it takes little memory; of 16 grey levels, so that
-    it takes little disk; without overviews, which no read at full resolution touches.
+    It is written by rows of blocks, which takes little memory, with 16 grey levels, which takes little disk,
+    and without overviews, which are not used by reads at full resolution.
     """
     size = settings.large_px
     return _kept(settings, size, lambda path: _write_rows(path, size, settings.pattern_px))
@@ -55,7 +55,7 @@ def _kept(settings: Settings, size: int, write: Callable[[Path], None]) -> Path:
 
 
 def _mirrored(pattern_px: int) -> Pixels:
-    """The practice scene and its mirror images, which repeat without a seam: (3, 2 sides, 2 sides)."""
+    """The practice scene and its mirror images, which repeat without visible edges: (3, 2 sides, 2 sides)."""
     pixels = drawn(pattern_px).pixels
     across = np.concatenate([pixels, pixels[:, :, ::-1]], axis=2)
     return np.concatenate([across, across[:, ::-1]], axis=1)

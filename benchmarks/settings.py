@@ -1,4 +1,4 @@
-"""How large and how often to measure. Measures nothing."""
+"""The settings of the benchmarks: how large and how often to measure."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,7 +55,7 @@ class Settings:
 
 
 def quick(out: Path) -> Settings:
-    """Small sizes and one round, to see that all of it works; its figures say nothing.
+    """Small sizes and one round, to check that everything works; the figures have no meaning.
 
     Only one run starts Ray: the memory of the plain loop is watched instead.
     """

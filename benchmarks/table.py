@@ -1,4 +1,4 @@
-"""Rows as a table on the terminal, and as results.json and results.md. Measures nothing."""
+"""Writes the rows as a table on the terminal, and as results.json and results.md."""
 
 import json
 import os
@@ -21,7 +21,7 @@ COLUMNS = ("benchmark", "what", "ratio", "range", "rounds", "behind it", "aim")
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """Under what the rows were measured."""
+    """The conditions under which the rows were measured."""
 
     cores: int
     """Logical cores."""
@@ -91,12 +91,12 @@ def _record(row: Row) -> dict[str, object]:
 
 
 def _markdown(rows: Sequence[Row], under: Conditions) -> str:
-    message = (
+    machine = (
         f"{under.cores} cores, {under.memory_gb:g} GB, load {under.load:g} at the start, "
         f"Python {under.python}, GDAL {under.gdal}, Ray {under.ray}."
     )
     lines = [
-        message,
+        machine,
         "",
         _line(COLUMNS),
         _line(["---"] * len(COLUMNS)),

@@ -1,4 +1,4 @@
-"""A command in a process of its own, bounded in time, its memory looked at. Knows no command."""
+"""Runs a command in a process of its own with a time limit, and measures its memory."""
 
 import subprocess
 import time
@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks.processes import end_tree, tree_memory
 
 SAMPLE_S = 0.2
-"""Between two looks at the memory."""
+"""Seconds between two measurements of the memory."""
 
 
 class RunError(RuntimeError):
@@ -29,10 +29,10 @@ class RunError(RuntimeError):
 class Ended:
     """What a command left."""
 
-    message: bytes
+    output: bytes
     """Its standard output."""
     peak_bytes: int
-    """Largest memory of the process and all its descendants together, 0 where nobody looked."""
+    """Peak memory of the process and all its descendants together, 0 if it was not watched."""
 
 
 def watched(command: Sequence[str], log: Path, *, watch: bool, timeout_s: float) -> Ended:
@@ -41,7 +41,7 @@ def watched(command: Sequence[str], log: Path, *, watch: bool, timeout_s: float)
     Args:
         command: what to run.
         log: where its standard error goes.
-        watch: look at the memory while it runs.
+        watch: measure the memory while it runs.
         timeout_s: after so long it is ended, seconds.
 
     Raises:
@@ -55,15 +55,15 @@ def watched(command: Sequence[str], log: Path, *, watch: bool, timeout_s: float)
                 raise RunError(" ".join(command), f"took longer than {timeout_s:g} s")
             peak = max(peak, tree_memory(process.pid)) if watch else 0
             time.sleep(SAMPLE_S)
-        message = process.stdout.read() if process.stdout else b""
+        output = process.stdout.read() if process.stdout else b""
     if process.returncode:
         raise RunError(" ".join(command), f"exit code {process.returncode}, see {log}")
-    return Ended(message, peak)
+    return Ended(output, peak)
 
 
 @contextmanager
 def _started(command: Sequence[str], errors: int) -> Iterator["subprocess.Popen[bytes]"]:
-    """The running process; whatever happens, it and its descendants are gone afterwards."""
+    """The running process; it and its descendants are ended when the block ends."""
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors) as process:
         try:
             yield process

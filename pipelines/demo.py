@@ -40,12 +40,12 @@ class Score:
 
     @property
     def precision(self) -> float:
-        """Share of the found that are right; 1 where nothing is found."""
+        """Share of the found objects that are right; 1 if nothing is found."""
         return self.right / self.found if self.found else 1.0
 
     @property
     def recall(self) -> float:
-        """Share of the true that are found; 1 where there is nothing to find."""
+        """Share of the true objects that are found; 1 if there are none."""
         return self.right / self.true if self.true else 1.0
 
     @property

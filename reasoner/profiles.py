@@ -19,7 +19,7 @@ from reasoner.query import Query, Task
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """The user's turn around the image; `{question}` stands for the question."""
+    """The user's turn around the image; `{question}` is replaced by the question."""
 
     after: str
     """Text after the image."""

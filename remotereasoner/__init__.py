@@ -1,4 +1,4 @@
-"""RemoteReasoner from Python: ask a question of imagery, and look at the places that answer it.
+"""RemoteReasoner from Python: asks questions about imagery, and gives the objects that answer them.
 
     import remotereasoner as rr
 
@@ -7,7 +7,7 @@
     result.map()            # the map, in a notebook
     result.query("SELECT query, count(*) FROM objects GROUP BY 1")
 
-The stub beside this file lists every name and where it lives; each is loaded when it is first asked for.
+The stub beside this file lists every name with its module; a name is imported when it is first used.
 """
 
 import ast
@@ -17,7 +17,7 @@ from pathlib import Path
 
 
 def _listed() -> dict[str, tuple[str, str]]:
-    """Module, and name there, of everything that the stub gives."""
+    """Module of every name in the stub, and its name there."""
     stub = ast.parse(Path(__file__).with_suffix(".pyi").read_text("utf-8"))
     imports = [(node.module or "", node.names) for node in stub.body if isinstance(node, ast.ImportFrom)]
     return {each.asname or each.name: (module, each.name) for module, names in imports for each in names}
@@ -32,7 +32,7 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module, there = _HOMES[name]
     with warnings.catch_warnings():
-        # The models' hub looks for widgets of notebooks as it is imported; nothing here draws with them.
+        # huggingface_hub warns at import if notebook widgets are missing, which are not used here.
         warnings.filterwarnings("ignore", message="IProgress not found")
         found = globals()[name] = getattr(import_module(module), there)
     return found

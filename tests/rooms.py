@@ -17,25 +17,25 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("tiling", "reasoner", "pipelines", "training")
 """The product's packages."""
 OPEN = ("reasoner",)
-"""Packages that are imported file by file: the reasoner runs where nothing but torch and transformers is."""
+"""Packages that are imported file by file: the reasoner also runs where only torch and transformers are."""
 
 
 @dataclass(frozen=True, slots=True)
 class Import:
-    """One name that is imported, wherever it stands in a file."""
+    """One imported name, anywhere in a file."""
 
     file: str
     """Path from the root, forward slashes."""
     line: int
-    """Line it stands in, from 1."""
+    """Number of its line, from 1."""
     module: str
     """Full dotted name of the module it is imported from."""
     name: str = ""
-    """The name; empty where the module itself is imported."""
+    """The name; empty if the module itself is imported."""
 
     @property
     def top(self) -> str:
-        """The package that is imported from."""
+        """The package of that module."""
         return self.module.split(".")[0]
 
     def __str__(self) -> str:
@@ -43,7 +43,7 @@ class Import:
 
 
 def imports_in(source: str, file: str) -> list[Import]:
-    """Every import of a source file, those inside functions and by `import_module("…")` included."""
+    """Every import of a source file, including those inside functions and by `import_module("…")`."""
     package = file.removesuffix(".py").split("/")[:-1]
     found = []
     for node in ast.walk(ast.parse(source)):
@@ -80,7 +80,7 @@ def name_of(path: Path) -> str:
 
 @cache
 def all_imports() -> tuple[Import, ...]:
-    """All imports of the packages; the door of an open package names what it gives and uses none of it."""
+    """All imports of the packages, except the door of an open package, which only lists names."""
     files = (
         path for path in sources(PACKAGES) if name_of(path) not in {f"{top}/__init__.py" for top in OPEN}
     )
@@ -88,13 +88,13 @@ def all_imports() -> tuple[Import, ...]:
 
 
 def room_of(file: str) -> str:
-    """The folder a file lies in."""
+    """The folder of a file."""
     return file.rpartition("/")[0]
 
 
 @cache
 def door(room: str) -> Mapping[str, str]:
-    """The names a room's door gives, and the file each is defined in."""
+    """The names that a room's door exports, and the file that defines each."""
     stub = ROOT / room / "__init__.pyi"
     if not stub.is_file():
         return {}
@@ -107,7 +107,7 @@ def _path(module: str) -> str:
 
 
 def file_of(each: Import) -> str | None:
-    """The file of ours that defines what is imported, None for what is not ours."""
+    """The file of the packages that defines what is imported, None for other libraries."""
     if each.top not in PACKAGES:
         return None
     inner = _path(f"{each.module}.{each.name}" if each.name else each.module)
@@ -130,7 +130,7 @@ def reaches_past(each: Import) -> bool:
 
 
 def file_graph(imports: Iterable[Import]) -> dict[str, set[str]]:
-    """Per file of ours, the files that define what it imports."""
+    """Per file of the packages, the files that define what it imports."""
     graph: dict[str, set[str]] = {}
     for each in imports:
         target = file_of(each)
@@ -140,7 +140,7 @@ def file_graph(imports: Iterable[Import]) -> dict[str, set[str]]:
 
 
 def circle(graph: Mapping[str, set[str]]) -> list[str]:
-    """Files that import one another in a circle, empty where there is none."""
+    """Files that import one another in a circle, empty if there is none."""
     done: set[str] = set()
 
     def visit(node: str, above: tuple[str, ...]) -> list[str]:
@@ -170,7 +170,7 @@ def longest_chain(graph: Mapping[str, set[str]], package: str) -> list[str]:
 
 
 def room_arrows(graph: Mapping[str, set[str]]) -> dict[str, set[str]]:
-    """Per room, the rooms it imports from; files that lie in a package itself stand for themselves."""
+    """Per room, the rooms it imports from; files directly in a package are rooms of their own."""
     found: dict[str, set[str]] = {}
     for file, others in graph.items():
         found.setdefault(place_of(file), set()).update(place_of(other) for other in others)
@@ -178,7 +178,7 @@ def room_arrows(graph: Mapping[str, set[str]]) -> dict[str, set[str]]:
 
 
 def place_of(file: str) -> str:
-    """The room of a file, or the file itself where it lies in a package beside rooms."""
+    """The room of a file, or the file itself if it is directly in a package."""
     room = room_of(file)
     return room if "/" in room else file.removesuffix(".py")
 
@@ -205,7 +205,7 @@ def wanted_names() -> dict[str, dict[str, str]]:
 
 
 def _definer(room: str, name: str) -> str | None:
-    """The file of a room that defines a name its door does not give yet."""
+    """The file of a room that defines a name which its door does not export yet."""
     files = sorted((ROOT / room).glob("*.py"))
     return next(
         (name_of(path) for path in files if name in defined(ast.parse(path.read_text("utf-8")))), None
@@ -225,7 +225,7 @@ def defined(tree: ast.Module) -> set[str]:
 
 
 def write_doors() -> None:
-    """List in every room's stub what other rooms import, beside what it lists already."""
+    """Add to every room's stub the names that other rooms import."""
     for room, names in sorted(wanted_names().items()):
         known = {name: _module(room, file) for name, file in door(room).items() if _gives(file, name)}
         lines = [f"from .{module} import {name} as {name}" for name, module in {**known, **names}.items()]
@@ -237,7 +237,7 @@ def write_doors() -> None:
 
 
 def _module(room: str, file: str) -> str:
-    """The module that defines a name, as the stub of a room says it."""
+    """The module that defines a name, as written in the stub of a room."""
     return file.removeprefix(f"{room}/").removesuffix(".py").replace("/", ".")
 
 

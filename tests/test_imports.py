@@ -26,10 +26,10 @@ from tests.rooms import (
 )
 
 ROOF = ("pipelines/cli/app.py", "pipelines/cli/demo.py")
-"""Files that may know both tops: they mount the training's commands and draw its practice scenes."""
+"""Files of pipelines that may import training: they mount its commands and draw its practice scenes."""
 MAX_BODY_LINES = 50
 LONGEST = {"pipelines": 13, "tiling": 8, "reasoner": 7, "training": 13}
-"""Files in the longest chain of imports of a package: how much one may have to know to read one file."""
+"""Number of files in the longest chain of imports of a package, at most."""
 
 ARROWS = {
     "tiling": {"tiling"},
@@ -91,7 +91,7 @@ ROOMS = {
     "training/data": "errors",
     "training/errors": "",
 }
-"""Which rooms of its package a room may import; a file that lies beside the rooms stands for itself."""
+"""Which rooms of its package a room may import; a file beside the rooms is a room of its own."""
 
 MODELS = ("reasoner/*", "training/*")
 HOMES = {
@@ -130,11 +130,11 @@ HOMES = {
     "xarray": ("tiling/raster/mosaic_*.py",),
     "dask": ("tiling/raster/mosaic_*.py",),
 }
-"""Where alone a library may be imported."""
+"""The only files that may import a library."""
 
 
 def wrong_arrows(imports: Iterable[Import]) -> list[str]:
-    """Imports from a package that the importing one must not know; the roof alone knows both tops."""
+    """Imports from a package that the importing one must not use; only the roof may import training."""
     return [
         str(each)
         for each in imports
@@ -144,7 +144,7 @@ def wrong_arrows(imports: Iterable[Import]) -> list[str]:
 
 
 def wrong_rooms(imports: Iterable[Import]) -> list[str]:
-    """Imports from a room of the same package that the importing room must not know."""
+    """Imports from a room of the same package that the importing room must not use."""
     found = []
     for each in imports:
         target, here = file_of(each), place_of(each.file)
@@ -158,12 +158,12 @@ def wrong_rooms(imports: Iterable[Import]) -> list[str]:
     return found
 
 
-def past_doors(imports: Iterable[Import]) -> list[str]:
+def imports_past_doors(imports: Iterable[Import]) -> list[str]:
     """Imports that reach past the door of a room."""
     return [str(each) for each in imports if reaches_past(each)]
 
 
-def strays(imports: Iterable[Import]) -> list[str]:
+def misplaced_libraries(imports: Iterable[Import]) -> list[str]:
     """Imports of a library outside its home."""
     return [
         str(each)
@@ -172,20 +172,20 @@ def strays(imports: Iterable[Import]) -> list[str]:
     ]
 
 
-def test_every_package_is_seen() -> None:
+def test_every_package_is_read() -> None:
     assert {each.file.split("/")[0] for each in all_imports()} == set(PACKAGES)
     assert {"ray", "rasterio", "torch", "pydantic"} <= {each.top for each in all_imports()}
 
 
-def test_leaves_know_none_of_ours_and_the_tops_not_one_another() -> None:
+def test_packages_import_only_the_packages_they_may() -> None:
     assert wrong_arrows(all_imports()) == []
 
 
-def test_a_room_knows_only_the_rooms_below_it() -> None:
+def test_a_room_imports_only_the_rooms_below_it() -> None:
     assert wrong_rooms(all_imports()) == []
 
 
-def test_the_rooms_are_those_that_are_there_and_no_room_is_above_itself() -> None:
+def test_the_listed_rooms_are_those_that_exist_and_form_no_circle() -> None:
     files = [name_of(path) for path in sources(PACKAGES) if path.name != "__init__.py"]
     assert {place_of(file) for file in files} == set(ROOMS)
     order = {
@@ -195,10 +195,10 @@ def test_the_rooms_are_those_that_are_there_and_no_room_is_above_itself() -> Non
 
 
 def test_rooms_are_entered_by_their_doors() -> None:
-    assert past_doors(all_imports()) == []
+    assert imports_past_doors(all_imports()) == []
 
 
-def test_every_name_at_a_door_is_defined_and_is_no_file_of_the_room() -> None:
+def test_every_name_at_a_door_is_defined_and_is_not_the_name_of_a_file() -> None:
     rooms = [name_of(path.parent) for path in sources(PACKAGES) if path.name == "__init__.py"]
     assert {room for room in rooms if not door(room)} <= {
         *OPEN,
@@ -219,7 +219,7 @@ def test_no_files_import_one_another_in_a_circle_and_no_chain_is_long() -> None:
 
 
 def test_every_heavy_library_has_one_home() -> None:
-    assert strays(all_imports()) == []
+    assert misplaced_libraries(all_imports()) == []
 
 
 def test_no_package_imports_the_tests_or_the_benchmarks() -> None:
@@ -237,7 +237,7 @@ def test_no_package_imports_the_tests_or_the_benchmarks() -> None:
         ("pipelines/plan/a.py", "from ...training import practice"),
     ],
 )
-def test_a_wrong_arrow_is_found_wherever_it_hides(file: str, line: str) -> None:
+def test_a_wrong_package_is_found_anywhere_in_a_file(file: str, line: str) -> None:
     assert len(wrong_arrows(imports_in(line, file))) == 1
 
 
@@ -253,7 +253,7 @@ def test_a_wrong_arrow_is_found_wherever_it_hides(file: str, line: str) -> None:
         ("reasoner/parsing.py", "from reasoner.engines.null import NullReasoner"),
     ],
 )
-def test_a_wrong_room_is_found_wherever_it_hides(file: str, line: str) -> None:
+def test_a_wrong_room_is_found_anywhere_in_a_file(file: str, line: str) -> None:
     assert len(wrong_rooms(imports_in(line, file))) == 1
 
 
@@ -266,8 +266,8 @@ def test_a_wrong_room_is_found_wherever_it_hides(file: str, line: str) -> None:
         ("tiling/raster/a.py", "from tiling.scene import Scene"),
     ],
 )
-def test_a_hand_past_a_door_is_found_wherever_it_hides(file: str, line: str) -> None:
-    assert len(past_doors(imports_in(line, file))) == 1
+def test_an_import_past_a_door_is_found_anywhere_in_a_file(file: str, line: str) -> None:
+    assert len(imports_past_doors(imports_in(line, file))) == 1
 
 
 @pytest.mark.parametrize(
@@ -280,8 +280,8 @@ def test_a_hand_past_a_door_is_found_wherever_it_hides(file: str, line: str) -> 
         ("reasoner/loading.py", "from pydantic import BaseModel"),
     ],
 )
-def test_a_stray_library_is_found_wherever_it_hides(file: str, line: str) -> None:
-    assert len(strays(imports_in(line, file))) == 1
+def test_a_library_outside_its_files_is_found_anywhere_in_a_file(file: str, line: str) -> None:
+    assert len(misplaced_libraries(imports_in(line, file))) == 1
 
 
 def test_a_circle_is_found() -> None:
@@ -294,7 +294,7 @@ def test_a_circle_is_found() -> None:
     ]
 
 
-def test_the_roof_may_know_the_training_and_relative_imports_stay_at_home() -> None:
+def test_the_roof_may_import_the_training_and_relative_imports_are_allowed() -> None:
     assert wrong_arrows(imports_in("from training.cli import training_app", ROOF[0])) == []
     assert wrong_arrows(imports_in("from . import grid\nfrom .grid import Window", "tiling/a.py")) == []
 
@@ -302,7 +302,7 @@ def test_the_roof_may_know_the_training_and_relative_imports_stay_at_home() -> N
 def shared_names(modules: Mapping[str, str]) -> dict[str, list[str]]:
     """Public classes, functions, type aliases and values that several files define, with these files.
 
-    Constants in capitals and type variables are left out, and what a package's own `__getattr__` needs.
+    Constants in capitals, type variables, and names that begin with an underscore are left out.
 
     Args:
         modules: source text by file.
@@ -369,6 +369,6 @@ def test_no_function_has_a_body_of_more_than_50_lines() -> None:
     ] == []
 
 
-def test_the_ruler_counts_bodies_without_their_docstrings() -> None:
+def test_bodies_are_counted_without_their_docstrings() -> None:
     (function,) = functions(ast.parse('def f():\n    """One.\n\n    Two."""\n    a = 1\n\n    return a\n'))
     assert body_lines(function) == 3

@@ -78,7 +78,7 @@ def _submitted(address: str, config: "JobConfig", *, overwrite: bool) -> str:
 
 
 def _followed(address: str, job: str, *, as_json: bool) -> int:
-    """Show the log to its end; the job's exit code."""
+    """Show the log to its end and return the job's exit code."""
     from pipelines.engine import JobLog, follow_job
 
     log = JobLog(say)

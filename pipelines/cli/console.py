@@ -34,18 +34,18 @@ REDRAW_S = 0.5
 
 
 def say(text: str) -> None:
-    """A line for people, on stderr."""
+    """Print a line for people on stderr."""
     STDERR.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def say_json(value: Mapping[str, object]) -> None:
-    """The one JSON object of a command, on stdout."""
+    """Print the one JSON object of a command on stdout."""
     sys.stdout.write(json.dumps(value) + "\n")
     sys.stdout.flush()
 
 
 def say_table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """A table for people, on stderr."""
+    """Print a table for people on stderr."""
     table = Table(title=title, title_justify="left")
     for index, name in enumerate(header):
         table.add_column(name, justify="left" if index == 0 else "right", overflow="fold")
@@ -99,7 +99,7 @@ def progress_bar() -> Iterator[Listener]:
 
 
 class _LineListener:
-    """Turns events into a line now and then."""
+    """Prints a line of progress now and then."""
 
     def __init__(self) -> None:
         self._message = time.monotonic()
@@ -123,7 +123,7 @@ class _LineListener:
 
 
 class _BarListener:
-    """Turns events into the movement of one bar."""
+    """Shows the events as a progress bar in a terminal."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress

@@ -79,7 +79,7 @@ class JobFlags:
     json: Annotated[bool, typer.Option("--json", help="print one JSON object on stdout")] = False
 
     def config(self, *, needs_out: bool = True) -> "JobConfig":
-        """The request: the job file with these flags laid over it.
+        """The request: the fields of the job file, replaced by these flags.
 
         Raises:
             RequestError: a field is unknown, missing or wrong.

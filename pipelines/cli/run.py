@@ -78,7 +78,7 @@ class NightFlags(JobFlags):
     ] = None
 
     def config(self, *, needs_out: bool = True) -> "JobConfig":
-        """The request; a word that ends as job files do is the job file.
+        """The request; an argument that ends in .yaml or .yml is the job file.
 
         Raises:
             RequestError: two job files are named, or a field is unknown, missing or wrong.

@@ -16,7 +16,7 @@ from reasoner.model_name import ModelName
 from tiling.storage import is_local, local_path
 
 PACKAGES = ("pipelines", "reasoner", "remotereasoner", "tiling", "training")
-"""Our own code; the embedded models and the recipes are files in it."""
+"""The packages of this project, which include the embedded models and the recipes."""
 
 JOB_FILE = "job.yaml"
 COMMAND = ("python", "-m", "pipelines", "run", "--job", JOB_FILE, "--json")

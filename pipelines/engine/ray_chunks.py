@@ -35,7 +35,7 @@ CHECK_S = 5.0
 
 
 ForwardedStep = WithCredentials[[ChunkTask, ChunkPixels], ChunkAnswers]
-"""The infer step as it travels to actors."""
+"""The infer step in the form that is sent to actors."""
 
 PER_ACTOR = 3
 """Chunks in flight for each model actor: one is read, one answered, one committed."""

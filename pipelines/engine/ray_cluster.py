@@ -17,10 +17,10 @@ IO_CPUS = 0.25
 """Share of a core that a read or a commit reserves: they mostly wait for storage."""
 
 MOST_PER_CORE = 4
-"""Model actors on one core at most."""
+"""Maximum number of model actors on one core."""
 
 PING_S = 5.0
-"""Longest wait for a cluster's address to answer."""
+"""Seconds to wait for a cluster's address to answer."""
 
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",

@@ -94,7 +94,7 @@ class UpdateReport:
     chunks_planned: int
     """Chunks of the whole dataset."""
     chunks_done: int
-    """Chunks done by this very command."""
+    """Chunks done by this command."""
     files_written: int
     """Files of objects and texts written anew."""
     files_removed: int

@@ -52,7 +52,7 @@ class RunReport:
     chunks_planned: int
     """Chunks of the job."""
     chunks_done: int
-    """Chunks done by this very run."""
+    """Chunks done by this run."""
     seconds: float
     """Wall time of this run."""
     tiles_per_second: float

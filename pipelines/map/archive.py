@@ -12,7 +12,7 @@ import pyogrio
 import shapely
 from numpy.typing import NDArray
 
-from pipelines.map.objects import SHOWN_TILES, days, dot_zooms, mercator_sides, places, scenes_by_id
+from pipelines.map.objects import SHOWN_TILES, best_tiles, days, dot_zooms, mercator_sides, scenes_by_id
 from pipelines.map.sources import Figures, areas, boxes, each_file, scores
 from pipelines.plan import Plan, PlannedScene
 from tiling.geo import LONLAT
@@ -145,7 +145,7 @@ def _rows(
     table: pa.Table, scenes: Mapping[str, PlannedScene], *, numbers: tuple[int, int], minimum: float
 ) -> pa.Table:
     first, question = numbers
-    seen, tiles = places(scenes, table), table["tile_ids"].to_pylist()
+    seen, tiles = best_tiles(scenes, table), table["tile_ids"].to_pylist()
     own = {
         "i": np.arange(first, first + len(table)),
         "q": np.full(len(table), question),

@@ -19,7 +19,7 @@ Corners = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class BestTile:
     """The tile that shows an object best, and the object's box in it."""
 
     tile: str
@@ -52,7 +52,7 @@ def tile_corners(scenes: Mapping[str, PlannedScene], tile_ids: Iterable[str]) ->
     return found
 
 
-def places(scenes: Mapping[str, PlannedScene], table: pa.Table) -> list[Place]:
+def best_tiles(scenes: Mapping[str, PlannedScene], table: pa.Table) -> list[BestTile]:
     """The tile that shows each object best: the one of its tiles whose middle is nearest to the object.
 
     Args:
@@ -62,7 +62,7 @@ def places(scenes: Mapping[str, PlannedScene], table: pa.Table) -> list[Place]:
     tiles: list[list[str]] = table["tile_ids"].to_pylist()
     at = tile_corners(scenes, (tile for own in tiles for tile in own))
     pairs = [(number, tile) for number, own in enumerate(tiles) for tile in own if tile in at]
-    found = [Place(own[0] if own else "", None) for own in tiles]
+    found = [BestTile(own[0] if own else "", None) for own in tiles]
     if pairs:
         number = np.array([pair[0] for pair in pairs])
         low, high = _box_shares(table, number, np.stack([at[tile] for _, tile in pairs]))
@@ -70,7 +70,7 @@ def places(scenes: Mapping[str, PlannedScene], table: pa.Table) -> list[Place]:
         order = np.lexsort((off, number))
         for index in order[np.unique(number[order], return_index=True)[1]]:
             x0, y0, x1, y1 = np.concatenate([low[index], high[index]]).round(4).tolist()
-            found[number[index]] = Place(pairs[index][1], (x0, y0, x1, y1))
+            found[number[index]] = BestTile(pairs[index][1], (x0, y0, x1, y1))
     return found
 
 
@@ -105,9 +105,9 @@ MAX_OBJECTS = 20_000
 MIN_PER_QUESTION = 200
 """Objects of each question that a sample holds at least."""
 MAX_POINTS = 400_000
-"""Outline points in the page before outlines are simplified."""
+"""Number of outline points in the page above which outlines are simplified."""
 SHOWN_TILES = 4
-"""Tile ids of one object at most."""
+"""Maximum number of tile ids listed for one object."""
 DOT_PX = 8.0
 """Objects smaller than this on the screen are shown as dots."""
 COLUMNS = ("q", "s", "a", "x", "y", "z", "g", "id", "label", "thinking", "tiles", "n", "tile", "box", "date")
@@ -115,10 +115,10 @@ COLUMNS = ("q", "s", "a", "x", "y", "z", "g", "id", "label", "thinking", "tiles"
 
 @dataclass(slots=True)
 class Words:
-    """Texts of the page, each once; columns hold their numbers."""
+    """The texts of the page, each stored once; columns hold their numbers."""
 
     numbers: dict[str, int] = field(default_factory=dict)
-    """Text to number, in the order of the numbers."""
+    """Number of each text, in ascending order."""
 
     def number(self, text: str | None) -> int:
         """Number of a text."""
@@ -150,7 +150,7 @@ def columns(
         scenes: planned scenes by id.
         words: where texts go.
     """
-    bounds, seen = boxes(table), places(scenes, table)
+    bounds, seen = boxes(table), best_tiles(scenes, table)
     tiles: list[list[str]] = table["tile_ids"].to_pylist()
     middles = ((bounds[:, :2] + bounds[:, 2:]) / 2).round(7)
     return {

@@ -57,7 +57,7 @@ def _page_contents(store: Store, plan: Plan) -> PageContents:
 
 
 def page(data: dict[str, object]) -> str:
-    """The whole page around its data."""
+    """The complete HTML of the page with its data."""
     template = (_PAGE / "map.html").read_text(encoding="utf-8")
     return re.sub(r"\{\{([\w.-]+)\}\}", partial(_part, data=data), template)
 

@@ -29,7 +29,7 @@ class Figures:
     names: tuple[str, ...]
     """Its object files."""
     ends: tuple[int, ...]
-    """Objects up to the end of each file."""
+    """Number of objects up to the end of each file."""
     ids: NDArray[np.object_]
     """(n,) ids: digests, whose order is independent of the places of objects."""
     score: NDArray[np.float64]

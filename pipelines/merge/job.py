@@ -146,7 +146,7 @@ class QuestionMerge:
         self._parts: dict[int, ScenePart] = {}
 
     def result(self, only: Changed | None) -> QuestionResult:
-        """Merge all scenes, or those that a change affects; a question without files is merged whole.
+        """Merge all scenes, or those that a change affects; all if the question has no object files yet.
 
         Raises:
             FileNotFoundError: a ledger file is missing.

@@ -85,7 +85,7 @@ class BlockStep:
     doing: ClassVar[str] = "merging blocks of chunks"
     """Shown while it runs."""
     makes_no_cycles: ClassVar[bool] = True
-    """It runs sooner without the collector of reference cycles."""
+    """It makes no reference cycles, so it runs with the garbage collector paused."""
     finalise: FinaliseObjects
     """Turns objects into rows."""
 
@@ -142,7 +142,7 @@ class BorderStep:
     doing: ClassVar[str] = "matching across blocks"
     """Shown while it runs."""
     makes_no_cycles: ClassVar[bool] = True
-    """It runs sooner without the collector of reference cycles."""
+    """It makes no reference cycles, so it runs with the garbage collector paused."""
     spill: Store
     """The folder of spill files."""
 
@@ -188,7 +188,7 @@ class UnionStep:
     doing: ClassVar[str] = "uniting across blocks"
     """Shown while it runs."""
     makes_no_cycles: ClassVar[bool] = True
-    """It runs sooner without the collector of reference cycles."""
+    """It makes no reference cycles, so it runs with the garbage collector paused."""
     finalise: FinaliseObjects
     """Turns objects into rows."""
 

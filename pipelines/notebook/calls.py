@@ -150,7 +150,7 @@ def nightly(
 
 
 def open_result(out: Address, *, unfinished: bool = False) -> Result:
-    """The result of an earlier run, wherever it lies.
+    """Open the result of an earlier run.
 
     Args:
         out: output folder, local or s3://.

@@ -78,7 +78,7 @@ Positive = Annotated[int, Field(gt=0)]
 
 
 SCENES_FROM_ONE_PLACE = "scenes_from_one_place"
-"""Type of the error where scenes and a search are both given, or neither."""
+"""Type of the validation error if both scenes and a search are given, or neither."""
 
 
 class Engine(StrEnum):
@@ -94,7 +94,7 @@ class SceneOverlap(StrEnum):
     """How ground that several scenes cover is answered."""
 
     OWN = "own"
-    """One scene owns it, and each object on it is one object."""
+    """One scene owns the ground, and objects of several scenes are merged into one."""
     KEEP_ALL = "keep-all"
     """Every scene is answered on its own."""
 

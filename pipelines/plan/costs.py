@@ -10,7 +10,7 @@ from pipelines.plan.plan import Plan
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Medians over sampled chunks, on one machine, of one model actor."""
+    """Median times and sizes over sampled chunks, for one model actor on one machine."""
 
     reasoner: str
     """Digest of the reasoner that was timed."""
@@ -21,7 +21,7 @@ class Calibration:
     device: str
     """The device the models ran on, as the machine names it."""
     seconds_per_answer: float
-    """Model seconds of one tile and one question, with pixels; both models."""
+    """Seconds of both models for one tile with data and one question."""
     read_seconds_per_gigabyte: float
     """Seconds of one core to read and decode 1e9 decoded bytes."""
     commit_seconds: float

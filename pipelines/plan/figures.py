@@ -18,7 +18,7 @@ class PlanFigures:
     questions: int
     """Questions asked of every tile."""
     model_calls: int
-    """Answers of the reasoner at most: tiles times questions."""
+    """Maximum number of the reasoner's answers: tiles times questions."""
     gigabytes: float
     """Decoded data to read, in 1e9 bytes."""
     tile: int

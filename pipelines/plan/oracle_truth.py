@@ -14,7 +14,7 @@ from pipelines import RequestError
 from reasoner.answer import TileView
 from reasoner.query import Query
 from tiling import StorageError, Window
-from tiling.geo import LONLAT, SNAP_PX, GeoBox, lonlat_to_pixels, usable
+from tiling.geo import LONLAT, SNAP_PX, GeoBox, lonlat_to_pixels, repaired
 from tiling.storage import Store
 
 
@@ -48,7 +48,7 @@ class Truth:
     """The planned scenes."""
 
     def load(self) -> "TruthLookup":
-        """Read the table and place it on the scenes' pixel grids.
+        """Read the table and project it to the scenes' pixel grids.
 
         Raises:
             RequestError: a file is missing or is not a truth table.
@@ -119,7 +119,7 @@ def _whole(shape: shapely.Geometry) -> shapely.Geometry:
     """One polygon on the pixel grid for a shape that is split at ±180° in longitude and latitude."""
     if shapely.get_num_geometries(shape) == 1:
         return shape
-    return shapely.union_all([usable(shape)], grid_size=SNAP_PX)
+    return shapely.union_all([repaired(shape)], grid_size=SNAP_PX)
 
 
 def _area_of(window: Window) -> shapely.Polygon:

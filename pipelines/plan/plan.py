@@ -24,7 +24,7 @@ RULES_VERSION = "2"
 
 @dataclass(frozen=True, slots=True)
 class PlannedScene:
-    """One scene with the grid laid over it."""
+    """One scene with its grid."""
 
     scene: Scene
     """The raster."""
@@ -52,7 +52,7 @@ class ChunkRef:
     n_tiles: int
     """Planned tiles in it; at least one."""
     window: Window
-    """Hull of its planned tiles on the working grid, pixels: what is read."""
+    """Hull of its planned tiles on the working grid, pixels; this window is read."""
     mask: bytes = ALL
     """Which of the chunk's tiles are planned, packed; empty where all are."""
 
@@ -85,7 +85,7 @@ class Plan:
 
     @property
     def job_id(self) -> str:
-        """Digest of the whole job: the run, questions, area, and scenes by name and place; no path."""
+        """Digest of the whole job: run, questions, area, and scenes by name and georeference; no paths."""
         places = [
             [item.scene.scene_id, item.scene.crs, item.work.transform, item.work.width, item.work.height]
             for item in self.scenes

@@ -167,13 +167,13 @@ def fit_processor(processor: ProcessorMixin, sizing: Sizing) -> Sizing:
 
 
 def vision_token_ids(model: PreTrainedModel) -> list[int]:
-    """Return the tokens that stand for pictures: writing one would crash the model, so all are suppressed."""
+    """The tokens that represent images: generating one would crash the model, so all are suppressed."""
     ids = {getattr(model.config, name, None) for name in _VISION_TOKENS}
     return sorted(token for token in ids if isinstance(token, int) and token >= 0)
 
 
 def _greedy(model: PreTrainedModel, processor: ProcessorMixin, *, profile: Profile) -> GenerationConfig:
-    # Built anew: released checkpoints carry a repetition penalty, which bends the digits of boxes.
+    # Made anew: released checkpoints have a repetition penalty, which changes the digits of boxes.
     config: Any = GenerationConfig
     ends = model.generation_config.eos_token_id
     pad = processor.tokenizer.pad_token_id

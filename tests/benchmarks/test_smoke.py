@@ -100,12 +100,12 @@ def test_rounds_begin_with_another_variant_and_stop_with_the_budget() -> None:
 
 
 def test_a_ratio_is_the_median_of_the_rounds() -> None:
-    row = Row("speed", "a over b", divided([1.0, 9.0, 4.0], [2.0, 3.0, 2.0]), "", Aim(least=1.5))
+    row = Row("speed", "a over b", divided([1.0, 9.0, 4.0], [2.0, 3.0, 2.0]), "", Aim(minimum=1.5))
     assert row.ratio == 2.0
     assert row.aim is not None
     assert row.aim.met_by(row.ratio)
-    assert not Aim(most=1.5).met_by(row.ratio)
-    assert [str(Aim(least=0.8)), str(Aim(most=3))] == [">= 0.8", "<= 3"]
+    assert not Aim(maximum=1.5).met_by(row.ratio)
+    assert [str(Aim(minimum=0.8)), str(Aim(maximum=3))] == [">= 0.8", "<= 3"]
 
 
 def test_bytes_read_are_counted(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
-"""A flat world of known things, and what tiles would report of them, tile by tile. Knows no file.
+"""A synthetic world of known objects, and the fragments that tiles would give of them, for `merge`.
 
-Compact shapes lie on a lattice, two in a cell side by side with a common wall in places; roads lie in some
-rows of it, and one river runs through all of it, to and fro. All follows from a seed and the place.
+Compact shapes lie on a lattice, and some cells hold two shapes with a common wall; roads lie in some rows of
+the lattice, and one river winds through all of it. Everything follows from a seed and the position.
 """
 
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ PITCH = 96
 CORNERS = 8
 """Of a compact shape."""
 JITTER_PX = 0.2
-"""Standard deviation of the place of a corner from sighting to sighting."""
+"""Standard deviation of the position of a corner from fragment to fragment."""
 RIVER_ROWS = 40
-"""From one reach of the river to the next, cells."""
+"""Distance from one reach of the river to the next, cells."""
 HALF_WIDTH = 10.0
 """Of river and roads, pixels."""
 TERRACES = 0.15
@@ -42,12 +42,12 @@ class Pieces:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """The true things under one scene."""
+    """The true objects under one scene."""
 
     grid: Grid
     """The scene's tiles."""
     seed: int = 0
-    """Of all that is drawn."""
+    """Seed of everything that is drawn."""
 
     @property
     def side(self) -> int:
@@ -55,7 +55,7 @@ class World:
         return self.grid.width // PITCH
 
     def truth(self) -> tuple[NDArray[np.object_], NDArray[np.float64]]:
-        """Identities of all things and their areas, square pixels."""
+        """Identities of all objects and their areas, square pixels."""
         found = [self.compact(np.arange(self.side), row) for row in range(self.side)]
         names = [*(each.names for each in found), *(self.roads(row).names for row in self._road_rows())]
         shapes = [*(each.shapes for each in found), *(self.roads(row).shapes for row in self._road_rows())]
@@ -67,7 +67,7 @@ class World:
         return range(RIVER_ROWS // 2, self.side, RIVER_ROWS)
 
     def compact(self, columns: NDArray[np.int64], row: int) -> Pieces:
-        """Compact things in some cells of a row of the lattice."""
+        """Compact objects in some cells of a row of the lattice."""
         columns = columns[(columns >= 2) & (columns < self.side - 2)]
         if row % (RIVER_ROWS // 2) in (0, 1, RIVER_ROWS // 2 - 1) or not len(columns):
             return Pieces(np.empty(0, object), np.empty(0, object))
@@ -113,7 +113,7 @@ class World:
         return np.array(boxes, dtype=object)
 
     def near(self, x0: int, x1: int, y0: int, y1: int) -> Pieces:
-        """All things but the river that may meet a window."""
+        """All objects except the river that may meet a window."""
         columns = np.arange(max(0, x0 // PITCH - 1), min(self.side, x1 // PITCH + 2))
         rows = range(max(0, y0 // PITCH - 1), min(self.side, y1 // PITCH + 2))
         found = [self.compact(columns, row) for row in rows]
@@ -123,15 +123,15 @@ class World:
         )
 
 
-def seen_in(tile: Tile, things: Pieces, river: NDArray[np.object_], draw: np.random.Generator) -> Pieces:
-    """What a tile reports: every thing in it cut at its edges, corners a little off; the river exactly."""
+def seen_in(tile: Tile, objects: Pieces, river: NDArray[np.object_], draw: np.random.Generator) -> Pieces:
+    """The fragments in a tile: every object clipped at its edges with jittered corners; the river exactly."""
     window = tile.window
     ground = shapely.box(window.x0, window.y0, window.x1, window.y1)
-    bounds = shapely.bounds(things.shapes)
+    bounds = shapely.bounds(objects.shapes)
     low, high = (window.x0, window.y0), (window.x1, window.y1)
     meets = ((bounds[:, :2] < high) & (bounds[:, 2:] > low)).all(axis=1)
-    shapes, names = things.shapes[meets], things.names[meets]
-    shapes = _shaken(shapes, draw)
+    shapes, names = objects.shapes[meets], objects.names[meets]
+    shapes = _jittered(shapes, draw)
     bounds = shapely.bounds(shapes)
     out = ((bounds[:, :2] < low) | (bounds[:, 2:] > high)).any(axis=1)
     shapes[out] = shapely.intersection(shapes[out], ground)
@@ -144,8 +144,8 @@ def seen_in(tile: Tile, things: Pieces, river: NDArray[np.object_], draw: np.ran
     return Pieces(shapes[kept], names[kept])
 
 
-def _shaken(shapes: NDArray[np.object_], draw: np.random.Generator) -> NDArray[np.object_]:
-    """The same polygons, without holes, their corners a little off."""
+def _jittered(shapes: NDArray[np.object_], draw: np.random.Generator) -> NDArray[np.object_]:
+    """The polygons without holes, with jittered corners."""
     points, owner = shapely.get_coordinates(shapes, return_index=True)
     off = draw.normal(0, JITTER_PX, points.shape)
     first = np.flatnonzero(np.diff(owner, prepend=-1))

@@ -1,4 +1,4 @@
-"""A folder of practice scenes that changes from night to night, its exact truth, one model for all nights."""
+"""A folder of practice scenes that changes between updates, its exact truth, one model for all updates."""
 
 import json
 import shutil
@@ -20,22 +20,22 @@ from reasoner.engines.oracle import OracleReasoner
 from training.scenery.practice import write_practice
 
 Edit = Callable[[gpd.GeoDataFrame], gpd.GeoDataFrame]
-"""Makes the truth of a scene another."""
+"""Changes the truth of a scene."""
 
 
 @dataclass
 class Sky:
-    """Scenes as they lie in the bucket tonight, and what is truly there."""
+    """The scenes in the folder at the next update, and the true objects in them."""
 
     archive: Path
-    """Practice folder with all scenes that ever come."""
+    """Practice folder with all scenes that may be added."""
     folder: Path
-    """Tonight's scenes, truth and questions."""
+    """The scenes of the next update, their truth and questions."""
     truth: dict[str, gpd.GeoDataFrame] = field(default_factory=dict)
-    """True things by scene."""
+    """True objects by scene."""
 
     def add(self, *numbers: int) -> None:
-        """Let scenes come."""
+        """Add scenes."""
         known = gpd.read_parquet(self.archive / "truth.parquet")
         (self.folder / "scenes").mkdir(parents=True, exist_ok=True)
         for name in map(scene_name, numbers):
@@ -44,13 +44,13 @@ class Sky:
         self._write()
 
     def remove(self, number: int) -> None:
-        """Let a scene go."""
+        """Remove a scene."""
         (self.folder / "scenes" / f"{scene_name(number)}.tif").unlink()
         del self.truth[scene_name(number)]
         self._write()
 
     def replace(self, number: int, edit: Edit) -> None:
-        """Put another file in a scene's place, which shows other things."""
+        """Replace a scene's file by another one, which shows other objects."""
         name = scene_name(number)
         path = self.folder / "scenes" / f"{name}.tif"
         path.write_bytes(path.read_bytes() + b"\0")
@@ -58,19 +58,19 @@ class Sky:
         self._write()
 
     def things(self, kinds: Sequence[str]) -> gpd.GeoDataFrame:
-        """What is truly there of these kinds."""
+        """The true objects of these classes."""
         table = gpd.read_parquet(self.folder / "truth.parquet")
         return table[table["kind"].isin(list(kinds))]
 
     def commonest(self, count: int) -> list[str]:
-        """The kinds with the most things."""
+        """The classes with the most objects."""
         counts = gpd.read_parquet(self.archive / "truth.parquet")["kind"].value_counts()
         return sorted(counts.index, key=lambda kind: (-counts[kind], kind))[:count]
 
     def config(
         self, out: Path | str, kinds: Sequence[str], *, caption: bool = False, **fields: object
     ) -> JobConfig:
-        """A request for the exact models in a plain loop: where are things of these kinds?"""
+        """A request for the exact models in a plain loop: where are objects of these classes?"""
         asked = json.loads((self.archive / "questions.json").read_text("utf-8"))
         given: dict[str, object] = {
             "scenes": [f"{self.folder}/scenes"],
@@ -104,7 +104,7 @@ def draw_archive(folder: Path, *, scenes: int, zones: int = 1, density: float = 
 
 @contextmanager
 def one_model() -> Iterator[None]:
-    """The exact models stand for one model whose weights stay, though the truth they answer from grows."""
+    """The exact models act as one model with fixed weights, although the truth they answer from grows."""
     with patch.object(models, "_oracle_digest", lambda _: "oracle-of-all-nights"):
         yield
 
@@ -138,5 +138,5 @@ def objects_in(out: Path) -> gpd.GeoDataFrame:
 
 
 def changes_in(out: Path, date: str) -> gpd.GeoDataFrame:
-    """A night's change table."""
+    """An update's change table."""
     return gpd.read_parquet(out / "changes" / f"date={date}" / "changes.parquet")

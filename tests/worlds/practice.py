@@ -47,12 +47,12 @@ class World:
         return f"oracle:{self.folder}/truth.parquet"
 
     def questions(self, kinds: Sequence[str] | None = None) -> list[str]:
-        """The first question of each kind, of all kinds if none is named."""
+        """The first question of each class, of all classes if none is named."""
         known = json.loads((self.folder / "questions.json").read_text("utf-8"))
         return [known[kind]["ask"][0] for kind in (known if kinds is None else kinds)]
 
     def truth(self, kinds: Sequence[str] | None = None) -> gpd.GeoDataFrame:
-        """The true things of these kinds, of all if none is named."""
+        """The true objects of these classes, of all if none is named."""
         table = gpd.read_parquet(self.folder / "truth.parquet")
         return table if kinds is None else table[table["kind"].isin(list(kinds))]
 
@@ -74,7 +74,7 @@ def write_truth(folder: Path, rows: Sequence[tuple[str, str, shapely.Geometry]])
 
     Args:
         folder: where.
-        rows: (kind, scene id, geometry in OGC:CRS84) per true thing.
+        rows: (kind, scene id, geometry in OGC:CRS84) per true object.
     """
     kinds, scenes, geometries = (list(column) for column in zip(*rows, strict=True))
     table = gpd.GeoDataFrame(

@@ -15,16 +15,16 @@ from tiling.geo import greedy_pairs
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """How well found things are the true ones."""
+    """How well found objects are the true ones."""
 
     found: int
-    """Found things."""
+    """Found objects."""
     true: int
-    """True things."""
+    """True objects."""
     right: int
-    """Found things matched to a true one of their own."""
+    """Found objects matched to a true one of their own."""
     duplicates: int
-    """Found things whose true one is taken by a better match."""
+    """Found objects whose true one is taken by a better match."""
     area_bias: float
     """Sum of found areas over sum of true areas of the matches, minus 1."""
     worst_iou: float
@@ -32,7 +32,7 @@ class Score:
 
     @property
     def is_exact(self) -> bool:
-        """Every thing found once, nothing else found, areas right within 1 %."""
+        """Every object found once, nothing else found, areas right within 1 %."""
         return self.found == self.true == self.right and not self.duplicates and abs(self.area_bias) < 0.01
 
 

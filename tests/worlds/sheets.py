@@ -20,7 +20,7 @@ from tiling.scene import Transform
 KIND = "thing"
 UTM = "EPSG:32631"
 GROUND: Transform = (0.5, 0.0, 500_000.0, 0.0, -0.5, 5_400_000.0)
-"""Pixels in which the true things are drawn."""
+"""Pixels in which the true objects are drawn."""
 TURNED: Transform = (0.4, 0.3, 500_150.0, 0.3, -0.4, 5_399_900.0)
 
 
@@ -76,33 +76,33 @@ def moved(
 
 
 def write_sheets(
-    folder: Path, sheets: Sequence[Sheet], things: Sequence[shapely.Geometry], crs: str
+    folder: Path, sheets: Sequence[Sheet], objects: Sequence[shapely.Geometry], crs: str
 ) -> World:
-    """Write scenes and their truth: every scene sees the same things.
+    """Write scenes and their truth: every scene sees the same objects.
 
     Args:
         folder: where.
         sheets: the scenes.
-        things: the true things, world coordinates of `crs`.
-        crs: of the things.
+        objects: the true objects, world coordinates of `crs`.
+        crs: of the objects.
     """
     (folder / "scenes").mkdir(parents=True)
     rows = []
     for sheet in sheets:
         _write_sheet(folder / "scenes" / f"{sheet.name}.tif", sheet)
-        local = moved(things, crs, sheet.crs, near=sheet.transform[2])
+        local = moved(objects, crs, sheet.crs, near=sheet.transform[2])
         if sheet.data is not None:
             local = shapely.get_parts(shapely.intersection(local, on_ground(sheet.data, sheet.transform)))
         seen = shapely.intersects(sheet.footprint, local)
         rows += [(KIND, sheet.name, shape) for shape in _split(moved(local[seen], sheet.crs, LONLAT))]
     write_truth(folder, rows)
-    table = gpd.GeoDataFrame(geometry=list(_split(moved(things, crs, LONLAT))), crs=LONLAT)
+    table = gpd.GeoDataFrame(geometry=list(_split(moved(objects, crs, LONLAT))), crs=LONLAT)
     table.to_parquet(folder / "ground.parquet")
     return World(folder)
 
 
 def true_things(world: World) -> gpd.GeoDataFrame:
-    """Every true thing once."""
+    """Every true object once."""
     return gpd.read_parquet(world.folder / "ground.parquet")
 
 
@@ -137,7 +137,7 @@ def _write_sheet(path: Path, sheet: Sheet) -> None:
 
 
 def scattered(width: int, height: int, seed: int = 0) -> NDArray[np.object_]:
-    """Things over the whole ground, in its pixels: strips, rings, twins 2 px apart every 70 px, boxes."""
+    """Objects over the whole ground, in its pixels: strips, rings, twins 2 px apart every 70 px, boxes."""
     rng = np.random.default_rng(seed)
     strips = [
         affinity.rotate(box(20, height * 0.3, width - 20, height * 0.3 + 14), 7),
@@ -169,18 +169,18 @@ def sheet_at(name: str, x: int, y: int, size: tuple[int, int], **fields: str) ->
     return Sheet(name, (a, b, c + a * x, d, e, f + e * y), size, **fields)
 
 
-def seen_by(sheets: Sequence[Sheet], things: NDArray[np.object_], crs: str) -> NDArray[np.object_]:
+def seen_by(sheets: Sequence[Sheet], objects: NDArray[np.object_], crs: str) -> NDArray[np.object_]:
     """What lies on the scenes' ground together; what they cut to a sliver is nobody's to find."""
     ground = shapely.union_all([moved([sheet.footprint], sheet.crs, crs)[0] for sheet in sheets])
-    pieces = shapely.get_parts(shapely.intersection(things, ground))
+    pieces = shapely.get_parts(shapely.intersection(objects, ground))
     whole = shapely.covers(shapely.buffer(ground, -1.0), pieces)
     return pieces[whole | (shapely.area(shapely.buffer(pieces, -2.0)) > 20.0)]
 
 
 def made(folder: Path, sheets: Sequence[Sheet], size: tuple[int, int], seed: int = 0) -> World:
-    """Write scenes with things scattered over the ground they share."""
-    things = np.array([on_ground(shape, GROUND) for shape in scattered(*size, seed)])
-    return write_sheets(folder, sheets, list(seen_by(sheets, things, UTM)), UTM)
+    """Write scenes with objects scattered over the ground they share."""
+    objects = np.array([on_ground(shape, GROUND) for shape in scattered(*size, seed)])
+    return write_sheets(folder, sheets, list(seen_by(sheets, objects, UTM)), UTM)
 
 
 PAIR = (

@@ -1,7 +1,4 @@
-"""A run whose ledger holds as many fragments as wanted, of a world whose things are known.
-
-And the verdict on the objects that are merged from it.
-"""
+"""Makes a run whose ledger holds given numbers of fragments of a synthetic world; counts a merge's errors."""
 
 import shutil
 from concurrent.futures import ProcessPoolExecutor
@@ -50,14 +47,14 @@ class SyntheticRun:
     plan: Plan
     """Its plan."""
     world: World
-    """What is true."""
+    """The true objects."""
 
     def write(self, ref: ChunkRef) -> int:
         """Write the ledger file of a chunk; the fragments in it."""
         window, tiles = ref.window, self.plan.chunk(ref).tiles
         reach = window.x0 - TILE_PX, window.x1 + TILE_PX, window.y0 - TILE_PX, window.y1 + TILE_PX
-        things, river = self.world.near(*reach), self.world.river(*reach)
-        seen = [seen_in(tile, things, river, self._draw(tile)) for tile in tiles]
+        objects, river = self.world.near(*reach), self.world.river(*reach)
+        seen = [seen_in(tile, objects, river, self._draw(tile)) for tile in tiles]
         table = _table(ref, tiles, seen, self.plan.scenes[0])
         sink = pa.BufferOutputStream()
         pq.write_table(table, sink, compression="zstd")
@@ -65,7 +62,7 @@ class SyntheticRun:
         return sum(len(each.names) for each in seen)
 
     def _draw(self, tile: Tile) -> np.random.Generator:
-        """What shakes the sightings of a tile, whatever the chunk it is in."""
+        """The generator of the jitter in a tile, which does not depend on the tile's chunk."""
         return np.random.default_rng((self.world.seed, tile.window.x0, tile.window.y0))
 
 

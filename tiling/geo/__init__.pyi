@@ -39,10 +39,10 @@ from .polygons import SNAP_PX as SNAP_PX
 from .polygons import iou as iou
 from .polygons import ious as ious
 from .polygons import parts_of as parts_of
+from .polygons import repaired as repaired
 from .polygons import snapped as snapped
 from .polygons import snapped_pixels as snapped_pixels
 from .polygons import united as united
-from .polygons import usable as usable
 from .polygons import valid as valid
 from .polygons import valid_polygons as valid_polygons
 from .wkb import line_column as line_column

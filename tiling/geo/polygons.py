@@ -27,11 +27,11 @@ def valid_polygons(polygons: NDArray[np.object_]) -> NDArray[np.object_]:
     good = shapely.is_valid(polygons)
     if good.all():
         return polygons
-    repaired = shapely.make_valid(polygons[~good], method="structure")
-    return np.concatenate([polygons[good], parts_of(repaired)])
+    mended = shapely.make_valid(polygons[~good], method="structure")
+    return np.concatenate([polygons[good], parts_of(mended)])
 
 
-def usable(geometry: shapely.Geometry) -> shapely.Geometry:
+def repaired(geometry: shapely.Geometry) -> shapely.Geometry:
     """The geometry, repaired if it is invalid, which mapping between grids can make it."""
     return geometry if shapely.is_valid(geometry) else shapely.make_valid(geometry, method="structure")
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import shapely
 
-from tiling.geo import GeoBox, moved_between, usable
+from tiling.geo import GeoBox, moved_between, repaired
 from tiling.merge import TOUCH_PX
 
 BEYOND_PX = 1.0
@@ -81,10 +81,10 @@ def with_overlap_zone(
 
 
 def _zone(own: SceneCoverage, before: Sequence[SceneCoverage], after: Sequence[SceneCoverage]) -> OverlapZone:
-    seen = [usable(moved_between([each.covered], each.grid, own.grid)[0]) for each in (*before, *after)]
+    seen = [repaired(moved_between([each.covered], each.grid, own.grid)[0]) for each in (*before, *after)]
     common = [shapely.intersection(own.covered, other) for other in seen]
     real = [not shapely.buffer(piece, -THIN_PX).is_empty for piece in common]
-    owned = [usable(moved_between([each.valid], each.grid, own.grid)[0]) for each in before]
+    owned = [repaired(moved_between([each.valid], each.grid, own.grid)[0]) for each in before]
     beyond = shapely.union_all(
         [shapely.buffer(seen[i], -BEYOND_PX) for i, is_real in enumerate(real) if is_real]
     )

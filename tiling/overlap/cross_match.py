@@ -7,7 +7,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from tiling.geo import Pairs, moved_between, snapped, snapped_pixels, usable
+from tiling.geo import Pairs, moved_between, repaired, snapped, snapped_pixels
 from tiling.merge import INSIDE_PX
 from tiling.overlap.coverage import SceneCoverage
 from tiling.overlap.overlap_zone import ZoneObjects, concat_zone_objects
@@ -119,7 +119,7 @@ def _between_scenes(candidates: Candidates, scenes: tuple[int, int], tau: float)
     """Matches between two scenes: first, second, and whether each lies on the other's covered ground."""
     one, other = scenes
     here, there = candidates.parts[one].coverage, candidates.parts[other].coverage
-    covered, seen = map(usable, moved_between([there.covered, there.seen], there.grid, here.grid))
+    covered, seen = map(repaired, moved_between([there.covered, there.seen], there.grid, here.grid))
     both = shapely.intersection(here.seen, seen)
     numbers = candidates.of(one), candidates.of(other)
     mine, theirs = candidates.outlines[numbers[0]], snapped(candidates.seen_from(numbers[1], one))

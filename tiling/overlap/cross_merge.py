@@ -18,9 +18,9 @@ from tiling.geo import (
     group_by,
     moved_between,
     polygons_from_shapes,
+    repaired,
     to_pixels,
     to_world,
-    usable,
 )
 from tiling.merge import MIN_OWN_SHARE, TAU, MergedObjects, corners, resolve_clusters, unite
 from tiling.overlap.cross_match import (
@@ -145,7 +145,7 @@ def _missing_before(candidates: Candidates, scene: int, beside: Beside) -> Itera
     for other in sorted(set(beside(scene)) & candidates.parts.keys()):
         part = candidates.parts[other]
         if part.rank < own.rank and not shapely.is_empty(part.missing):
-            yield usable(moved_between([part.missing], part.coverage.grid, own.coverage.grid)[0])
+            yield repaired(moved_between([part.missing], part.coverage.grid, own.coverage.grid)[0])
 
 
 def _seen_by(candidates: Candidates, numbers: NDArray[np.int64], owner: int) -> MergedObjects:

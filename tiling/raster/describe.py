@@ -11,7 +11,7 @@ from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import DatasetReader
 
 from tiling import Band, Scene, SceneError, Transform
-from tiling.raster.georeference import place
+from tiling.raster.georeference import read_georeference
 from tiling.raster.handles import opened
 from tiling.raster.header import DEFAULT_OPTIONS, OpenOptions
 from tiling.raster.stac import ItemDocument, choose, is_document, iso_utc, read_document
@@ -158,7 +158,7 @@ def _declared(
         simplefilter("ignore", NotGeoreferencedWarning)
         with opened(uri, options) as dataset:
             shown = _checked(uri, dataset, indexes) if indexes else _only_choice(uri, dataset)
-            crs, transform = place(uri, dataset, assume_crs=assume_crs)
+            crs, transform = read_georeference(uri, dataset, assume_crs=assume_crs)
             return _Declared(
                 size=(dataset.width, dataset.height),
                 crs=crs,

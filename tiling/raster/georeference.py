@@ -21,7 +21,7 @@ MAX_GCP_RESIDUAL_PX = 1.0
 """Ground control points must lie on one affine grid within this."""
 
 
-def place(uri: str, dataset: DatasetReader, *, assume_crs: str | None) -> tuple[str, Transform]:
+def read_georeference(uri: str, dataset: DatasetReader, *, assume_crs: str | None) -> tuple[str, Transform]:
     """CRS (authority code or WKT) and geotransform of a raster.
 
     Args:

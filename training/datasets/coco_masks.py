@@ -14,7 +14,7 @@ from training.datasets.images import split_mask
 from training.datasets.options import TargetSplit
 
 MAX_PIXELS = 1 << 28
-"""Most pixels one mask may claim; 16,384 by 16,384."""
+"""Maximum pixels of one mask: 16,384 by 16,384."""
 FIRST, LAST = 48, 48 + 63
 """Codes of the characters that carry six bits each, `0` to `o`."""
 

@@ -33,7 +33,7 @@ def read_examples(
 
     Raises:
         DatasetError: The name or the split is unknown, or the folder is not laid out so; the message names
-            the file that was looked for.
+            the file that was expected.
     """
     root = Path(root)
     if not root.is_dir():

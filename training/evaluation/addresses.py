@@ -53,7 +53,7 @@ def evaluate_model(
         boxes_only: no captions and no answers in words.
         out: folder for eval.json, eval.md and eval.html; None writes nothing.
         compare: an earlier eval.json, to say what has changed.
-        listener: told how much is done of how much.
+        listener: receives the number of items done and of all items.
 
     Raises:
         DatasetError: the data or the earlier evaluation is not what it is said to be.

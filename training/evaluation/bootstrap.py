@@ -16,7 +16,7 @@ class Interval:
     """A figure and where it would lie on other examples of the same sort."""
 
     mean: float
-    """The figure itself; NaN where nothing decides it."""
+    """The figure itself; NaN if it is not defined."""
     low: float
     """Lower end of the 95 % interval."""
     high: float

@@ -49,7 +49,7 @@ def read_data(data: DataChoice, *, protocol: Protocol, tile_px: int) -> Reading:
 
     Args:
         data: which.
-        protocol: decides how many wordings of a question are asked.
+        protocol: determines how many wordings of a question are asked.
         tile_px: side of the tiles cut from scenes and labelled images, pixels.
 
     Raises:

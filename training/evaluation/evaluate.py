@@ -16,7 +16,7 @@ from training.evaluation.scoring import ExampleRecord, ExampleResult, score_imag
 EvalListener = Callable[[int, int], None]
 """Called after every call of a model with the part that is done and the whole; each example counts twice."""
 MetricIntervals = Mapping[str, Interval]
-"""Figures by name; one that nothing decides is left out."""
+"""Figures by name; undefined ones are left out."""
 
 
 @dataclass(frozen=True, slots=True)

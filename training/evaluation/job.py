@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from training.evaluation.scoring import ExampleRecord
 
 NO_SEGMENTER = "none"
-"""Name that stands for no segmenter."""
+"""Name that means that no segmenter is used."""
 TRUTH = "truth"
-"""Name that stands for no reasoner: the true boxes are its answers."""
+"""Name that means that no reasoner is used: the true boxes are the answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +138,8 @@ def _report(
         **summary(evaluation),
     }
     text = markdown(evaluation)
-    unread = Counter(problem.what for problem in evaluation.problems)
-    for title, problems in (("left out or mended in the data", counts), ("could not be scored", unread)):
+    unscored = Counter(problem.what for problem in evaluation.problems)
+    for title, problems in (("left out or mended in the data", counts), ("could not be scored", unscored)):
         if problems:
             text += f"\n{title}: " + "; ".join(f"{n} × {what}" for what, n in problems.items()) + "\n"
     if risen is not None:

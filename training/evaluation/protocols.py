@@ -17,7 +17,7 @@ class Divisor(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ScoringRules:
-    """How a protocol decides what the definition of a figure leaves open."""
+    """How a protocol treats the cases that the definition of a figure leaves open."""
 
     empty_score: float
     """IoU of a sample with neither truth nor prediction, 0 or 1."""

@@ -18,7 +18,7 @@ class ImageArea:
     """A part of every image of a dataset that is ground of its own."""
 
     name: str
-    """Name; the areas' order by name decides which of them validate."""
+    """Name; the order of the areas by name determines which of them are used for validation."""
     x0: int
     """Left edge, image pixels."""
     y0: int

@@ -138,7 +138,7 @@ class MetricsLog:
     def add(self, step: int, figures: Mapping[str, float]) -> None:
         """Log a step, counted from 1; figures of the step already there are united with these.
 
-        The first call, and one that steps back, drops what an earlier attempt logged from this step on.
+        The first call, and one that steps back, drops what an earlier try logged from this step on.
         """
         if self._events is None or (self._rows and step < next(reversed(self._rows))):
             self._rewind(step)

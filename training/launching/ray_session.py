@@ -26,7 +26,7 @@ _SETTINGS = {
 
 
 def share(launch: Launch) -> dict[str, float]:
-    """What each worker claims, by Ray's names of it."""
+    """Resources that each worker reserves, by Ray's names."""
     gpus = {"GPU": 1.0} if launch.gpu else {}
     return {"CPU": float(launch.cpus_per_worker), **gpus}
 

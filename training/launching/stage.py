@@ -1,4 +1,4 @@
-"""A training as numbered steps, and the loop that builds, resumes, drives and reports them."""
+"""A training as numbered steps, and the loop that builds, resumes, runs and reports them."""
 
 import textwrap
 import time

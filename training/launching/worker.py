@@ -46,7 +46,7 @@ class Launch:
     gpu: bool = False
     """Whether each process gets a GPU of its own."""
     cpus_per_worker: float = 1
-    """Cores each process claims."""
+    """Cores that each process reserves."""
     max_failures: int = 3
     """Deaths of a process after which training is taken up again; one more ends it."""
     keep: int = 2

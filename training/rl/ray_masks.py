@@ -38,7 +38,7 @@ RETRIES = 3
 
 @dataclass(frozen=True, slots=True)
 class MaskActorOptions:
-    """The segmenter behind the actor and what it claims of its machine."""
+    """The segmenter of the actor and the resources that it reserves."""
 
     segmenter: str
     """`nano`, a folder, a hub id or a released `.pth` file, as everywhere."""

@@ -116,7 +116,7 @@ def conventions(model: str, *, architecture: str | None, profile: str | None) ->
 
     Args:
         model: as the recipe names it.
-        architecture: what stands for it where it is not at hand.
+        architecture: the substitute for it if it is not available.
         profile: the profile the recipe asks for; None chooses by the configuration.
 
     Raises:
