@@ -151,18 +151,18 @@ def _bytes_row(engine: str, read: int, size: int, *, aim: Aim | None = None) -> 
 
 def _speed_rows(queries: _Queries, settings: Settings) -> Iterator[Row]:
     queries.scan()  # from here on the files are in the system's cache
-    said = interleaved({"box": queries.box, "scan": queries.scan}, settings)
+    timed = interleaved({"box": queries.box, "scan": queries.scan}, settings)
     what = f"{queries.engine}: time of a full scan over that of the box"
-    yield _speed_row(what, said, lambda answer: answer.seconds, FASTER)
-    if any(answer.opening_s for answer in said["box"]):
-        yield _speed_row(f"{what}, with opening", said, lambda answer: answer.seconds + answer.opening_s)
+    yield _speed_row(what, timed, lambda answer: answer.seconds, FASTER)
+    if any(answer.opening_s for answer in timed["box"]):
+        yield _speed_row(f"{what}, with opening", timed, lambda answer: answer.seconds + answer.opening_s)
 
 
 def _speed_row(
-    what: str, said: dict[str, list[_Answer]], time_of: Callable[[_Answer], float], aim: Aim | None = None
+    what: str, timed: dict[str, list[_Answer]], time_of: Callable[[_Answer], float], aim: Aim | None = None
 ) -> Row:
-    box, scan = ([time_of(answer) for answer in said[name]] for name in ("box", "scan"))
-    found, there = (said[name][0].objects for name in ("box", "scan"))
+    box, scan = ([time_of(answer) for answer in timed[name]] for name in ("box", "scan"))
+    found, there = (timed[name][0].objects for name in ("box", "scan"))
     detail = (
         f"{statistics.median(box) * 1e3:.0f} ms for {found}, "
         f"{statistics.median(scan) * 1e3:.0f} ms for {there} objects"
@@ -184,9 +184,9 @@ def _writing_rows(folder: Path, settings: Settings) -> list[Row]:
     part = read_cell(store, QUERY.id, cell)
     frame = geopandas.read_parquet(folder / name)
     with ExitStack() as stack:
-        scratch = Store(str(folder.parent / "written"))
-        stack.callback(scratch.remove_folder, "")
-        ours = partial(write_cell, scratch, "q", cell, part)
+        written = Store(str(folder.parent / "written"))
+        stack.callback(written.remove_folder, "")
+        ours = partial(write_cell, written, "q", cell, part)
         took = interleaved(
             {"ours": partial(_seconds, ours), "plain": partial(_seconds, partial(_plain, frame))}, settings
         )

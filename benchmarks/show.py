@@ -74,10 +74,10 @@ def _served(store: Store) -> Iterator[str]:
     command = [sys.executable, "-m", "pipelines", "show", store.root, "--serve", "--port", "0", "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         try:
-            said = process.stdout.readline() if process.stdout else b""
-            if not said:
+            line = process.stdout.readline() if process.stdout else b""
+            if not line:
                 raise RunError(" ".join(command), "ended without serving")
-            yield str(json.loads(said)["address"])
+            yield str(json.loads(line)["address"])
             process.send_signal(signal.SIGINT)
             process.wait(timeout=20)
         finally:

@@ -12,7 +12,7 @@ class RecipeError(ValueError):
 
 
 class DatasetError(ValueError):
-    """A folder or file is not the dataset it is said to be; the command line shows it to the user."""
+    """A folder or file is not the dataset that the request names; the command line shows it to the user."""
 
 
 class LaunchError(RuntimeError):

@@ -70,7 +70,7 @@ _JOB_ENDINGS = (".yaml", ".yml")
 
 
 @dataclass(frozen=True, slots=True)
-class NightFlags(JobFlags):
+class NightlyFlags(JobFlags):
     """Everything given on the command line of nightly; one of the words may be the job file."""
 
     date: Annotated[
@@ -94,7 +94,7 @@ class NightFlags(JobFlags):
 
 
 @with_job_flags
-def nightly_command(flags: NightFlags) -> None:
+def nightly_command(flags: NightlyFlags) -> None:
     """Bring a dataset up to date with what is new, changed or gone, and say what changed.
 
     Example: [bold]remotereasoner nightly job.yaml --date 2026-11-25[/bold]

@@ -17,7 +17,7 @@ MAX_TILES = 20_000
 TEXT = "text"
 KINDS = (str(Status.FAILED), str(Status.MALFORMED), TEXT, str(Status.EMPTY), str(Status.NODATA))
 """Kinds of tiles on the map, the most important first."""
-_SILENT = (str(Status.EMPTY), str(Status.NODATA))
+_WITHOUT_ANSWER = (str(Status.EMPTY), str(Status.NODATA))
 _COLUMNS = ("tile_id", "status", "problem", "text", "geometry")
 
 
@@ -81,7 +81,7 @@ def _combined(tiles: Iterator[MapTile], n_questions: int) -> Iterator[MapTile]:
         old = found.get(key)
         found[key] = replace(old, questions=(*old.questions, *tile.questions)) if old else tile
     for tile in found.values():
-        if tile.kind not in _SILENT or len(tile.questions) == n_questions:
+        if tile.kind not in _WITHOUT_ANSWER or len(tile.questions) == n_questions:
             yield tile
 
 

@@ -1,7 +1,7 @@
 """The blocks of a scene's chunks that are merged apart, and which of their open fragments are one object.
 
-Blocks are squares of chunks with about as many bytes each. Open fragments stay in spill files, and
-their file and row stand for them.
+Blocks are squares of chunks with about as many bytes each. Open fragments stay in spill files and
+are known here by file and row.
 """
 
 import math

@@ -139,5 +139,5 @@ def _aoi_in(item: PlannedScene, aoi: shapely.Geometry) -> shapely.Geometry:
         near = shapely.box(west, south, east, north).buffer(MARGIN_DEGREES, join_style="mitre")
         pieces.append(shapely.intersection(aoi, near))
     moved = lonlat_to_pixels([piece for piece in pieces if not piece.is_empty], item.work)
-    joined: shapely.Geometry = shapely.union_all(shapely.make_valid(moved, method="structure"))
-    return joined
+    union: shapely.Geometry = shapely.union_all(shapely.make_valid(moved, method="structure"))
+    return union

@@ -1,4 +1,4 @@
-"""The settings under which GDAL reads an address, and what it must not pass over. Opens nothing."""
+"""The settings under which GDAL reads an address, and the faults that it must not pass over in silence."""
 
 import logging
 import threading
@@ -151,7 +151,7 @@ def _captured() -> Iterator[list[str]]:
 
 
 def _message(exc: BaseException) -> str:
-    """What GDAL said, the cause behind rasterio's "see previous exception" included."""
+    """GDAL's message, with the cause behind rasterio's "see previous exception" included."""
     texts = [str(exc) or type(exc).__name__]
     if exc.__cause__ is not None:
         texts.append(str(exc.__cause__))

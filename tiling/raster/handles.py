@@ -37,7 +37,7 @@ HTTP_REMEDY = "check the address; where it needs a signature, name what signs it
 
 @contextmanager
 def opened(uri: str, options: OpenOptions = DEFAULT_OPTIONS) -> Iterator[DatasetReader]:
-    """Open a raster for reading, after a look at its header.
+    """Open a raster for reading, after its header has been checked.
 
     Args:
         uri: Local path, or s3:// (http and https where the limits name the driver HTTP).
@@ -147,7 +147,7 @@ def _check_dataset(uri: str, dataset: DatasetReader, options: OpenOptions) -> No
 
 
 class _Kept(threading.local):
-    """Handles one thread keeps open, least recently used first."""
+    """The open handles of one thread, in the order of their last use."""
 
     def __init__(self) -> None:
         self.handles: OrderedDict[tuple[str, OpenOptions, str], DatasetReader] = OrderedDict()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from tiling import Band, SceneError
-from tiling.storage import joined, read_bytes
+from tiling.storage import read_bytes, resolved_address
 
 COLOURS = ("red", "green", "blue")
 """The common names of the bands of a true-colour picture, in order."""
@@ -156,7 +156,7 @@ def _href(uri: str, asset: Json) -> str:
     href = asset.get("href")
     if not isinstance(href, str) or not href:
         raise SceneError(uri, "an asset of the item has no href")
-    return joined(uri, href)
+    return resolved_address(uri, href)
 
 
 def _time(properties: object) -> str | None:

@@ -2,11 +2,11 @@ from .files import address_below as address_below
 from .files import confirm as confirm
 from .files import full_address as full_address
 from .files import identity as identity
-from .files import joined as joined
 from .files import list_sources as list_sources
 from .files import local_path as local_path
 from .files import read_bytes as read_bytes
 from .files import read_part as read_part
+from .files import resolved_address as resolved_address
 from .files import sidecars_of as sidecars_of
 from .folders import at_hand as at_hand
 from .folders import copy_folder as copy_folder

@@ -1,4 +1,4 @@
-"""Files by address: listing, identity and first bytes, on disk or object storage. Knows no raster."""
+"""Files by address: listing, identity and first bytes, on disk or object storage."""
 
 import glob
 import hashlib
@@ -38,7 +38,7 @@ def address_below(base: str, *parts: str) -> str:
     return "/".join([base.rstrip("/"), *parts])
 
 
-def joined(base: str, href: str) -> str:
+def resolved_address(base: str, href: str) -> str:
     """An address that stands in a file at `base`: absolute ones stay, relative ones start at its folder."""
     if "://" in href or os.path.isabs(href):
         return href
@@ -51,7 +51,7 @@ def read_part(uri: str, rendering: Callable[[BinaryIO], T]) -> T:
     """Open a file, let a function read a few bytes of it, and close it.
 
     Raises:
-        SceneError: There is no such file, or it may not be read, or `look` says so.
+        SceneError: There is no such file, or it may not be read, or the function raises it.
         StorageError: The storage refuses or is away.
     """
 

@@ -1,4 +1,4 @@
-"""Whole folders brought from object storage to this disk and back. Knows nothing of what is in them."""
+"""Whole folders brought from object storage to this disk and back, such as models, datasets and checkpoints."""
 
 import hashlib
 import os
@@ -112,8 +112,8 @@ def at_hand(uri: str) -> Iterator[Path]:
     if is_local(uri):
         yield Path(uri.removeprefix("file://"))
         return
-    with tempfile.TemporaryDirectory(prefix="remotereasoner-") as scratch:
-        place = Path(scratch) / uri.rstrip("/").rsplit("/", 1)[-1]
+    with tempfile.TemporaryDirectory(prefix="remotereasoner-") as temporary:
+        place = Path(temporary) / uri.rstrip("/").rsplit("/", 1)[-1]
         fetch_folder(uri, place)
         yield place
 
@@ -128,9 +128,9 @@ def delivered(uri: str) -> Iterator[Path]:
     if is_local(uri):
         yield Path(uri.removeprefix("file://"))
         return
-    with tempfile.TemporaryDirectory(prefix="remotereasoner-") as scratch:
-        yield Path(scratch)
-        put_folder(Path(scratch), uri)
+    with tempfile.TemporaryDirectory(prefix="remotereasoner-") as temporary:
+        yield Path(temporary)
+        put_folder(Path(temporary), uri)
 
 
 def kept_copy(uri: str) -> str:

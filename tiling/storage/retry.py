@@ -1,4 +1,4 @@
-"""Asking storage again: what its errors mean, which of them pass, and for how long to wait. Asks nothing."""
+"""The retry policy of object storage: what its errors mean, which of them may pass, and for how long to retry."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from tiling.storage.schemes import ObjectStorage, is_local, object_storage
 T = TypeVar("T")
 
 LONGEST_REASON = 140
-"""Characters of what the storage said that are shown."""
+"""Characters of the storage's message that are shown."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How long to go on asking."""
+    """How long to retry."""
 
     seconds: float
     """After which an outage is an error."""
@@ -26,9 +26,9 @@ class RetryPolicy:
 
 
 BRIEF = RetryPolicy(4.0, scene_tries=3)
-"""While a request is looked at: a wrong endpoint is to be said within seconds."""
+"""For checking a request: a wrong endpoint is reported within seconds."""
 LONG = RetryPolicy(60.0, scene_tries=3)
-"""While a run is under way, which a store that starts anew must not end."""
+"""For a run that is under way: a restart of the store must not end it."""
 
 
 def with_retry(address: str, act: Callable[[], T], *, retry_policy: RetryPolicy = BRIEF) -> T:
@@ -122,6 +122,6 @@ def _is_over(state: RetryCallState, retry_policy: RetryPolicy) -> bool:
 
 
 def _renewed(storage: ObjectStorage, before: object) -> bool:
-    """Look for credentials anew; whether other ones are there."""
+    """Read the credentials again; return whether they have changed."""
     storage.forget()
     return storage.credentials() != before

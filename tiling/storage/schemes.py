@@ -52,7 +52,7 @@ class ObjectStorage:
 
         Args:
             uri: the address.
-            block_bytes: read at a time at least.
+            block_bytes: minimum size of a read.
 
         Raises:
             ValueError: the kind of address is unknown.

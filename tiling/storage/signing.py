@@ -1,4 +1,4 @@
-"""Addresses signed at the moment they are opened, by a function the user names. Keeps no signed address."""
+"""Addresses signed at the moment they are opened, by a function that the user names; none is stored signed."""
 
 from collections.abc import Callable
 from functools import lru_cache

@@ -1,4 +1,4 @@
-"""The output folder, local or on object storage: whole files, written atomically. Knows no file's meaning."""
+"""The output folder, local or on object storage: whole files, written atomically."""
 
 import fcntl
 import hashlib
@@ -110,7 +110,7 @@ class Store:
         return True
 
     def read_versioned(self, name: str) -> Versioned | None:
-        """Bytes of a file and their version, from one look at it; None where there is no file.
+        """Bytes of a file and their version, from one request; None where there is no file.
 
         Raises:
             OSError: the storage refuses.

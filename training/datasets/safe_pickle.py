@@ -98,7 +98,7 @@ class _Plain(pickle.Unpickler):
     """An unpickler that finds stand-ins only."""
 
     def find_class(self, module: str, name: str) -> Callable[..., object]:
-        """Look a name up among those that pass."""
+        """Find a name among those that are allowed."""
         if (module, name) not in ALLOWED:
             raise pickle.UnpicklingError(f"it names {module}.{name}, which is refused and was not run")
         return ALLOWED[module, name]

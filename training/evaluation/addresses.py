@@ -56,7 +56,7 @@ def evaluate_model(
         listener: receives the number of items done and of all items.
 
     Raises:
-        DatasetError: the data or the earlier evaluation is not what it is said to be.
+        DatasetError: the data or the earlier evaluation is not what the request names.
         ModelError: a model cannot be loaded.
         StorageError: object storage refuses or is away.
         OSError: the output folder cannot be written.

@@ -77,7 +77,7 @@ def run_eval(request: EvalRequest, *, listener: EvalListener | None = None) -> E
     """Read the data, load the models, evaluate, and write the files asked for.
 
     Raises:
-        DatasetError: the data or the earlier evaluation is not what it is said to be.
+        DatasetError: the data or the earlier evaluation is not what the request names.
         ModelError: a model cannot be loaded.
         OSError: the output folder cannot be written.
     """

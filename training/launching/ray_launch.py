@@ -64,8 +64,8 @@ def launch(loop: Loop, config: Mapping[str, object], launch: Launch) -> Training
     if done is not None:
         return done
     check_writable(launch)
-    with tempfile.TemporaryDirectory(prefix="messages-") as scratch:
-        messages = Path(scratch) / "messages.txt"
+    with tempfile.TemporaryDirectory(prefix="messages-") as temporary:
+        messages = Path(temporary) / "messages.txt"
         with connected(launch), interruptible(), following(_followed_files(launch, messages), sys.stderr):
             _fit(_trainer(functools.partial(_work, loop, config, launch), launch, messages=messages), launch)
     return finish_training(config, launch)

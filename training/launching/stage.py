@@ -52,7 +52,7 @@ class Watcher(Protocol):
         ...
 
 
-def drive(stage: Stage, watcher: Watcher, *, first: int = 0, save_every: int = 500) -> None:
+def take_steps(stage: Stage, watcher: Watcher, *, first: int = 0, save_every: int = 500) -> None:
     """Take all steps from `first` on; a checkpoint every so many steps and after the last.
 
     The seconds of each step are added to its figures.
@@ -108,7 +108,7 @@ class StageLoop:
         stage = self.make(config, worker.world)
         if worker.resume is not None:
             _resume(stage, worker.resume)
-        drive(stage, _Watched(worker), first=worker.first, save_every=self.save_every)
+        take_steps(stage, _Watched(worker), first=worker.first, save_every=self.save_every)
 
 
 def stage_loop(make_stage: MakeStage, *, save_every: int = 500) -> StageLoop:

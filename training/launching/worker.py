@@ -96,7 +96,7 @@ def save(
         write: Puts `model/` and whatever a resume needs into a folder; called on process 0 alone.
         figures: Figures of the step that were not reported yet.
     """
-    with tempfile.TemporaryDirectory(prefix="checkpoint-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="checkpoint-") as temporary:
         if worker.world.rank == 0:
-            write(Path(scratch))
-        worker.report(step, figures or {}, Path(scratch))
+            write(Path(temporary))
+        worker.report(step, figures or {}, Path(temporary))

@@ -127,14 +127,14 @@ def lay_out(
         density: Objects per square of `SPACING_PX` on a side.
     """
     site = Site(frame, sea, size_px)
-    standing = _strips(rng, site, density)
+    placed = _strips(rng, site, density)
     for makers, free in ((LAND, site.dry), (SEA, site.wet)):
         expected = density * float(free.mean()) * (size_px / SPACING_PX) ** 2
         total = sum(weight for _, weight in makers)
         for maker, weight in makers:
             for _ in range(int(rng.poisson(expected * weight / total))):
-                standing += _stand(rng, site, maker(rng), free)
-    return standing
+                placed += _stand(rng, site, maker(rng), free)
+    return placed
 
 
 def _stand(
@@ -180,16 +180,16 @@ def _strips(rng: np.random.Generator, site: Site, density: float) -> list[Placed
     """
     side = site.size_px / 2048
     share = max(side, side**2) * density
-    standing: list[PlacedSketch] = []
+    placed: list[PlacedSketch] = []
     for maker, mean in ((_river, 1.2), (_runway, 1.3), (_road, 2.2)):
         minimum = 1 if site.size_px >= 1500 and density >= 0.5 else 0
         for _ in range(max(minimum, int(rng.poisson(mean * share)))):
-            best = max((maker(rng, site, standing) for _ in range(STRIP_TRIES)), key=_merit)
+            best = max((maker(rng, site, placed) for _ in range(STRIP_TRIES)), key=_merit)
             if best.pieces:
-                standing.append(best)
+                placed.append(best)
                 for piece in best.pieces:
                     site.take(piece)
-    return standing
+    return placed
 
 
 def _merit(strip: PlacedSketch) -> float:
@@ -210,25 +210,25 @@ def _anywhere(rng: np.random.Generator, sketch: Sketch, size_px: int) -> Sketch:
     return placed_sketch(sketch, float(rng.uniform(0, math.pi)), float(x), float(y))
 
 
-def _river(rng: np.random.Generator, site: Site, standing: list[PlacedSketch]) -> PlacedSketch:
+def _river(rng: np.random.Generator, site: Site, placed: list[PlacedSketch]) -> PlacedSketch:
     sketch = strips.river(rng, site.size_px)[0]
-    if any(shapely.dwithin(sketch.outline, other.pieces, RIVER_GAP_PX).any() for other in standing):
+    if any(shapely.dwithin(sketch.outline, other.pieces, RIVER_GAP_PX).any() for other in placed):
         return PlacedSketch(sketch, ())
     return _cut(sketch, site, [], shore_px=0.0)
 
 
-def _road(rng: np.random.Generator, site: Site, standing: list[PlacedSketch]) -> PlacedSketch:
-    return _cut(strips.road(rng, site.size_px)[0], site, standing, shore_px=14.0)
+def _road(rng: np.random.Generator, site: Site, placed: list[PlacedSketch]) -> PlacedSketch:
+    return _cut(strips.road(rng, site.size_px)[0], site, placed, shore_px=14.0)
 
 
-def _cut(sketch: Sketch, site: Site, standing: list[PlacedSketch], *, shore_px: float) -> PlacedSketch:
+def _cut(sketch: Sketch, site: Site, placed: list[PlacedSketch], *, shore_px: float) -> PlacedSketch:
     """End a strip at the shore and before what stands already; slivers go."""
     if not sketch.outline.is_valid:
         return PlacedSketch(sketch, ())
     left: BaseGeometry = sketch.outline
     if site.sea is not None:
         left = left.difference(site.sea.buffer(shore_px))
-    for other in standing:
+    for other in placed:
         left = left.difference(shapely.union_all(other.pieces).buffer(GAP_PX + 3))
     kept: list[shapely.Polygon] = []
     for piece in polygons(left.buffer(-3).buffer(3).intersection(site.frame), STRIP_PX2):

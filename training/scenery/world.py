@@ -59,12 +59,10 @@ def draw_scene(
     rng = np.random.default_rng(seed)
     frame = _frame(rng, size_px) if nodata_collar else shapely.box(0, 0, size_px, size_px)
     sea = ground.coastline(rng, size_px) if rng.random() < 0.5 else None
-    standing = [] if empty else lay_out(rng, frame, sea, size_px=size_px, density=density)
-    canvas = _painted(rng, standing, sea, size_px)
+    placed = [] if empty else lay_out(rng, frame, sea, size_px=size_px, density=density)
+    canvas = _painted(rng, placed, sea, size_px)
     valid = drawing.coverage(frame, (0, 0, size_px, size_px)) > 0.5
-    objects = tuple(
-        PracticeObject(each.sketch.class_name, piece) for each in standing for piece in each.pieces
-    )
+    objects = tuple(PracticeObject(each.sketch.class_name, piece) for each in placed for piece in each.pieces)
     return PracticeScene(_exposed(rng, canvas, valid), valid, objects)
 
 
@@ -85,7 +83,7 @@ def _frame(rng: np.random.Generator, size_px: int) -> shapely.Polygon:
 
 
 def _painted(
-    rng: np.random.Generator, standing: list[PlacedSketch], sea: shapely.Polygon | None, size_px: int
+    rng: np.random.Generator, placed: list[PlacedSketch], sea: shapely.Polygon | None, size_px: int
 ) -> Floats:
     """Paint ground, clutter, shadows and objects, in that order."""
     grain = rng.standard_normal((size_px, size_px), dtype=np.float32)
@@ -93,13 +91,13 @@ def _painted(
     sun = (math.cos(bearing), math.sin(bearing))
     canvas = ground.paint_ground(rng, size_px, sea, grain)
     ground.scatter(canvas, rng, sea, sun)
-    _erect(canvas, standing, sun, grain)
+    _erect(canvas, placed, sun, grain)
     return canvas
 
 
-def _erect(canvas: Floats, standing: list[PlacedSketch], sun: tuple[float, float], grain: Floats) -> None:
+def _erect(canvas: Floats, placed: list[PlacedSketch], sun: tuple[float, float], grain: Floats) -> None:
     """Paint what surrounds the objects, then all shadows, then the objects."""
-    visible = [each for each in standing if each.pieces]
+    visible = [each for each in placed if each.pieces]
     for each in visible:
         for stroke in each.sketch.under:
             drawing.daub(canvas, stroke)

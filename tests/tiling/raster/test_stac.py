@@ -5,7 +5,7 @@ import pytest
 from tiling.errors import SceneError
 from tiling.raster.stac import ItemDocument, choose, self_address
 from tiling.scene import Band
-from tiling.storage.files import joined
+from tiling.storage.files import resolved_address
 
 RED, GREEN, BLUE, NIR = (f"/data/B0{number}.tif" for number in (4, 3, 2, 8))
 
@@ -104,4 +104,4 @@ def test_an_item_lies_where_its_last_self_link_says_without_a_query() -> None:
     ],
 )
 def test_relative_addresses_start_at_the_folder_of_the_document(base: str, href: str, address: str) -> None:
-    assert joined(base, href) == address
+    assert resolved_address(base, href) == address
