@@ -1,4 +1,4 @@
-"""Whole folders brought from object storage to this disk and back, such as models, datasets and checkpoints."""
+"""Whole folders copied from object storage to this disk and back: models, datasets, checkpoints."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""The retry policy of object storage: what its errors mean, which of them may pass, and for how long to retry."""
+"""The retry policy of object storage: what errors mean, which may pass, and for how long to retry."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Addresses signed at the moment they are opened, by a function that the user names; none is stored signed."""
+"""Addresses signed at the moment they are opened, by a function of the user; none is stored signed."""
 
 from collections.abc import Callable
 from functools import lru_cache
