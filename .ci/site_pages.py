@@ -38,8 +38,19 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Lay out the pages."""
     pages = [{title: page} for text, (page, title) in TEXTS.items() if (ROOT / text).is_file()]
     docs = [{path.stem.capitalize(): path.name} for path in sorted((ROOT / "docs").glob("*.md"))]
+    decisions = [
+        {path.stem.replace("-", " ").capitalize(): f"decisions/{path.name}"}
+        for path in sorted((ROOT / "docs" / "decisions").glob("*.md"))
+    ]
     code = [{name: f"api/{name}.md"} for name in (FACE, *PACKAGES)]
-    config.nav = [pages[0], {"First questions": NOTEBOOK_PAGE}, *docs, *pages[1:], {"Code": code}]
+    config.nav = [
+        pages[0],
+        {"First questions": NOTEBOOK_PAGE},
+        *docs,
+        {"Decisions": decisions},
+        *pages[1:],
+        {"Code": code},
+    ]
     return config
 
 
