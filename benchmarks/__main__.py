@@ -7,7 +7,19 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import memory, merge, outlines, overhead, querying, reading, scale, show, training
+from benchmarks import (
+    areas,
+    memory,
+    merge,
+    mosaic,
+    outlines,
+    overhead,
+    querying,
+    reading,
+    scale,
+    show,
+    training,
+)
 from benchmarks.measure import Row
 from benchmarks.settings import Settings, quick
 from benchmarks.table import conditions, save
@@ -15,7 +27,7 @@ from benchmarks.table import show as show_table
 
 BENCHMARKS: dict[str, Callable[[Settings], list[Row]]] = {
     module.NAME: module.measure
-    for module in (reading, outlines, memory, overhead, merge, querying, scale, training, show)
+    for module in (reading, mosaic, outlines, areas, memory, overhead, merge, querying, scale, training, show)
 }
 
 USUAL = [name for name in BENCHMARKS if name != scale.NAME]

@@ -17,6 +17,8 @@ class Sent:
     """Bytes of file content."""
     requests: int = 0
     """Requests for ranges or whole files."""
+    asked: int = 0
+    """All requests: those, and those for heads and for files that are not there."""
     lock: threading.Lock = field(default_factory=threading.Lock)
     """Held to count."""
 
@@ -43,6 +45,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, *, body: bool) -> None:
         path = self.root / unquote(self.path).lstrip("/")
+        with self.sent.lock:
+            self.sent.asked += 1
+        if not path.is_file():
+            self.send_error(404)
+            return
         size = path.stat().st_size
         wanted = self.headers.get("Range")
         first, last = _span(wanted, size)

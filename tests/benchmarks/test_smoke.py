@@ -38,6 +38,21 @@ def test_reading_and_outlines_have_all_rows(tmp_path: Path, capsys: pytest.Captu
 
 
 @pytest.mark.thorough
+def test_a_pixel_of_a_mosaic_has_one_value_in_every_chunk_and_cell(tmp_path: Path) -> None:
+    rows = results(tmp_path, "mosaic")["mosaic"]
+    assert len(rows) == 18
+    ours = [row for row in rows if str(row["what"]).startswith("pixels equal") and row["aim"]]
+    assert [row["ratio"] for row in ours] == [1.0] * 5
+
+
+def test_areas_are_nearer_to_geodesics_than_the_cylinders(tmp_path: Path) -> None:
+    rows = {str(row["what"]): float(str(row["ratio"])) for row in results(tmp_path, "areas")["areas"]}
+    assert len(rows) == 20
+    (long_edges,) = (ratio for what, ratio in rows.items() if what.startswith("triangles of 1000 m at 70"))
+    assert long_edges > 1000
+
+
+@pytest.mark.thorough
 def test_querying_has_all_rows(tmp_path: Path) -> None:
     rows = {str(row["what"]): row for row in results(tmp_path, "querying")["querying"]}
     assert len(rows) == 8

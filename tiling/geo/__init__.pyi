@@ -12,6 +12,7 @@ from .crs import polygons_to_pixels as polygons_to_pixels
 from .crs import to_lonlat as to_lonlat
 from .crs import to_pixels as to_pixels
 from .crs import to_world as to_world
+from .crs import transformer as transformer
 from .geobox import GeoBox as GeoBox
 from .geobox import WorkingGrid as WorkingGrid
 from .geobox import lonlat_to_pixels as lonlat_to_pixels

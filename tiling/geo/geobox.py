@@ -6,7 +6,7 @@ from functools import lru_cache
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from pyproj import CRS, Transformer
+from pyproj import CRS
 from pyproj.exceptions import ProjError
 
 from tiling import Scene, SceneError, Transform, Window
@@ -20,6 +20,7 @@ from tiling.geo.crs import (
     moved,
     to_pixels,
     to_world,
+    transformer,
     unrolled,
 )
 
@@ -158,7 +159,7 @@ def to_pixels_of(geometries: Geometries, crs: str, target: GeoBox) -> NDArray[np
 
 def _between(points: NDArray[np.float64], origin: str, target: str) -> NDArray[np.float64]:
     try:
-        x, y = _transformer(origin, target).transform(points[:, 0], points[:, 1], errcheck=True)
+        x, y = transformer(origin, target).transform(points[:, 0], points[:, 1], errcheck=True)
     except ProjError as exc:
         raise SceneError(origin, f"coordinates have no place in {target}: {exc}") from exc
     moved = np.column_stack((x, y))
@@ -171,11 +172,6 @@ def _near(points: NDArray[np.float64], middle: float) -> NDArray[np.float64]:
     """The points with longitudes shifted to within half a turn of a middle one."""
     lon = points[:, 0] - 360.0 * np.round((points[:, 0] - middle) / 360.0)
     return np.column_stack((lon, points[:, 1]))
-
-
-@lru_cache(maxsize=1024)
-def _transformer(origin: str, target: str) -> Transformer:
-    return Transformer.from_crs(CRS.from_user_input(origin), CRS.from_user_input(target), always_xy=True)
 
 
 @lru_cache(maxsize=256)

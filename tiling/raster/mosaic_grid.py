@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pyproj import CRS, Transformer
 
 from tiling import Band, Composite, GridError, Kernel, Mosaic, Scene, SceneError, Window
-from tiling.geo import footprint, to_lonlat
+from tiling.geo import footprint, to_lonlat, transformer
 
 CELL_PX = 2000
 """Default side of a cell, pixels: 20 km at 10 m."""
@@ -164,7 +164,7 @@ def _in_zones(item: Scene) -> Iterator[tuple[_Zone, shapely.Geometry]]:
     outline = footprint(Window(0, 0, item.width, item.height), item.transform)
     bent = shapely.segmentize(outline, shapely.length(outline) / (4 * EDGE_STEPS))
     for zone in _zones(item, outline):
-        yield zone, _projected(bent, _transformer(item.crs, zone.crs))
+        yield zone, _projected(bent, transformer(item.crs, zone.crs))
 
 
 def _zones(item: Scene, outline: shapely.Polygon) -> list[_Zone]:
@@ -177,11 +177,6 @@ def _zones(item: Scene, outline: shapely.Polygon) -> list[_Zone]:
         for number in range(first, last + 1):
             found |= {_Zone(number, side) for side in (True, False) if (north > 0 if side else south < 0)}
     return sorted(found)
-
-
-@lru_cache(maxsize=512)
-def _transformer(source: str, target: str) -> Transformer:
-    return Transformer.from_crs(source, target, always_xy=True)
 
 
 def _projected(shape: shapely.Polygon, way: Transformer) -> shapely.Polygon:
@@ -197,7 +192,7 @@ def _own_ground(zone: _Zone) -> shapely.Polygon:
     west = -180.0 + (zone.number - 1) * ZONE_DEG
     south, north = (0.0, NORTH_END) if zone.north else (SOUTH_END, 0.0)
     box = shapely.segmentize(shapely.box(west, south, west + ZONE_DEG, north), 0.5)
-    return _projected(box, _transformer("OGC:CRS84", zone.crs))
+    return _projected(box, transformer("OGC:CRS84", zone.crs))
 
 
 def _cells_of(

@@ -19,14 +19,13 @@ import pystac
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox as OdcGeoBox
 from odc.loader.types import RasterBandMetadata, RasterGroupMetadata
-from pyproj import Transformer
 from pystac.extensions.projection import ProjectionExtension
 from rasterio.enums import Resampling
 from rasterio.transform import Affine
 from rasterio.warp import reproject
 
 from tiling import Composite, Kernel, Mosaic, Scene, Transform
-from tiling.geo import GeoBox, inverse, moved
+from tiling.geo import GeoBox, inverse, moved, transformer
 from tiling.raster.header import OpenOptions
 from tiling.raster.native_window import Area, Valid, Values, read_with_retry
 
@@ -302,7 +301,7 @@ def _under(scene: Scene, target: GeoBox) -> tuple[int, int, int, int] | None:
         np.linspace(0, target.width, STEPS), np.linspace(0, target.height, STEPS), indexing="xy"
     )
     world = moved(np.column_stack((across.ravel(), down.ravel())), target.transform)
-    way = Transformer.from_crs(target.crs, scene.crs, always_xy=True)
+    way = transformer(target.crs, scene.crs)
     x, y = way.transform(world[:, 0], world[:, 1])
     pixels = moved(np.column_stack((x, y)), inverse(scene.transform))
     pixels = pixels[np.isfinite(pixels).all(axis=1)]
