@@ -1,4 +1,4 @@
-"""The arrows between packages and rooms hold, every heavy library has one home, and no function is long."""
+"""The arrows between packages and rooms hold, heavy libraries have one home, and public names are unique."""
 
 import ast
 from collections.abc import Iterable, Iterator, Mapping
