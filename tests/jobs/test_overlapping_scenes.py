@@ -10,8 +10,7 @@ import pytest
 import shapely
 from numpy.typing import NDArray
 
-from pipelines.engine import ray_cluster
-from pipelines.jobs import run as running
+from pipelines.engine import ray_cluster, ray_executor
 from pipelines.jobs.run import run_job
 from pipelines.plan.plan import Plan
 from pipelines.plan.plan_files import read_plan
@@ -137,7 +136,7 @@ def test_ray_gives_the_bytes_of_the_loop_where_scenes_overlap(
     import ray
 
     run(pair, tmp_path / "loop")
-    monkeypatch.setattr(running, "RAY_MERGES", 1)
+    monkeypatch.setattr(ray_executor, "FEW", 0)
     ray_cluster.connect(None)
     try:
         run(pair, tmp_path / "ray", engine="ray")
