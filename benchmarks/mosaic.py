@@ -6,9 +6,11 @@ or cell it is read in; each way is asked for the same ground in one piece, in fo
 
 import statistics
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import dask
@@ -251,10 +253,12 @@ def _request_rows(folder: Path, paths: Sequence[Path], side: int) -> list[Row]:
     """What four chunks ask of a server, one after another, the look at the headers not counted."""
     counts = []
     for name in ("ours", "direct"):
-        with range_server(folder) as (base, sent):
-            mosaic = _mosaic([address_of(base, path.name) for path in paths], Kernel.NEAREST, OVER_HTTP)
+        # In another process: GDAL opens files with Python's lock held, and the server here could not answer.
+        with range_server(folder) as (base, sent), ProcessPoolExecutor(1, get_context("spawn")) as pool:
+            addresses = [address_of(base, path.name) for path in paths]
+            mosaic = pool.submit(_mosaic, addresses, Kernel.NEAREST, OVER_HTTP).result()
             before = sent.asked, sent.bytes
-            timed(partial(_all_of, getattr(mosaic, name), side))
+            pool.submit(_all_of, getattr(mosaic, name), side).result()
             counts.append((sent.asked - before[0], sent.bytes - before[1]))
     (asked, size), (their_asked, their_size) = counts
     what = "over odc-stac, GeoBox of the chunk: four chunks over HTTP"
