@@ -48,7 +48,9 @@ class _Handler(BaseHTTPRequestHandler):
         with self.sent.lock:
             self.sent.asked += 1
         if not path.is_file():
-            self.send_error(404)
+            self.send_response(404)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
             return
         size = path.stat().st_size
         wanted = self.headers.get("Range")

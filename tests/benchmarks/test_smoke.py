@@ -37,7 +37,7 @@ def test_reading_and_outlines_have_all_rows(tmp_path: Path, capsys: pytest.Captu
     assert "bare decode" in capsys.readouterr().out
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_a_pixel_of_a_mosaic_has_one_value_in_every_chunk_and_cell(tmp_path: Path) -> None:
     rows = results(tmp_path, "mosaic")["mosaic"]
     assert len(rows) == 18

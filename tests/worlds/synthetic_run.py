@@ -96,7 +96,7 @@ def verdict(run: SyntheticRun) -> dict[str, float]:
     partial = np.bincount(which[share < WHOLE], minlength=len(names))
     return {
         "objects": len(labels),
-        "things": len(names),
+        "true_objects": len(names),
         "cut": int((partial > 0).sum()),
         "doubled": int((counts - partial > 1).sum()),
         "glued": int((share > TWICE).sum()),
