@@ -15,8 +15,8 @@ README_PICTURE = Path(__file__).parents[2] / "docs" / "demo.jpg"
 
 @pytest.mark.slow
 def test_the_demo_s_map_makes_a_picture(browser: object, tmp_path: Path) -> None:
-    said = command("demo", "--out", str(tmp_path / "demo"), "--engine", "loop")
-    assert said.code == 0, said.err
+    result = command("demo", "--out", str(tmp_path / "demo"), "--engine", "loop")
+    assert result.code == 0, result.err
     picture = tmp_path / "demo.jpg"
     with Window.of(browser, width=1280, height=720) as window:
         window.open((tmp_path / "demo" / "answers" / "map.html").as_uri())

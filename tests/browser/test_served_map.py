@@ -73,9 +73,9 @@ def test_served_all_objects_are_reached_and_told_of(
         other = objects[~objects["id"].isin(held)].sort_values("area_m2").iloc[-1]
         point = other["geometry"].representative_point()
         window.look_at(point.x, point.y)
-        said = window.click_at(point.x, point.y)
+        card = window.click_at(point.x, point.y)
         for text in (other["id"], other["thinking"], other["query"], other["tile_ids"][0]):
-            assert text in said
+            assert text in card
         window.page.wait_for_selector("#card img")
         assert window.do("document.querySelectorAll('#card svg path').length") == 1
         edge = len(window.do("DATA.edges.area")) // 2

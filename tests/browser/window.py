@@ -34,7 +34,7 @@ class Window:
         window = cls(context.new_page())
         window.page.on("request", lambda request: window._note(request.url))
         window.page.on("pageerror", lambda error: window.errors.append(str(error)))
-        window.page.on("console", lambda said: window._hear(said.type, said.text))
+        window.page.on("console", lambda message: window._hear(message.type, message.text))
         try:
             yield window
         finally:

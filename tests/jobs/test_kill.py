@@ -127,13 +127,13 @@ def ended(job: Job) -> dict[str, object]:
     """Start the job and let it end; its report."""
     driver = job.start()
     try:
-        said, _ = driver.communicate(timeout=DEADLINE_S)
+        output, _ = driver.communicate(timeout=DEADLINE_S)
     except subprocess.TimeoutExpired:
         job.kill(driver)
         pytest.fail(f"the run did not end within {DEADLINE_S:g} s: {errors_of(job)}")
     job.end_rest()
     assert driver.returncode == 0, errors_of(job)
-    report: dict[str, object] = json.loads(said)
+    report: dict[str, object] = json.loads(output)
     return report
 
 

@@ -168,9 +168,9 @@ def test_the_map_shows_the_composed_pixels(whole: Path) -> None:
 
 def test_flags_make_a_mosaic_too(world: World) -> None:
     asked = ("plan", str(world.scenes[0]), "--ask", "x", *NULL, "--tile", "64", "--json")
-    said = command(*asked, "--mosaic", "first-valid", "--resolution", "2")
-    facts = json.loads(said.out)
-    assert (said.code, facts["gsd"], facts["scenes"]) == (0, pytest.approx(2.0, rel=1e-2), 1)
+    result = command(*asked, "--mosaic", "first-valid", "--resolution", "2")
+    facts = json.loads(result.out)
+    assert (result.code, facts["gsd"], facts["scenes"]) == (0, pytest.approx(2.0, rel=1e-2), 1)
     assert json.loads(command(*asked).out)["scenes"] == 2
 
 
@@ -198,8 +198,8 @@ def test_a_bad_mosaic_costs_one_sentence(
 ) -> None:
     write_date(tmp_path / "a.tif", 0)
     flags, out = make(tmp_path), tmp_path / "out"
-    said = command("run", f"{tmp_path}/*.tif", "--ask", "x", *NULL, *flags, "--out", str(out))
-    assert_refused(said, words)
+    result = command("run", f"{tmp_path}/*.tif", "--ask", "x", *NULL, *flags, "--out", str(out))
+    assert_refused(result, words)
     assert not out.exists()
 
 

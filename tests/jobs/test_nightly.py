@@ -32,7 +32,7 @@ from pipelines.progress import ChunkDone, Event
 from pipelines.results.check import check_result
 from pipelines.tables.ledger import committed
 from pipelines.tables.objects import object_files, read_cell, write_cell
-from tests.commands import Said, command
+from tests.commands import CommandResult, command
 from tests.worlds.fixtures import file_bytes
 from tests.worlds.nights import (
     Sky,
@@ -536,29 +536,29 @@ def job(place: Place, tmp_path: Path) -> Path:
 
 def test_the_command_takes_a_job_file_and_prints_one_object(place: Place, job: Path) -> None:
     place.sky.add(4)
-    said = command("nightly", str(job), "--date", DAY_2, "--json")
-    assert said.code == 0, said.err
-    report = json.loads(said.out)
+    result = command("nightly", str(job), "--date", DAY_2, "--json")
+    assert result.code == 0, result.err
+    report = json.loads(result.out)
     assert (report["date"], report["scenes_new"], report["failed"]) == (DAY_2, 1, 0)
     assert report["appeared"] == len(changes_in(place.out, DAY_2)) > 0
     assert report["out"] == str(place.out)
 
 
 def test_two_job_files_are_one_too_many(job: Path) -> None:
-    said = command("nightly", str(job), "--job", str(job))
-    assert refused(said, "job: 2 job files are named")
+    result = command("nightly", str(job), "--job", str(job))
+    assert refused(result, "job: 2 job files are named")
 
 
-def refused(said: Said, words: str) -> bool:
-    return (said.code, said.out, len(said.err.splitlines())) == (2, "", 1) and words in said.err
+def refused(result: CommandResult, words: str) -> bool:
+    return (result.code, result.out, len(result.err.splitlines())) == (2, "", 1) and words in result.err
 
 
 def test_the_command_that_loses_ends_with_code_2_in_a_sentence(place: Place, job: Path) -> None:
     place.sky.add(4)
     with held(Store(str(place.out)), "nightly", LEASE):
         before = file_bytes(place.out)
-        said = command("nightly", str(job), "--date", DAY_2, "--json")
-        assert refused(said, f"{place.out}/{lock.NAME} is held by"), said
+        result = command("nightly", str(job), "--date", DAY_2, "--json")
+        assert refused(result, f"{place.out}/{lock.NAME} is held by"), result
         assert file_bytes(place.out) == before
 
 

@@ -244,8 +244,8 @@ def test_a_broken_scene_marks_the_dataset_until_it_is_replaced(sky: Sky, tmp_pat
     given = sky.config(out, kinds)
     words = ["nightly", f"{sky.folder}/scenes", "--out", str(out), "--ask", given.ask[0].text, "--json"]
     models = ["--reasoner", given.reasoner, "--segmenter", given.segmenter, "--engine", "loop"]
-    said = command(*words, *models, "--tile", "128", "--chunk", "230", "--date", DAY_2)
-    assert (said.code, json.loads(said.out)["failed"]) == (3, broken.failed)
+    result = command(*words, *models, "--tile", "128", "--chunk", "230", "--date", DAY_2)
+    assert (result.code, json.loads(result.out)["failed"]) == (3, broken.failed)
     path.write_bytes(sound)
     mended = run_nightly(sky.config(out, kinds), date=DAY_3)
     assert (mended.scenes_replaced, mended.failed) == (1, 0)

@@ -238,8 +238,8 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize(("path", "said"), REFUSED.values(), ids=REFUSED.keys())
-def test_what_cannot_be_placed_is_refused_with_the_reason(path: str, said: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("path", "message"), REFUSED.values(), ids=REFUSED.keys())
+def test_what_cannot_be_placed_is_refused_with_the_reason(path: str, message: str, tmp_path: Path) -> None:
     file = str(data_folder(*path.split("/")))
     config = load_config(
         None,
@@ -251,7 +251,7 @@ def test_what_cannot_be_placed_is_refused_with_the_reason(path: str, said: str, 
             "segmenter": "null",
         },
     )
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=message):
         run_job(config)
     assert not (tmp_path / "out").exists()
 
@@ -285,4 +285,6 @@ def test_every_odd_raster_ends_whole_or_is_refused_in_words(tmp_path: Path) -> N
         if not report.failed:
             assert_whole(out)
     assert len(done) > 8 * len(refused) > 0
-    assert all(str(path) in said and len(said) > len(str(path)) + 20 for path, said in refused.items())
+    assert all(
+        str(path) in message and len(message) > len(str(path)) + 20 for path, message in refused.items()
+    )

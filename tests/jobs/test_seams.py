@@ -119,8 +119,8 @@ def test_the_independent_scorer_and_the_products_own_agree(long_things: World, t
     truth = long_things.folder / "truth.parquet"
     only = f"kind in {json.dumps(LONG_KINDS)}"
     args = [str(tmp_path / "out" / "objects"), str(truth), "--iou", "0.9", "--truth-where", only]
-    said = subprocess.run([sys.executable, str(tool), *args], capture_output=True, text=True, check=True)
-    far = json.loads(said.stdout)
+    result = subprocess.run([sys.executable, str(tool), *args], capture_output=True, text=True, check=True)
+    far = json.loads(result.stdout)
     assert (far["precision"], far["recall"], far["duplicates"]) == (1.0, 1.0, 0)
     assert abs(far["area_bias"]) < 0.01
     own = score_objects(found.geometry, long_things.truth(LONG_KINDS).geometry, iou=0.9)

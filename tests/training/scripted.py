@@ -27,12 +27,12 @@ class ScriptedReasoner:
 
     def generate(self, views: Sequence[TileView], queries: Sequence[Query]) -> list[list[Completion]]:
         self.calls.append((len(views), len(queries)))
-        return [[Completion(self._said(view, query), 5) for query in queries] for view in views]
+        return [[Completion(self._answer(view, query), 5) for query in queries] for view in views]
 
     def parse(self, completion: Completion, query: Query, *, width: int, height: int) -> Answer:
         return NullReasoner().parse(completion, query, width=width, height=height)
 
-    def _said(self, view: TileView, query: Query) -> str:
+    def _answer(self, view: TileView, query: Query) -> str:
         return self.script[int(view.pixels[0, 0, 0]), query.text]
 
 

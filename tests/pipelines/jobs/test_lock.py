@@ -62,9 +62,9 @@ def test_the_second_is_told_who_holds_it_since_when_and_until_when_it_may_take_i
         for attempt in (lambda: refuse_if_held(store, clock.lease), lambda: take(store, clock.lease)):
             with pytest.raises(LockedError) as caught:
                 attempt()
-            said = str(caught.value)
-            assert "node-7 (process 4711, nightly 2026-11-24) since 1970-01-12T13:46:40+00:00" in said
-            assert "expires in 260 s" in said
+            message = str(caught.value)
+            assert "node-7 (process 4711, nightly 2026-11-24) since 1970-01-12T13:46:40+00:00" in message
+            assert "expires in 260 s" in message
         assert store.read(lock.LOCK_FILE) == before
 
 

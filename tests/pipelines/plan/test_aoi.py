@@ -153,11 +153,11 @@ def test_a_bad_area_is_one_sentence_and_nothing_is_written(
 ) -> None:
     path, word = bad(tmp_path)
     scenes = [f"{world.folder}/scenes/*.tif", "--ask", "x", "--reasoner", "null", "--segmenter", "null"]
-    said = command("run", *scenes, "--engine", "loop", "--aoi", path, "--out", str(tmp_path / "out"))
-    assert said.code == 2
-    assert said.err.count("\n") == 1
-    assert "aoi" in said.err
-    assert word in said.err
+    result = command("run", *scenes, "--engine", "loop", "--aoi", path, "--out", str(tmp_path / "out"))
+    assert result.code == 2
+    assert result.err.count("\n") == 1
+    assert "aoi" in result.err
+    assert word in result.err
     assert not (tmp_path / "out").exists()
 
 

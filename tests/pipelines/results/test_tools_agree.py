@@ -157,9 +157,9 @@ def test_every_example_finds_what_is_there(example: Path, address: str, whole: P
         runpy.run_path(str(example), run_name="__main__")
     touched = frame.envelope.intersects(box) if example.stem in BOX_TOUCHES else frame.intersects(box)
     groups = frame[touched].groupby("query")["area_m2"]
-    said = [line.split("\t") for line in printed.getvalue().splitlines()]
-    assert [(query, int(count)) for query, count, _ in said] == list(groups.count().items())
-    assert [float(area) for *_, area in said] == pytest.approx(list(groups.sum()), rel=1e-6)
+    lines = [line.split("\t") for line in printed.getvalue().splitlines()]
+    assert [(query, int(count)) for query, count, _ in lines] == list(groups.count().items())
+    assert [float(area) for *_, area in lines] == pytest.approx(list(groups.sum()), rel=1e-6)
     assert 0 < touched.sum() < len(frame)
 
 

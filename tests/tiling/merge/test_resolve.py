@@ -57,9 +57,9 @@ def test_holes_of_rings_survive_and_those_of_unions_do_not() -> None:
 def test_sloppy_outlines_add_few_objects_and_lose_none() -> None:
     truth = np.array([t for t in things(2) if t.area > 300])
     merged = merged_list(seen(truth, grid(224, 56), sloppy=1.0), grid(224, 56))
-    found, said = recovered(merged, truth, 0.5)
+    found, count = recovered(merged, truth, 0.5)
     assert found >= 0.99 * len(truth)
-    assert said <= 1.03 * len(truth)
+    assert count <= 1.03 * len(truth)
 
 
 @settings(deadline=None, max_examples=6)

@@ -79,9 +79,9 @@ def test_a_worker_that_dies_goes_on_from_the_checkpoint_bit_for_bit(
     config |= {"resumed": str(tmp_path / "resumed")}
     outcome = launch(LOOP, config, Launch(out=str(tmp_path), keep=9, max_failures=1))
     assert len((tmp_path / "tally").read_text()) == 1
-    said = capfd.readouterr().err
-    assert said.count("worker 0 failed: its process died") == 1
-    assert "step 1  loss" in said
+    stderr = capfd.readouterr().err
+    assert stderr.count("worker 0 failed: its process died") == 1
+    assert "step 1  loss" in stderr
     assert same_state(tmp_path / "resumed-0.pt", undisturbed / "train/checkpoint_000000004/state.pt")
     assert torch.equal(weights(outcome.checkpoint), weights(f"{undisturbed}/checkpoint"))
     assert losses(tmp_path) == losses(undisturbed)

@@ -128,7 +128,7 @@ def test_a_group_that_does_not_divide_the_batch_is_refused_with_what_would():
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "message"),
     [
         ({"architecture": "qwen9"}, "no architecture 'qwen9'"),
         ({"lora": LoraRecipe(targets=("query",))}, "lora.targets query"),
@@ -138,8 +138,8 @@ def test_a_group_that_does_not_divide_the_batch_is_refused_with_what_would():
         ({"reading": Reading((), (Problem("a", "b", "no mask"),) * 3)}, r"left out: no mask \(3\)"),
     ],
 )
-def test_what_does_not_fit_together_is_refused(changed: dict[str, object], said: str):
-    with pytest.raises(RecipeError, match=said):
+def test_what_does_not_fit_together_is_refused(changed: dict[str, object], message: str):
+    with pytest.raises(RecipeError, match=message):
         dry_run(nano(**changed))
 
 
