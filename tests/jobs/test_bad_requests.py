@@ -1,4 +1,4 @@
-"""A bad request costs one sentence that names the thing and the remedy, and nothing is written.
+"""A bad request costs one sentence that names the subject and the remedy, and nothing is written.
 
 Files that are no scenes, STAC that leads nowhere, storage that is away or refuses.
 """
@@ -30,7 +30,7 @@ LONGEST_S = 15.0
 """For a whole command, on a busy machine."""
 SECRET = "SKTEST"
 Request = tuple[list[str], list[str]]
-"""What to say after `run`, and the words its refusal must hold: the thing and the remedy."""
+"""Arguments after `run`, and the words its refusal must hold: the subject and the remedy."""
 
 
 @pytest.fixture(scope="module")
@@ -358,9 +358,7 @@ def dead_bucket(tmp_path: Path) -> dict[str, str]:
     }
 
 
-def test_a_bucket_that_is_not_there_is_said_within_seconds(
-    dead_bucket: dict[str, str], tmp_path: Path
-) -> None:
+def test_a_missing_bucket_is_reported_within_seconds(dead_bucket: dict[str, str], tmp_path: Path) -> None:
     asked = ["s3://no-such-bucket/scene.tif", "--ask", "x", *NULL, "--out", str(tmp_path / "out")]
     result = outer_command("run", *asked, env=dead_bucket)
     assert_refused(result, ["s3://no-such-bucket", "AWS_ENDPOINT_URL"])
@@ -391,7 +389,7 @@ def a_truth_in_a_dead_bucket(good: Path, out: Path) -> list[str]:
     [scenes_in_a_dead_bucket, an_output_in_a_dead_bucket, a_run_in_a_dead_bucket, a_truth_in_a_dead_bucket],
     ids=lambda asked: asked.__name__,
 )
-def test_whatever_lies_in_a_bucket_that_is_not_there_costs_one_sentence(
+def test_any_path_in_a_missing_bucket_costs_one_sentence(
     asked: Callable[[Path, Path], list[str]],
     dead_bucket: dict[str, str],
     good: Path,
@@ -407,7 +405,7 @@ def test_whatever_lies_in_a_bucket_that_is_not_there_costs_one_sentence(
 
 
 SECRETS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
-"""Variables whose values nobody is told."""
+"""Variables whose values no message may hold."""
 
 Asked = tuple[Mapping[str, str], str, list[str]]
 """Environment, bucket, and words of the refusal."""

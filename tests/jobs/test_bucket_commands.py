@@ -80,7 +80,7 @@ def ray_logs() -> Iterator[Path]:
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_no_secret_is_written_said_or_logged(
+def test_no_secret_is_written_printed_or_logged(
     bucket: str, s3_server: Server, practice_in: Path, ray_logs: Path
 ) -> None:
     upload(s3_server, practice_in, f"{bucket}/practice")
@@ -130,7 +130,7 @@ def cluster(folder: Path) -> Iterator[tuple[str, str]]:
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_a_cluster_without_credentials_works_with_the_drivers_and_shows_them_nowhere(
+def test_a_cluster_without_credentials_uses_the_drivers_and_shows_them_nowhere(
     bucket: str, s3_server: Server, practice_in: Path, ray_logs: Path
 ) -> None:
     upload(s3_server, practice_in, f"{bucket}/practice")

@@ -35,10 +35,10 @@ def damaged(good: Path, target: Path, column: int, row: int) -> Path:
 
 @pytest.fixture
 def broken(good: Path, tmp_path: Path) -> World:
-    """A good scene with one damaged block, a thing far from it and a thing upon it."""
+    """A good scene with one damaged block, an object far from it and one upon it."""
     path = damaged(good, tmp_path / "broken.tif", 4, 3)
-    things = [shapely.box(20, 20, 60, 50), shapely.box(270, 200, 310, 240)]
-    write_truth(tmp_path, [("thing", "broken", to_lonlat(each, NORTH_UP, CRS)) for each in things])
+    objects = [shapely.box(20, 20, 60, 50), shapely.box(270, 200, 310, 240)]
+    write_truth(tmp_path, [("thing", "broken", to_lonlat(each, NORTH_UP, CRS)) for each in objects])
     return World(tmp_path, (str(path),))
 
 
@@ -73,11 +73,11 @@ def test_a_bad_block_costs_its_tiles_and_nothing_else(broken: World, tmp_path: P
     assert f"{report['failed']} tiles failed" in result.err
 
 
-def test_a_thing_that_only_a_failed_tiles_neighbour_saw_is_kept(good: Path, tmp_path: Path) -> None:
+def test_an_object_found_only_by_a_failed_tiles_neighbour_is_kept(good: Path, tmp_path: Path) -> None:
     """It lies in the overlap on the failed tile's ground: that tile saw nothing because it failed."""
     path = damaged(good, tmp_path / "broken.tif", 2, 0)
-    thing = shapely.box(114, 30, 124, 50)
-    write_truth(tmp_path, [("thing", "broken", to_lonlat(thing, NORTH_UP, CRS))])
+    target = shapely.box(114, 30, 124, 50)
+    write_truth(tmp_path, [("thing", "broken", to_lonlat(target, NORTH_UP, CRS))])
     result = run_broken(World(tmp_path, (str(path),)), tmp_path / "out")
     report = json.loads(result.out)
     assert (result.code, report["failed"], report["ok"]) == (3, 1, 1)

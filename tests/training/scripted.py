@@ -12,7 +12,7 @@ from reasoner.query import Query, Task
 from training.data.examples import ArrayImage, ArrayShapes, Example
 
 Script = Mapping[tuple[int, str], str]
-"""What is said about an image, known by its first red value, and a question."""
+"""The answer to a question about an image, which is known by its first red value."""
 
 
 @dataclass(slots=True)

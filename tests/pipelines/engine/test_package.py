@@ -91,7 +91,7 @@ def test_settings_go_along_and_secrets_do_not() -> None:
         ("http://head:8265", False),
     ],
 )
-def test_a_dashboard_of_this_machine_is_told_from_others(address: str, here: bool) -> None:
+def test_a_dashboard_of_this_machine_is_distinguished_from_others(address: str, here: bool) -> None:
     assert is_here(address) is here
 
 

@@ -154,10 +154,10 @@ def test_a_job_runs_from_an_empty_folder_and_gives_the_loops_objects(
     assert file_bytes(tmp_path / "out" / "objects") == file_bytes(whole / "objects")
     assert list((tmp_path / "empty").iterdir()) == []
     assert report["job"] in result.err
-    told = head.jobs()
-    assert "eu-west-9" in told
-    assert SECRET not in told
-    assert SHIPS not in told
+    jobs = head.jobs()
+    assert "eu-west-9" in jobs
+    assert SECRET not in jobs
+    assert SHIPS not in jobs
 
 
 @pytest.mark.thorough

@@ -22,7 +22,7 @@ from tests.commands import command
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the server said."""
+    """What the server answered."""
 
     status: int
     head: Message

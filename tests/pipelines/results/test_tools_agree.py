@@ -1,6 +1,6 @@
 """Outside tools agree with the files of a result, on disk and on S3.
 
-A GeoParquet validator passes them; DuckDB, SedonaDB, geopandas and pyarrow find the same things in them.
+A GeoParquet validator passes them; DuckDB, SedonaDB, geopandas and pyarrow find the same objects in them.
 """
 
 import json
@@ -81,7 +81,7 @@ def address(request: pytest.FixtureRequest, whole: Path) -> str:
 
 
 def middle_box(frame: geopandas.GeoDataFrame) -> shapely.Polygon:
-    """A box that cuts the things of the first scene: to the middle of the median thing, both ways."""
+    """A box that cuts the objects of the first scene: to the middle of the median object, both ways."""
     centres = shapely.get_coordinates(shapely.centroid(frame.geometry.to_numpy()))
     order = centres[centres[:, 0].argsort()]
     east, north = order[len(order) // 2]

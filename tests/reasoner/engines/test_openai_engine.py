@@ -1,4 +1,4 @@
-"""A served model is asked with picture and question, patiently, and its words are read by the profile."""
+"""A served model is asked with picture and question, with retries, and its words are read by the profile."""
 
 import base64
 import dataclasses

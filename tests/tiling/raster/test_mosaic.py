@@ -223,7 +223,7 @@ def test_a_file_of_one_item_that_is_gone_fails_the_tiles_not_the_pixels(dates: l
         ({}, {"cell_m": 2.0}, "not a whole number of 10 m pixels: take 10 m"),
     ],
 )
-def test_what_makes_no_mosaic_is_said(
+def test_items_that_make_no_mosaic_are_refused_with_the_reason(
     tmp_path: Path, change: dict[str, object], options: dict[str, object], message: str
 ) -> None:
     draw(tmp_path / "a.tif", ZONE_33)

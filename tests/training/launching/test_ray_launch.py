@@ -127,7 +127,7 @@ def test_a_finished_training_is_not_repeated(undisturbed: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in undisturbed.rglob("*")} == before
 
 
-def test_the_failure_that_is_most_telling_is_reported() -> None:
+def test_the_most_informative_failure_is_reported() -> None:
     failures = {0: RuntimeError("connection closed by peer"), 1: ValueError("no such kind: tree\nmore")}
     assert worst(failures)[0] == 1
     assert sentence(failures[1]) == "ValueError: no such kind: tree"
