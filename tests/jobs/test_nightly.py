@@ -22,7 +22,7 @@ import yaml
 
 from pipelines.errors import LockedError, RequestError
 from pipelines.jobs import lock
-from pipelines.jobs.lock import LEASE, held
+from pipelines.jobs.lock import LEASE, hold_lock
 from pipelines.jobs.nightly import run_nightly
 from pipelines.jobs.run import run_job
 from pipelines.plan.config import JobConfig
@@ -514,7 +514,7 @@ def test_an_update_continues_a_run_killed_before_publication_with_the_current_sc
 def test_an_update_or_run_while_the_lock_is_held_names_the_holder_and_writes_nothing(place: Place) -> None:
     place.sky.add(4)
     store = Store(str(place.out))
-    with held(store, f"nightly {DAY_2}", LEASE):
+    with hold_lock(store, f"nightly {DAY_2}", LEASE):
         before = file_bytes(place.out)
         for attempt in (
             lambda: place.update(DAY_2, caption=True),
@@ -559,10 +559,10 @@ def refused(result: CommandResult, words: str) -> bool:
 
 def test_the_command_exits_with_code_2_and_one_line_while_the_lock_is_held(place: Place, job: Path) -> None:
     place.sky.add(4)
-    with held(Store(str(place.out)), "nightly", LEASE):
+    with hold_lock(Store(str(place.out)), "nightly", LEASE):
         before = file_bytes(place.out)
         result = command("nightly", str(job), "--date", DAY_2, "--json")
-        assert refused(result, f"{place.out}/{lock.NAME} is held by"), result
+        assert refused(result, f"{place.out}/{lock.LOCK_FILE} is held by"), result
         assert file_bytes(place.out) == before
 
 

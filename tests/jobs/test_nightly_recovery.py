@@ -49,11 +49,11 @@ TILES = 4
 HOLD = """
 import sys, time
 from pipelines.cli import app as cli
-from pipelines.jobs.lock import LEASE, held
+from pipelines.jobs.lock import LEASE, hold_lock
 from tiling.storage.store import Store
 
 def work():
-    with held(Store(sys.argv[1]), "nightly", LEASE):
+    with hold_lock(Store(sys.argv[1]), "nightly", LEASE):
         print("held", flush=True)
         time.sleep(60)
 
@@ -258,10 +258,10 @@ def test_a_terminated_update_releases_its_lock(tmp_path: Path) -> None:
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "held\n"
-    assert (tmp_path / lock.NAME).exists()
+    assert (tmp_path / lock.LOCK_FILE).exists()
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=30) == 128 + signal.SIGTERM
-    assert not (tmp_path / lock.NAME).exists()
+    assert not (tmp_path / lock.LOCK_FILE).exists()
 
 
 @pytest.mark.ray
@@ -344,7 +344,7 @@ def test_updates_in_a_bucket_equal_updates_on_disk_killed_or_not(twins: Twins) -
     for moment in ("write answers", "write night/orders.json", "remove ['collection.json']", "write changes"):
         with pytest.raises(KilledError), scripted(upon=moment):
             twins.update(DAY_2)
-        assert Store(f"{twins.bucket}/out").exists(lock.NAME)
+        assert Store(f"{twins.bucket}/out").exists(lock.LOCK_FILE)
     report = twins.update(DAY_2)
     local, remote = twins.results()
     assert local == remote
