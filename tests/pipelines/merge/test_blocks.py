@@ -113,7 +113,7 @@ def test_the_order_of_chunks_and_of_blocks_changes_no_byte(
         assert objects(replace(run, plan=replace(run.plan, chunks=chunks))) == expected
 
 
-def test_a_long_object_united_piece_by_piece_has_the_same_bytes_in_one_or_many_blocks(
+def test_a_long_object_has_the_same_bytes_united_in_one_block_or_in_many(
     run: SyntheticRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in (merge_objects, blocks):

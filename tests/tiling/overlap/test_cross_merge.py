@@ -202,7 +202,7 @@ def test_truncated_in_both_is_united() -> None:
     assert shapely.get_num_geometries(shape) == 1
 
 
-def test_an_object_of_the_second_scene_on_the_firsts_ground_needs_a_missing_tile_there() -> None:
+def test_an_object_of_the_second_scene_on_the_firsts_ground_needs_missing_tiles() -> None:
     found = split_objects(PAIR, np.array([box(320, 100, 350, 130)], dtype=object))
     alone = parts_of_scenes(PAIR, [unseen(found[0]), found[1]])
     assert everyone(alone) == []
