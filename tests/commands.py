@@ -18,7 +18,7 @@ NULL = ("--reasoner", "null", "--segmenter", "null", "--engine", "loop")
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class CommandResult:
     """How a command ended."""
 
     code: int
@@ -31,7 +31,7 @@ class Said:
     """Wall time."""
 
 
-def command(*args: str) -> Said:
+def command(*args: str) -> CommandResult:
     """Run a command in this process."""
     out, err, began, code = io.StringIO(), io.StringIO(), time.perf_counter(), 0
     with patch.object(sys, "argv", ["remotereasoner", *args]), redirect_stdout(out), redirect_stderr(err):
@@ -39,17 +39,17 @@ def command(*args: str) -> Said:
             app.main()
         except SystemExit as ended:
             code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
-    return Said(code, out.getvalue(), err.getvalue(), time.perf_counter() - began)
+    return CommandResult(code, out.getvalue(), err.getvalue(), time.perf_counter() - began)
 
 
-def outer_command(*args: str, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> Said:
+def outer_command(*args: str, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> CommandResult:
     """Run a command in a process of its own, with further environment variables."""
     began = time.perf_counter()
     done = subprocess.run(
         [executable(), *args],
         capture_output=True, text=True, check=False, cwd=cwd, env={**os.environ, **(env or {})},
     )  # fmt: skip
-    return Said(done.returncode, done.stdout, done.stderr, time.perf_counter() - began)
+    return CommandResult(done.returncode, done.stdout, done.stderr, time.perf_counter() - began)
 
 
 def executable() -> str:
@@ -63,12 +63,12 @@ def tree(folder: Path) -> Mapping[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
-def assert_refused(said: Said, words: list[str]) -> None:
+def assert_refused(result: CommandResult, words: list[str]) -> None:
     """Exit code 2, nothing on stdout, one line on stderr that is no dump and holds the words."""
-    assert said.code == 2, said.err
-    assert said.out == ""
-    lines = said.err.splitlines()
-    assert len(lines) == 1, said.err
+    assert result.code == 2, result.err
+    assert result.out == ""
+    lines = result.err.splitlines()
+    assert len(lines) == 1, result.err
     assert lines[0].startswith("error: ")
     assert len(lines[0]) < 400
     assert "given: {" not in lines[0]

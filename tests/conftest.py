@@ -36,6 +36,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
-    """Let files that need the same dear thing share a worker."""
+    """Let files that need the same costly resource share a worker."""
     config.option.loadscopereorder = False
     return GroupScheduling(config, log)

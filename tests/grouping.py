@@ -2,7 +2,7 @@
 
 The files that need the S3 server, Ray or the browser are one group each, so that one of them serves all; any
 other file is a group of its own, so that what it makes for all its tests is made once. (The marks that
-pytest-xdist 3.8 has for this go unheard with pytest 9.2, and files are what its controller knows.)
+pytest-xdist 3.8 has for this have no effect with pytest 9.2, and files are what its controller knows.)
 """
 
 import re

@@ -24,15 +24,15 @@ PRIVATE = re.compile(r"(?<![\w.:/])/(?:home|root|tmp|Users|work|opt|var)/|[A-Z]:
 
 def test_the_job_runs_and_leaves_objects_and_a_map(tmp_path: Path) -> None:
     script = ROOT / "examples" / "run_a_job.py"
-    said = subprocess.run(
+    result = subprocess.run(
         [sys.executable, str(script), str(tmp_path)],
         capture_output=True,
         text=True,
         check=False,
         cwd=tmp_path,
     )
-    assert said.returncode == 0, said.stderr
-    assert "complete: True, valid: True" in said.stdout
+    assert result.returncode == 0, result.stderr
+    assert "complete: True, valid: True" in result.stdout
     assert (tmp_path / "map.html").stat().st_size > 1_000_000
     assert (tmp_path / "objects.gpkg").is_file()
 

@@ -248,9 +248,9 @@ def test_an_unknown_field_is_refused_with_the_nearest() -> None:
     ],
 )
 def test_what_is_missing_is_named_as_python_says_it(given: dict[str, object], field: str) -> None:
-    said = refusal(**given)
-    assert said.startswith(f"{field}: ")
-    assert "--" not in said
+    message = refusal(**given)
+    assert message.startswith(f"{field}: ")
+    assert "--" not in message
 
 
 def test_help_names_every_field_of_a_job() -> None:
@@ -262,8 +262,8 @@ def test_progress_is_quiet_where_the_run_is_quick(
     practice: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rr.run(f"{practice}/scenes/*.tif", ask=SHIPS, out=tmp_path / "out", **fields(practice))
-    said = capsys.readouterr()
-    assert (said.out, said.err) == ("", "")
+    output = capsys.readouterr()
+    assert (output.out, output.err) == ("", "")
 
 
 def test_every_name_is_listed_once_and_comes_through_a_door() -> None:
@@ -296,7 +296,7 @@ def test_no_package_knows_the_face() -> None:
 )
 def test_importing_and_asking_for_help_load_no_heavy_library(code: str) -> None:
     ask = f"import atexit, sys\natexit.register(lambda: print(*sys.modules, file=sys.stderr))\n{code}"
-    said = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True)
-    loaded = set(said.stderr.split())
+    result = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True)
+    loaded = set(result.stderr.split())
     assert "sys" in loaded
     assert loaded & set(HEAVY) == set()

@@ -58,7 +58,7 @@ def test_querying_has_all_rows(tmp_path: Path) -> None:
     assert len(rows) == 8
     read = [float(str(row["ratio"])) for row in rows.values() if row["aim"] == "<= 0.03"]
     assert len(read) == 2
-    assert max(read) < 1  # small files: footers weigh, but a look is still no scan
+    assert max(read) < 1  # small files: footers weigh, but reading them is still no scan
     scans = {what: row["aim"] for what, row in rows.items() if "full scan" in what}
     assert sorted(map(str, scans.values())) == [">= 10", ">= 10", "None"]
 

@@ -42,11 +42,11 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     words = json.loads((practice / "questions.json").read_text())
     run_job(oracle_config(practice, out=str(out), ask=[words[kind]["ask"][-1] for kind in KINDS]))
     for path in (out / "objects").rglob("*.parquet"):
-        spread_scores(path)
+        vary_scores(path)
     return out
 
 
-def spread_scores(path: Path) -> None:
+def vary_scores(path: Path) -> None:
     """Give objects scores from 0.5 up: those of exact models are all 1, and a filter needs others."""
     table = pq.read_table(path)
     place = table.schema.get_field_index("score")

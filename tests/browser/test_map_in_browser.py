@@ -103,8 +103,8 @@ def test_a_click_tells_what_was_thought_and_shows_the_tile_with_box_and_mask(
 ) -> None:
     found = objects.sort_values("area_m2").iloc[-1]
     place = a_place(found)
-    window.look_at(*place)
-    said = window.click_at(*place)
+    window.centre_on(*place)
+    card = window.click_at(*place)
     for text in (
         found["query"],
         found["thinking"],
@@ -112,8 +112,8 @@ def test_a_click_tells_what_was_thought_and_shows_the_tile_with_box_and_mask(
         found["id"],
         found["tile_ids"][0],
     ):
-        assert text in said
-    assert "m²" in said or "ha" in said
+        assert text in card
+    assert "m²" in card or "ha" in card
     assert window.do("document.querySelector('#card img').naturalWidth") > 50
     mask, box = window.do(
         "['path', 'rect'].map(tag => { const b = document.querySelector(`#card svg ${tag}`).getBBox();"
@@ -141,13 +141,13 @@ def test_failed_and_empty_tiles_are_there_on_demand_with_the_reason(answers: Pat
         "(() => { const f = DATA.tiles.features.find(f => f.properties.kind === 'failed');"
         " const [a, , c] = f.geometry.coordinates[0]; return [(a[0] + c[0]) / 2, (a[1] + c[1]) / 2]; })()"
     )
-    window.look_at(lon, lat)
-    said = window.click_at(lon, lat)
-    assert any(tile_id in said and row["problem"] in said for tile_id, row in failed.items())
+    window.centre_on(lon, lat)
+    card = window.click_at(lon, lat)
+    assert any(tile_id in card and row["problem"] in card for tile_id, row in failed.items())
     window.page.locator("#layers label", has_text="nothing found").click()
-    silent = Counter(row["tile_id"] for row in rows if row["status"] in ("empty", "nodata"))
-    empty = {tile_id for tile_id, times in silent.items() if times == 2}  # of both questions
-    assert 0 < len(empty) < len(silent)
+    without_objects = Counter(row["tile_id"] for row in rows if row["status"] in ("empty", "nodata"))
+    empty = {tile_id for tile_id, times in without_objects.items() if times == 2}  # of both questions
+    assert 0 < len(empty) < len(without_objects)
     shown = "DATA.tiles.features.filter(f => f.properties.kind === 'empty').length"
     assert window.do(shown) == len(empty)
 
@@ -174,7 +174,7 @@ def test_on_a_phone_the_panel_is_folded_and_the_card_fits(
     phone.open(page.as_uri())
     assert not phone.page.is_visible("#filters")
     place = a_place(objects.iloc[0])
-    phone.look_at(*place)
+    phone.centre_on(*place)
     phone.click_at(*place)
     box = phone.page.locator("#card").bounding_box()
     assert box["x"] >= 0

@@ -62,7 +62,7 @@ def objects(answers: Path) -> pd.DataFrame:
     return pd.concat([geopandas.read_parquet(path) for path in files], ignore_index=True)
 
 
-def test_served_all_objects_are_reached_and_told_of(
+def test_served_all_objects_are_reached_and_described(
     address: str, objects: pd.DataFrame, browser: object
 ) -> None:
     with Window.of(browser) as window:
@@ -72,10 +72,10 @@ def test_served_all_objects_are_reached_and_told_of(
         assert window.count() == len(objects)
         other = objects[~objects["id"].isin(held)].sort_values("area_m2").iloc[-1]
         point = other["geometry"].representative_point()
-        window.look_at(point.x, point.y)
-        said = window.click_at(point.x, point.y)
+        window.centre_on(point.x, point.y)
+        card = window.click_at(point.x, point.y)
         for text in (other["id"], other["thinking"], other["query"], other["tile_ids"][0]):
-            assert text in said
+            assert text in card
         window.page.wait_for_selector("#card img")
         assert window.do("document.querySelectorAll('#card svg path').length") == 1
         edge = len(window.do("DATA.edges.area")) // 2

@@ -34,7 +34,7 @@ class Window:
         window = cls(context.new_page())
         window.page.on("request", lambda request: window._note(request.url))
         window.page.on("pageerror", lambda error: window.errors.append(str(error)))
-        window.page.on("console", lambda said: window._hear(said.type, said.text))
+        window.page.on("console", lambda message: window._note_console(message.type, message.text))
         try:
             yield window
         finally:
@@ -44,7 +44,7 @@ class Window:
         if not url.startswith(("data:", "blob:")):
             self.asked.append(url)
 
-    def _hear(self, kind: str, text: str) -> None:
+    def _note_console(self, kind: str, text: str) -> None:
         if kind in ("error", "warning") and "GL Driver Message" not in text:
             self.errors.append(text)
 
@@ -53,7 +53,7 @@ class Window:
         self.page.goto(url)
         self.page.wait_for_selector("body[data-ready]", timeout=READY_MS)
 
-    def settle(self) -> None:
+    def wait_until_drawn(self) -> None:
         """Wait until the map has drawn what was asked of it."""
         self.page.evaluate("new Promise(done => { map.once('idle', done); map.triggerRepaint(); })")
 
@@ -81,12 +81,12 @@ class Window:
     def slide(self, name: str, value: int) -> None:
         """Set a slider."""
         self.page.fill(f"#{name}", str(value))
-        self.settle()
+        self.wait_until_drawn()
 
-    def look_at(self, lon: float, lat: float, zoom: float = 17.0) -> None:
+    def centre_on(self, lon: float, lat: float, zoom: float = 17.0) -> None:
         """Bring a place to the middle of the window."""
         self.do(f"map.jumpTo({{center: [{lon}, {lat}], zoom: {zoom}}})")
-        self.settle()
+        self.wait_until_drawn()
 
     def click_at(self, lon: float, lat: float) -> str:
         """Click a place that is in view; what the card says then."""
@@ -97,7 +97,7 @@ class Window:
 
     def pixels(self) -> NDArray[np.int16]:
         """(height, width, 3) what the map shows once all is drawn."""
-        self.settle()
+        self.wait_until_drawn()
         shot = self.page.screenshot(style=f"{COVERS} {{ visibility: hidden }}")
         return np.asarray(Image.open(BytesIO(shot)).convert("RGB"), dtype=np.int16)
 

@@ -1,4 +1,4 @@
-"""A bad request costs one sentence that names the thing and the remedy, and nothing is written.
+"""A bad request costs one sentence that names the subject and the remedy, and nothing is written.
 
 Files that are no scenes, STAC that leads nowhere, storage that is away or refuses.
 """
@@ -30,7 +30,7 @@ LONGEST_S = 15.0
 """For a whole command, on a busy machine."""
 SECRET = "SKTEST"
 Request = tuple[list[str], list[str]]
-"""What to say after `run`, and the words its refusal must hold: the thing and the remedy."""
+"""Arguments after `run`, and the words its refusal must hold: the subject and the remedy."""
 
 
 @pytest.fixture(scope="module")
@@ -159,8 +159,8 @@ def test_a_bad_request_costs_one_sentence(
 def test_an_output_that_is_a_file_is_refused_and_kept(tmp_path: Path, good: Path) -> None:
     notes = tmp_path / "notes.txt"
     notes.write_text("keep me", "utf-8")
-    said = command("run", str(good), "--ask", "x", *NULL, "--out", str(notes))
-    assert_refused(said, ["notes.txt", "folder"])
+    result = command("run", str(good), "--ask", "x", *NULL, "--out", str(notes))
+    assert_refused(result, ["notes.txt", "folder"])
     assert notes.read_text("utf-8") == "keep me"
 
 
@@ -302,9 +302,9 @@ def test_a_bad_stac_request_costs_one_sentence(
 ) -> None:
     asked, words = bad(tmp_path, item_of(good))
     before, out = tree(tmp_path), tmp_path / "out"
-    said = command("run", *asked, *NULL, "--out", str(out))
-    assert_refused(said, words)
-    assert "SECRET" not in said.err
+    result = command("run", *asked, *NULL, "--out", str(out))
+    assert_refused(result, words)
+    assert "SECRET" not in result.err
     assert tree(tmp_path) == before
     assert not out.exists()
 
@@ -322,8 +322,8 @@ def test_a_bad_stac_request_costs_one_sentence(
 def test_a_search_that_leads_nowhere_costs_one_sentence(
     search: list[str], words: list[str], api: str, tmp_path: Path
 ) -> None:
-    said = command("run", "--stac", api, *search, "--ask", "x", *NULL, "--out", str(tmp_path / "out"))
-    assert_refused(said, words)
+    result = command("run", "--stac", api, *search, "--ask", "x", *NULL, "--out", str(tmp_path / "out"))
+    assert_refused(result, words)
     assert tree(tmp_path) == {}
 
 
@@ -332,8 +332,8 @@ def test_more_items_than_allowed_are_refused(api: str, good: Path, tmp_path: Pat
     with stac_api(write_collection(tmp_path / "items.json", items)) as url:
         job = {"stac": {"url": url, "collections": [COLLECTION], "max_items": 2}, "ask": ["x"]}
         (tmp_path / "job.yaml").write_text(json.dumps(job), "utf-8")
-        said = command("run", "--job", f"{tmp_path}/job.yaml", *NULL, "--out", f"{tmp_path}/out")
-        assert_refused(said, ["more than 2 items", "narrow"])
+        result = command("run", "--job", f"{tmp_path}/job.yaml", *NULL, "--out", f"{tmp_path}/out")
+        assert_refused(result, ["more than 2 items", "narrow"])
 
 
 def test_flags_of_a_search_win_over_the_job_file(api: str, tmp_path: Path) -> None:
@@ -342,9 +342,9 @@ def test_flags_of_a_search_win_over_the_job_file(api: str, tmp_path: Path) -> No
     (tmp_path / "job.yaml").write_text(json.dumps(job), "utf-8")
     asked = ("plan", "--job", f"{tmp_path}/job.yaml", *NULL, "--tile", "256")
     assert_refused(command(*asked), ["finds nothing"])
-    said = command(*asked, "--datetime", "2000-01-01/2040-01-01", "--json")
-    assert said.code == 0, said.err
-    assert json.loads(said.out)["scenes"] == 1
+    result = command(*asked, "--datetime", "2000-01-01/2040-01-01", "--json")
+    assert result.code == 0, result.err
+    assert json.loads(result.out)["scenes"] == 1
 
 
 @pytest.fixture
@@ -358,14 +358,12 @@ def dead_bucket(tmp_path: Path) -> dict[str, str]:
     }
 
 
-def test_a_bucket_that_is_not_there_is_said_within_seconds(
-    dead_bucket: dict[str, str], tmp_path: Path
-) -> None:
+def test_a_missing_bucket_is_reported_within_seconds(dead_bucket: dict[str, str], tmp_path: Path) -> None:
     asked = ["s3://no-such-bucket/scene.tif", "--ask", "x", *NULL, "--out", str(tmp_path / "out")]
-    said = outer_command("run", *asked, env=dead_bucket)
-    assert_refused(said, ["s3://no-such-bucket", "AWS_ENDPOINT_URL"])
-    assert said.seconds < LONGEST_S
-    assert SECRET not in said.err
+    result = outer_command("run", *asked, env=dead_bucket)
+    assert_refused(result, ["s3://no-such-bucket", "AWS_ENDPOINT_URL"])
+    assert result.seconds < LONGEST_S
+    assert SECRET not in result.err
     assert not (tmp_path / "out").exists()
 
 
@@ -391,7 +389,7 @@ def a_truth_in_a_dead_bucket(good: Path, out: Path) -> list[str]:
     [scenes_in_a_dead_bucket, an_output_in_a_dead_bucket, a_run_in_a_dead_bucket, a_truth_in_a_dead_bucket],
     ids=lambda asked: asked.__name__,
 )
-def test_whatever_lies_in_a_bucket_that_is_not_there_costs_one_sentence(
+def test_any_path_in_a_missing_bucket_costs_one_sentence(
     asked: Callable[[Path, Path], list[str]],
     dead_bucket: dict[str, str],
     good: Path,
@@ -399,15 +397,15 @@ def test_whatever_lies_in_a_bucket_that_is_not_there_costs_one_sentence(
     impatient: None,
 ) -> None:
     with patch.dict(os.environ, dead_bucket):
-        said = command(*asked(good, tmp_path / "out"))
-    assert_refused(said, ["s3://no-such-bucket/", "AWS_ENDPOINT_URL"])
-    assert said.seconds < LONGEST_S
-    assert SECRET not in said.err
+        result = command(*asked(good, tmp_path / "out"))
+    assert_refused(result, ["s3://no-such-bucket/", "AWS_ENDPOINT_URL"])
+    assert result.seconds < LONGEST_S
+    assert SECRET not in result.err
     assert not (tmp_path / "out").exists()
 
 
 SECRETS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
-"""Variables whose values nobody is told."""
+"""Variables whose values no message may hold."""
 
 Asked = tuple[Mapping[str, str], str, list[str]]
 """Environment, bucket, and words of the refusal."""
@@ -468,9 +466,9 @@ def assert_costs_one_sentence(server: Server, bucket: str, scene: Path, *, asked
     before, out = bucket_tree(server, bucket), scene.parent / "out"
     scenes, target = (f"{place}/in/*.tif", str(out)) if side == "scenes" else (str(scene), f"{place}/out")
     with patch.dict(os.environ, env):
-        said = command("run", scenes, "--ask", "x", *NULL, "--out", target)
-    assert_refused(said, words)
-    assert said.seconds < LONGEST_S
+        result = command("run", scenes, "--ask", "x", *NULL, "--out", target)
+    assert_refused(result, words)
+    assert result.seconds < LONGEST_S
     assert not out.exists()
     assert bucket_tree(server, bucket) == before
-    assert not [name for name in SECRETS if env.get(name) and env[name] in said.err]
+    assert not [name for name in SECRETS if env.get(name) and env[name] in result.err]

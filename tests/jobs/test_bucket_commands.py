@@ -26,7 +26,7 @@ OPEN = {"RAY_AUTH_MODE": "disabled"}
 """A Ray cluster on loopback without a token, whose dashboard the test may ask."""
 
 
-def said(*args: str) -> dict[str, object]:
+def printed_json(*args: str) -> dict[str, object]:
     """What a command prints as JSON; it must end well."""
     done = command(*args, "--json")
     assert done.code == 0, done.err
@@ -39,8 +39,8 @@ def test_practice_to_map_in_a_bucket(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     made = ("--scenes", "1", "--size", "256", "--seed", "5")
-    said("practice", f"{bucket}/practice", *made)
-    said("practice", str(tmp_path / "practice"), *made)
+    printed_json("practice", f"{bucket}/practice", *made)
+    printed_json("practice", str(tmp_path / "practice"), *made)
     assert bucket_tree(s3_server, f"{bucket}/practice") == tree(tmp_path / "practice")
     assert command("practice", f"{bucket}/practice", "--scenes", "0").code == 2
 
@@ -53,19 +53,19 @@ def test_practice_to_map_in_a_bucket(
         (str(tmp_path / "out"), str(NANO), str(tmp_path / "practice" / "scenes")),
     ):
         chosen = ("--reasoner", reasoner.format(models_at), "--segmenter", segmenter.format(models_at))
-        assert said("run", scenes, *asked, *chosen, "--out", base)["failed"] == 0
+        assert printed_json("run", scenes, *asked, *chosen, "--out", base)["failed"] == 0
     ours, local = bucket_tree(s3_server, f"{bucket}/out"), tree(tmp_path / "out")
     results = [name for name in local if name.startswith(("objects/", "texts/"))]
     assert len(results) >= 3
     assert {name: ours[name] for name in results} == {name: local[name] for name in results}
 
-    assert said("status", f"{bucket}/out")["published"] is True
-    assert said("check", f"{bucket}/out") == {"complete": True, "valid": True, "problems": []}
-    assert said("show", f"{bucket}/out")["map"] == f"{bucket}/out/map.html"
+    assert printed_json("status", f"{bucket}/out")["published"] is True
+    assert printed_json("check", f"{bucket}/out") == {"complete": True, "valid": True, "problems": []}
+    assert printed_json("show", f"{bucket}/out")["map"] == f"{bucket}/out/map.html"
     small = ("--reasoner", "null", "--segmenter", "none", "--limit", "5")
-    first = said("eval", f"{bucket}/practice", *small, "--out", f"{bucket}/eval")
+    first = printed_json("eval", f"{bucket}/practice", *small, "--out", f"{bucket}/eval")
     assert first["data"] == f"{bucket}/practice"
-    again = said("eval", f"{bucket}/practice", *small, "--compare", f"{bucket}/eval/eval.json")
+    again = printed_json("eval", f"{bucket}/practice", *small, "--compare", f"{bucket}/eval/eval.json")
     assert "changes" in again
     assert set(bucket_tree(s3_server, f"{bucket}/eval")) == {"eval.json", "eval.md", "eval.html"}
 
@@ -80,7 +80,7 @@ def ray_logs() -> Iterator[Path]:
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_no_secret_is_written_said_or_logged(
+def test_no_secret_is_written_printed_or_logged(
     bucket: str, s3_server: Server, practice_in: Path, ray_logs: Path
 ) -> None:
     upload(s3_server, practice_in, f"{bucket}/practice")
@@ -130,7 +130,7 @@ def cluster(folder: Path) -> Iterator[tuple[str, str]]:
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_a_cluster_without_credentials_works_with_the_drivers_and_shows_them_nowhere(
+def test_a_cluster_without_credentials_uses_the_drivers_and_shows_them_nowhere(
     bucket: str, s3_server: Server, practice_in: Path, ray_logs: Path
 ) -> None:
     upload(s3_server, practice_in, f"{bucket}/practice")

@@ -9,7 +9,7 @@ import pytest
 import rasterio
 import shapely
 
-from tests.commands import Said, command, tree
+from tests.commands import CommandResult, command, tree
 from tests.worlds.practice import BLOCK_PX, CRS, NORTH_UP, World, to_lonlat, write_tiled, write_truth
 
 TILE = 128
@@ -35,14 +35,14 @@ def damaged(good: Path, target: Path, column: int, row: int) -> Path:
 
 @pytest.fixture
 def broken(good: Path, tmp_path: Path) -> World:
-    """A good scene with one damaged block, a thing far from it and a thing upon it."""
+    """A good scene with one damaged block, an object far from it and one upon it."""
     path = damaged(good, tmp_path / "broken.tif", 4, 3)
-    things = [shapely.box(20, 20, 60, 50), shapely.box(270, 200, 310, 240)]
-    write_truth(tmp_path, [("thing", "broken", to_lonlat(each, NORTH_UP, CRS)) for each in things])
+    objects = [shapely.box(20, 20, 60, 50), shapely.box(270, 200, 310, 240)]
+    write_truth(tmp_path, [("thing", "broken", to_lonlat(each, NORTH_UP, CRS)) for each in objects])
     return World(tmp_path, (str(path),))
 
 
-def run_broken(world: World, out: Path) -> Said:
+def run_broken(world: World, out: Path) -> CommandResult:
     sizes = ("--tile", str(TILE), "--overlap", "32", "--chunk", "300", "--engine", "loop")
     models = ("--reasoner", world.oracle, "--segmenter", world.oracle)
     (question,) = world.questions()
@@ -53,9 +53,9 @@ def run_broken(world: World, out: Path) -> Said:
 
 def test_a_bad_block_costs_its_tiles_and_nothing_else(broken: World, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    said = run_broken(broken, out)
-    assert said.code == 3, said.err
-    report = json.loads(said.out)
+    result = run_broken(broken, out)
+    assert result.code == 3, result.err
+    report = json.loads(result.out)
     rows = [row for file in (out / "answers").rglob("*.parquet") for row in pq.read_table(file).to_pylist()]
     assert len(rows) == len({row["tile_id"] for row in rows}) == report["tiles"]
     x0, y0 = 4 * BLOCK_PX, 3 * BLOCK_PX
@@ -70,17 +70,17 @@ def test_a_bad_block_costs_its_tiles_and_nothing_else(broken: World, tmp_path: P
     assert all(problem.startswith("cannot be read: ") for problem in failed.values())
     assert {row["status"] for row in rows if row["tile_id"] not in hit} == {"ok", "empty"}
     assert report["objects"] == 1
-    assert f"{report['failed']} tiles failed" in said.err
+    assert f"{report['failed']} tiles failed" in result.err
 
 
-def test_a_thing_that_only_a_failed_tiles_neighbour_saw_is_kept(good: Path, tmp_path: Path) -> None:
+def test_an_object_found_only_by_a_failed_tiles_neighbour_is_kept(good: Path, tmp_path: Path) -> None:
     """It lies in the overlap on the failed tile's ground: that tile saw nothing because it failed."""
     path = damaged(good, tmp_path / "broken.tif", 2, 0)
-    thing = shapely.box(114, 30, 124, 50)
-    write_truth(tmp_path, [("thing", "broken", to_lonlat(thing, NORTH_UP, CRS))])
-    said = run_broken(World(tmp_path, (str(path),)), tmp_path / "out")
-    report = json.loads(said.out)
-    assert (said.code, report["failed"], report["ok"]) == (3, 1, 1)
+    target = shapely.box(114, 30, 124, 50)
+    write_truth(tmp_path, [("thing", "broken", to_lonlat(target, NORTH_UP, CRS))])
+    result = run_broken(World(tmp_path, (str(path),)), tmp_path / "out")
+    report = json.loads(result.out)
+    assert (result.code, report["failed"], report["ok"]) == (3, 1, 1)
     assert report["objects"] == 1
 
 
@@ -91,9 +91,9 @@ def test_a_result_with_failed_tiles_is_marked_and_checked_as_incomplete(
     failed = json.loads(run_broken(broken, out).out)["failed"]
     collection = json.loads((out / "collection.json").read_text("utf-8"))
     assert (collection["remotereasoner:complete"], collection["remotereasoner:failed"]) == (False, failed)
-    said = command("check", str(out), "--json")
-    report = json.loads(said.out)
-    assert (said.code, report["complete"], report["valid"]) == (3, False, True)
+    result = command("check", str(out), "--json")
+    report = json.loads(result.out)
+    assert (result.code, report["complete"], report["valid"]) == (3, False, True)
     assert sum("failed" in problem for problem in report["problems"]) == len(report["problems"]) > 0
     again = run_broken(broken, out)
     assert (again.code, json.loads(again.out)["chunks_done"]) == (3, 0)
@@ -120,9 +120,9 @@ def test_a_lost_ledger_file_is_named_and_made_again(tmp_path: Path, good: Path) 
     whole = tree(out / "objects")
     lost = sorted((out / "answers").rglob("*.parquet"))[1]
     lost.unlink()
-    said = command("check", str(out), "--json")
-    report = json.loads(said.out)
-    assert (said.code, report["complete"]) == (3, False)
+    result = command("check", str(out), "--json")
+    report = json.loads(result.out)
+    assert (result.code, report["complete"]) == (3, False)
     assert [problem for problem in report["problems"] if lost.name in problem and "missing" in problem]
     assert lost.name in command("check", str(out)).err
     again = command(*run)
@@ -140,7 +140,7 @@ def test_a_damaged_ledger_or_object_file_is_named(tmp_path: Path, good: Path) ->
         shutil.copytree(out, copy)
         file = next((copy / part).rglob("*.parquet"))
         file.write_bytes(file.read_bytes()[:200])
-        said = command("check", str(copy), "--json")
-        report = json.loads(said.out)
-        assert (said.code, report["valid"]) == (3, False)
+        result = command("check", str(copy), "--json")
+        report = json.loads(result.out)
+        assert (result.code, report["valid"]) == (3, False)
         assert [problem for problem in report["problems"] if file.name in problem and "unreadable" in problem]

@@ -1,4 +1,4 @@
-"""Claim: scenes that overlap across two UTM zones, across ±180° or in degrees give each thing once, whole."""
+"""Claim: scenes that overlap across two UTM zones, across ±180° or in degrees give each object once."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ from pipelines.jobs.run import run_job
 from pipelines.plan.plan_files import read_plan
 from tests.worlds.practice import LONLAT, World, objects_of
 from tests.worlds.score import score
-from tests.worlds.sheets import Sheet, moved, on_ground, scattered, seen_by, true_things, write_sheets
+from tests.worlds.sheets import Sheet, moved, on_ground, scattered, seen_by, true_objects, write_sheets
 from tiling.storage.store import Store
 
 SIZE = (560, 420)
@@ -55,7 +55,7 @@ PLACES = {
 
 
 def drawn_at(sheet: Sheet) -> list[shapely.Geometry]:
-    """Things about a scene and past its edges, in its own world coordinates."""
+    """Objects in a scene and past its edges, in its own world coordinates."""
     pixels = [affinity.translate(shape, -120, -60) for shape in scattered(920, 560)]
     return [on_ground(shape, sheet.transform) for shape in pixels]
 
@@ -78,24 +78,26 @@ def unrolled(table: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
 def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> World:
     sheets: Sequence[Sheet] = PLACES[request.param]
     crs = sheets[0].crs
-    things = seen_by(sheets, np.array(drawn_at(sheets[0])), crs) if crs != "EPSG:4326" else in_metres(sheets)
-    return write_sheets(tmp_path_factory.mktemp("place") / "world", sheets, list(things), things_crs(sheets))
+    objects = seen_by(sheets, np.array(drawn_at(sheets[0])), crs) if crs != "EPSG:4326" else in_metres(sheets)
+    return write_sheets(
+        tmp_path_factory.mktemp("place") / "world", sheets, list(objects), objects_crs(sheets)
+    )
 
 
-def things_crs(sheets: Sequence[Sheet]) -> str:
+def objects_crs(sheets: Sequence[Sheet]) -> str:
     return "EPSG:32760" if sheets[0].crs == "EPSG:4326" else sheets[0].crs
 
 
 def in_metres(sheets: Sequence[Sheet]) -> Sequence[shapely.Geometry]:
-    """Things of a scene in degrees, drawn in metres."""
-    crs = things_crs(sheets)
+    """Objects of a scene in degrees, drawn in metres."""
+    crs = objects_crs(sheets)
     drawn = moved(drawn_at(sheets[0]), "EPSG:4326", crs)
     return list(seen_by(sheets, drawn, crs))
 
 
-def test_each_true_thing_is_one_object(place: World, tmp_path: Path) -> None:
+def test_each_true_object_is_found_once(place: World, tmp_path: Path) -> None:
     run_job(place.config(tmp_path / "out", tile=128, overlap=32, chunk=400))
-    found, true = unrolled(objects_of(tmp_path / "out")), unrolled(true_things(place))
+    found, true = unrolled(objects_of(tmp_path / "out")), unrolled(true_objects(place))
     result = score(found, true)
     assert result.true > 30
     assert result.is_exact, result
@@ -108,16 +110,16 @@ def test_each_true_thing_is_one_object(place: World, tmp_path: Path) -> None:
     ["zones 31 and 32", *(pytest.param(name, marks=pytest.mark.thorough) for name in list(PLACES)[1:])],
     indirect=True,
 )
-def test_keeping_all_gives_duplicates_there_too(place: World, tmp_path: Path) -> None:
+def test_scene_overlap_keep_all_gives_duplicates_across_zones_too(place: World, tmp_path: Path) -> None:
     run_job(place.config(tmp_path / "out", tile=128, overlap=32, chunk=400, scene_overlap="keep-all"))
-    result = score(unrolled(objects_of(tmp_path / "out")), unrolled(true_things(place)))
+    result = score(unrolled(objects_of(tmp_path / "out")), unrolled(true_objects(place)))
     assert result.duplicates > 5
 
 
 def test_no_object_crosses_180_and_those_that_lie_across_are_split(tmp_path: Path) -> None:
     sheets = PLACES["zones 60 and 1"]
-    things = seen_by(sheets, np.array(drawn_at(sheets[0])), sheets[0].crs)
-    world = write_sheets(tmp_path / "world", sheets, list(things), sheets[0].crs)
+    objects = seen_by(sheets, np.array(drawn_at(sheets[0])), sheets[0].crs)
+    world = write_sheets(tmp_path / "world", sheets, list(objects), sheets[0].crs)
     run_job(world.config(tmp_path / "out", tile=128, overlap=32, chunk=400))
     found = objects_of(tmp_path / "out")
     widths = [
@@ -131,15 +133,15 @@ def test_no_object_crosses_180_and_those_that_lie_across_are_split(tmp_path: Pat
 
 def test_an_area_of_interest_may_lie_across_180(tmp_path: Path) -> None:
     west, east = PLACES["zones 60 and 1"]
-    things = seen_by([west, east], np.array(drawn_at(west)), west.crs)
-    world = write_sheets(tmp_path / "world", [west, east], list(things), west.crs)
+    objects = seen_by([west, east], np.array(drawn_at(west)), west.crs)
+    world = write_sheets(tmp_path / "world", [west, east], list(objects), west.crs)
     box = on_ground(shapely.box(350, 100, 520, 300), west.transform)
     (middle,) = moved([box], west.crs, LONLAT, near=180.0)
     assert 179.9 < middle.bounds[0] < 180 < middle.bounds[2]
     gpd.GeoDataFrame(geometry=[box], crs=west.crs).to_file(tmp_path / "area.gpkg")
     aoi = str(tmp_path / "area.gpkg")
     run_job(world.config(tmp_path / "out", tile=128, overlap=32, chunk=400, aoi=aoi))
-    found, true = unrolled(objects_of(tmp_path / "out")), unrolled(true_things(world))
+    found, true = unrolled(objects_of(tmp_path / "out")), unrolled(true_objects(world))
     assert len(found) == np.count_nonzero(true.intersects(middle)) > 5
     assert found.intersects(middle).all()
     plan = read_plan(Store(str(tmp_path / "out")))

@@ -127,13 +127,13 @@ def ended(job: Job) -> dict[str, object]:
     """Start the job and let it end; its report."""
     driver = job.start()
     try:
-        said, _ = driver.communicate(timeout=DEADLINE_S)
+        output, _ = driver.communicate(timeout=DEADLINE_S)
     except subprocess.TimeoutExpired:
         job.kill(driver)
         pytest.fail(f"the run did not end within {DEADLINE_S:g} s: {errors_of(job)}")
     job.end_rest()
     assert driver.returncode == 0, errors_of(job)
-    report: dict[str, object] = json.loads(said)
+    report: dict[str, object] = json.loads(output)
     return report
 
 
@@ -170,7 +170,7 @@ def ledger_names(out: Path) -> set[str]:
     return {name for name in tree(out) if name.startswith("answers/")}
 
 
-def assert_survives(job: Job, moments: list[Moment], uninterrupted: Path, *, least: int) -> None:
+def assert_survives(job: Job, moments: list[Moment], uninterrupted: Path, *, minimum: int) -> None:
     """Kill the job at every moment, let it end, and compare; at least so many kills must have hit it."""
     kept: Committed = {}
     planned = ledger_names(uninterrupted)
@@ -182,7 +182,7 @@ def assert_survives(job: Job, moments: list[Moment], uninterrupted: Path, *, lea
             f"ledger files were written again after {moment}"
         )
         kept = now
-    assert hits >= least
+    assert hits >= minimum
     report = ended(job)
     last = job.committed()
     assert {name: last.get(name) for name in kept} == kept
@@ -199,7 +199,7 @@ def test_kills_cost_nothing_but_time(job: Job, uninterrupted: Path, kills: int) 
     draw = random.Random(7)
     third = len(ledger_names(uninterrupted)) // 3
     moments = [Moment(draw.randrange(2, third), draw.uniform(0.0, 0.15)) for _ in range(kills)]
-    assert_survives(job, moments, uninterrupted, least=kills)
+    assert_survives(job, moments, uninterrupted, minimum=kills)
 
 
 @pytest.mark.slow
@@ -211,4 +211,4 @@ def test_ten_kills_at_any_moment_cost_nothing_but_time(job: Job, uninterrupted: 
     working = [Moment(draw.randrange(1, 12), draw.uniform(0.0, 0.1)) for _ in range(5)]
     merging = [Moment(len(ledger_names(uninterrupted)), seconds) for seconds in (0.0, draw.uniform(0.0, 0.3))]
     draw.shuffle(starting_or_working := [*starting, *working])
-    assert_survives(job, [*starting_or_working, *merging], uninterrupted, least=8)
+    assert_survives(job, [*starting_or_working, *merging], uninterrupted, minimum=8)

@@ -1,4 +1,4 @@
-"""Claim: a thing across the border of two UTM zones, or across 180 degrees, is one object of a mosaic."""
+"""Claim: an object across the border of two UTM zones, or across 180 degrees, comes once from a mosaic."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from tests.worlds.practice import World, objects_of, write_truth
 from tiling.geo.crs import to_lonlat, to_world
 
 SIDE = 300
-THINGS = [
+OBJECTS = [
     shapely.box(x, y, x + 40, y + 16) for x, y in ((130, 40), (128, 150), (20, 40), (240, 200), (135, 230))
 ]
 """In pixels of the scene, the border passing near column 150: through three of them."""
@@ -53,13 +53,13 @@ def test_what_passes_a_border_is_one_object(tmp_path: Path, lon: float, zones: t
     null = {"reasoner": "null", "segmenter": "null", "ask": ["x"], "out": "none"}
     cells = make_plan(load_config(None, {**options, **null})).scenes
     assert {cell.scene.scene_id[:5] for cell in cells} == {f"utm{zone:02d}" for zone in zones}
-    ground = to_lonlat(to_world(THINGS, tuple(place)[:6]), crs)
-    write_truth(tmp_path, [("box", cell.scene.scene_id, thing) for cell in cells for thing in ground])
+    ground = to_lonlat(to_world(OBJECTS, tuple(place)[:6]), crs)
+    write_truth(tmp_path, [("box", cell.scene.scene_id, each) for cell in cells for each in ground])
     run_job(World(tmp_path, (), options).config(tmp_path / "out"))
     found = gpd.GeoSeries(list(objects_of(tmp_path / "out").geometry), crs="OGC:CRS84").to_crs(crs)
     pixels = [shapely.transform(shape, lambda p: np.column_stack(~place @ tuple(p.T))) for shape in found]
     pixels = [shapely.union_all([shape], grid_size=1 / 4096) for shape in pixels]
-    assert len(pixels) == len(THINGS)
-    for thing in THINGS:
-        best = max(shape.intersection(thing).area / shape.union(thing).area for shape in pixels)
+    assert len(pixels) == len(OBJECTS)
+    for each in OBJECTS:
+        best = max(shape.intersection(each).area / shape.union(each).area for shape in pixels)
         assert best > 0.93

@@ -1,4 +1,4 @@
-"""Claim: a mosaic job is a job like any other: frozen, resumed, the same by Ray; each thing is found once.
+"""Claim: a mosaic job is a job like any other: frozen, resumed, the same by Ray; each object is found once.
 
 Two dates over one ground, each with clouds where the other has none; rectangles of known place, some of them
 across the borders of cells.
@@ -33,7 +33,7 @@ PLACE = Affine(1, 0, 500_130, 0, -1, 5_000_420)
 SIDE = 420
 CELL = {"composite": "median", "grid": 200}
 CLOUDS = (np.s_[0:200, :], np.s_[260:, 100:])
-THINGS = [
+OBJECTS = [
     shapely.box(x, y, x + 22, y + 14)
     for x, y in ((30, 30), (150, 120), (260, 210), (262, 330), (60, 215), (340, 60), (330, 300), (100, 380))
 ] + [shapely.box(200, 100, 212, 340)]
@@ -63,8 +63,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     options = {"mosaic": CELL, "tile": 64, "chunk": 400}
     null = {"reasoner": "null", "segmenter": "null", "ask": ["x"], "out": "none"}
     cells = make_plan(load_config(None, {"scenes": [str(items)], **options, **null})).scenes
-    ground = [to_lonlat(thing, tuple(PLACE)[:6], CRS) for thing in THINGS]
-    write_truth(folder, [("box", cell.scene.scene_id, thing) for cell in cells for thing in ground])
+    ground = [to_lonlat(each, tuple(PLACE)[:6], CRS) for each in OBJECTS]
+    write_truth(folder, [("box", cell.scene.scene_id, each) for cell in cells for each in ground])
     return World(folder, (str(items),), options)
 
 
@@ -78,7 +78,7 @@ def whole(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class KilledError(Exception):
-    """Stands for a kill."""
+    """Represents a kill."""
 
 
 def killed_after_one_chunk(config: JobConfig) -> None:
@@ -150,7 +150,7 @@ def pixel_bounds(out: Path) -> list[tuple[float, ...]]:
 
 def test_what_is_seen_lies_where_it_was_drawn(whole: Path) -> None:
     found = pixel_bounds(whole)
-    inside = [thing.bounds for thing in THINGS[:-1]]
+    inside = [each.bounds for each in OBJECTS[:-1]]
     assert set(inside) <= set(found)
 
 
@@ -158,7 +158,7 @@ def test_what_is_seen_lies_where_it_was_drawn(whole: Path) -> None:
     "scene_overlap" not in JobConfig.model_fields, reason="scenes that overlap are each answered on their own"
 )
 def test_what_passes_from_cell_to_cell_is_one_object(whole: Path) -> None:
-    assert pixel_bounds(whole) == sorted(thing.bounds for thing in THINGS)
+    assert pixel_bounds(whole) == sorted(each.bounds for each in OBJECTS)
 
 
 def test_the_map_shows_the_composed_pixels(whole: Path) -> None:
@@ -168,9 +168,9 @@ def test_the_map_shows_the_composed_pixels(whole: Path) -> None:
 
 def test_flags_make_a_mosaic_too(world: World) -> None:
     asked = ("plan", str(world.scenes[0]), "--ask", "x", *NULL, "--tile", "64", "--json")
-    said = command(*asked, "--mosaic", "first-valid", "--resolution", "2")
-    facts = json.loads(said.out)
-    assert (said.code, facts["gsd"], facts["scenes"]) == (0, pytest.approx(2.0, rel=1e-2), 1)
+    result = command(*asked, "--mosaic", "first-valid", "--resolution", "2")
+    facts = json.loads(result.out)
+    assert (result.code, facts["gsd"], facts["scenes"]) == (0, pytest.approx(2.0, rel=1e-2), 1)
     assert json.loads(command(*asked).out)["scenes"] == 2
 
 
@@ -198,8 +198,8 @@ def test_a_bad_mosaic_costs_one_sentence(
 ) -> None:
     write_date(tmp_path / "a.tif", 0)
     flags, out = make(tmp_path), tmp_path / "out"
-    said = command("run", f"{tmp_path}/*.tif", "--ask", "x", *NULL, *flags, "--out", str(out))
-    assert_refused(said, words)
+    result = command("run", f"{tmp_path}/*.tif", "--ask", "x", *NULL, *flags, "--out", str(out))
+    assert_refused(result, words)
     assert not out.exists()
 
 

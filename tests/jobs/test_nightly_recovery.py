@@ -1,6 +1,6 @@
-"""A night that is killed, fails or loses a race harms nothing: given again it ends as an undisturbed one.
+"""An update that is killed, fails or loses a race damages nothing: repeated, it ends as an undisturbed one.
 
-On disk and in a bucket; what readers see stays as it was until the night gives its orders.
+On disk and in a bucket; what readers see stays as it was until the update has written its commit manifest.
 """
 
 import json
@@ -28,7 +28,7 @@ from tests.commands import command
 from tests.servers.fixtures import bucket_tree, direct, upload
 from tests.servers.radosgw import Server
 from tests.worlds.fixtures import file_bytes
-from tests.worlds.nights import (
+from tests.worlds.updates import (
     Sky,
     changes_in,
     counted_calls,
@@ -43,17 +43,17 @@ from tiling.storage.store import Store
 DAY_1, DAY_2, DAY_3 = "2026-11-23", "2026-11-24", "2026-11-25"
 WRITES = ("write", "create", "replace_if", "remove", "remove_folder")
 TURNS = 5
-SETTLED = ("objects", "texts", "changes", "collection.json")
+FINISHED = ("objects", "texts", "changes", "collection.json")
 TILES = 4
 """Tiles of 128 pixels that a scene of 160 is cut into."""
 HOLD = """
 import sys, time
 from pipelines.cli import app as cli
-from pipelines.jobs.lock import LEASE, held
+from pipelines.jobs.lock import LEASE, hold_lock
 from tiling.storage.store import Store
 
 def work():
-    with held(Store(sys.argv[1]), "nightly", LEASE):
+    with hold_lock(Store(sys.argv[1]), "nightly", LEASE):
         print("held", flush=True)
         time.sleep(60)
 
@@ -69,7 +69,7 @@ def same_model() -> Iterator[None]:
 
 
 class KilledError(BaseException):
-    """The process dies: what it would do to give things back cannot happen either."""
+    """The process dies: what it would do to release its lock cannot happen either."""
 
 
 @dataclass
@@ -108,12 +108,12 @@ def scripted(at: int = 0, *, upon: str = "") -> Iterator[Script]:
 
 @dataclass(frozen=True)
 class Town:
-    """A published dataset, and tonight's request for it."""
+    """A published dataset, and the next update's request for it."""
 
     sky: Sky
     kinds: list[str]
     published: Path
-    """After the first night; tests must not write into it."""
+    """After the first update; tests must not write into it."""
     out: Path
     """Where tests write, always the same place: it stands in job.json."""
 
@@ -122,13 +122,13 @@ class Town:
         shutil.rmtree(self.out, ignore_errors=True)
         shutil.copytree(self.published, self.out)
 
-    def night(self, date: str = DAY_2) -> None:
+    def update(self, date: str = DAY_2) -> None:
         run_nightly(self.sky.config(self.out, self.kinds, caption=True, chunk=400), date=date)
 
-    def killed_night(self, at: int) -> list[str]:
+    def killed_update(self, at: int) -> list[str]:
         """The writes that came through before the k-th, which kills; the lock stays behind."""
         with pytest.raises(KilledError), scripted(at) as script:
-            self.night()
+            self.update()
         return script.names
 
     def files(self) -> dict[str, bytes]:
@@ -138,14 +138,14 @@ class Town:
         }
 
 
-def settled(folder: Path) -> dict[str, bytes]:
+def finished(folder: Path) -> dict[str, bytes]:
     """What readers of the result see."""
-    return {name: data for name, data in file_bytes(folder).items() if name.startswith(SETTLED)}
+    return {name: data for name, data in file_bytes(folder).items() if name.startswith(FINISHED)}
 
 
 @pytest.fixture(scope="module")
 def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
-    """Tonight a scene is new, one gone, one replaced, a question is new, one gone; captions are asked too."""
+    """Next update: one scene new, one gone, one replaced; one question new, one gone; captions are asked."""
     folder = tmp_path_factory.mktemp("town")
     sky = Sky(draw_archive(folder / "archive", scenes=4, zones=2, size=160, density=4.0), folder / "sky")
     with one_model():
@@ -161,58 +161,58 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
 
 @pytest.fixture(scope="module")
 def undisturbed(town: Town) -> tuple[dict[str, bytes], list[str]]:
-    """Every file after a night that nothing disturbed, and its writes."""
+    """Every file after an update that nothing disturbed, and its writes."""
     town.restore()
     with scripted(0) as script:
-        town.night()
+        town.update()
     return town.files(), script.names
 
 
 @pytest.mark.parametrize(
     "turn", [0, *(pytest.param(turn, marks=pytest.mark.slow) for turn in range(1, TURNS))]
 )
-def test_a_night_killed_at_any_write_and_given_again_ends_the_same(
+def test_an_update_killed_at_any_write_and_repeated_ends_the_same(
     town: Town, undisturbed: tuple[dict[str, bytes], list[str]], turn: int
 ) -> None:
     """All turns together kill at every write."""
     files, writes = undisturbed
     assert len(writes) > 30
-    published = settled(town.published)
-    orders = writes.index("write night/orders.json")
+    published = finished(town.published)
+    manifest = writes.index("write night/orders.json")
     for at in range(1 + turn, len(writes) + 1, TURNS):
         town.restore()
-        town.killed_night(at)
-        if at <= orders + 1:
-            assert settled(town.out) == published, writes[at - 1]
-        town.night()
+        town.killed_update(at)
+        if at <= manifest + 1:
+            assert finished(town.out) == published, writes[at - 1]
+        town.update()
         assert town.files() == files, writes[at - 1]
 
 
-def test_a_night_killed_and_given_again_for_a_later_date_tells_all_under_that_date(
+def test_a_killed_update_repeated_for_a_later_date_lists_its_changes_under_that_date(
     town: Town, undisturbed: tuple[dict[str, bytes], list[str]]
 ) -> None:
     files, writes = undisturbed
     table = f"changes/date={DAY_2}/changes.parquet"
     town.restore()
-    town.killed_night(writes.index("write night/orders.json") + 1)
-    town.night(DAY_3)
+    town.killed_update(writes.index("write night/orders.json") + 1)
+    town.update(DAY_3)
     now = file_bytes(town.out)
     assert now[f"changes/date={DAY_3}/changes.parquet"] == files[table]
     assert table not in now
     town.restore()
-    town.killed_night(writes.index("write night/orders.json") + 4)
-    town.night(DAY_3)
+    town.killed_update(writes.index("write night/orders.json") + 4)
+    town.update(DAY_3)
     now = file_bytes(town.out)
     assert now[table] == files[table]
     assert len(now[f"changes/date={DAY_3}/changes.parquet"]) < len(files[table])
 
 
-def test_a_killed_night_is_told_by_check_and_not_taken_up_by_a_run(town: Town) -> None:
+def test_a_killed_update_is_reported_by_check_and_not_continued_by_a_run(town: Town) -> None:
     town.restore()
     with scripted(0) as script:
-        town.night()
+        town.update()
     town.restore()
-    town.killed_night(next(at for at, name in enumerate(script.names) if "answers" in name) + 2)
+    town.killed_update(next(at for at, name in enumerate(script.names) if "answers" in name) + 2)
     config = town.sky.config(town.out, town.kinds, caption=True, chunk=400)
     before = file_bytes(town.out)
     with pytest.raises(RequestError, match="unfinished update; run: remotereasoner nightly"):
@@ -244,29 +244,29 @@ def test_a_broken_scene_marks_the_dataset_until_it_is_replaced(sky: Sky, tmp_pat
     given = sky.config(out, kinds)
     words = ["nightly", f"{sky.folder}/scenes", "--out", str(out), "--ask", given.ask[0].text, "--json"]
     models = ["--reasoner", given.reasoner, "--segmenter", given.segmenter, "--engine", "loop"]
-    said = command(*words, *models, "--tile", "128", "--chunk", "230", "--date", DAY_2)
-    assert (said.code, json.loads(said.out)["failed"]) == (3, broken.failed)
+    result = command(*words, *models, "--tile", "128", "--chunk", "230", "--date", DAY_2)
+    assert (result.code, json.loads(result.out)["failed"]) == (3, broken.failed)
     path.write_bytes(sound)
     mended = run_nightly(sky.config(out, kinds), date=DAY_3)
     assert (mended.scenes_replaced, mended.failed) == (1, 0)
     assert json.loads((out / "collection.json").read_text("utf-8"))["remotereasoner:complete"] is True
 
 
-def test_a_night_that_is_told_to_end_gives_its_lock_back(tmp_path: Path) -> None:
+def test_a_terminated_update_releases_its_lock(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True, env=dict(os.environ)
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "held\n"
-    assert (tmp_path / lock.NAME).exists()
+    assert (tmp_path / lock.LOCK_FILE).exists()
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=30) == 128 + signal.SIGTERM
-    assert not (tmp_path / lock.NAME).exists()
+    assert not (tmp_path / lock.LOCK_FILE).exists()
 
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_a_night_on_ray_gives_the_bytes_of_one_in_a_loop(sky: Sky, tmp_path: Path) -> None:
+def test_an_update_on_ray_gives_the_bytes_of_one_in_a_loop(sky: Sky, tmp_path: Path) -> None:
     sky.add(0)
     kinds = sky.commonest(2)
     engines = ("loop", "ray")
@@ -287,7 +287,7 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Twins:
-    """The same nights on disk and in a bucket."""
+    """The same updates on disk and in a bucket."""
 
     def __init__(self, archive: Path, folder: Path, server: Server, bucket: str, *, first: int = 2) -> None:
         """Begin with so many scenes of the archive, numbered from 0."""
@@ -309,10 +309,10 @@ class Twins:
             fs.rm_file(name)
         upload(self.server, self.sky.folder, f"{self.bucket}/sky")
 
-    def local_night(self, date: str) -> None:
+    def local_update(self, date: str) -> None:
         run_nightly(self.sky.config(self.folder / "out", self.kinds), date=date)
 
-    def night(self, date: str, lease: Lease = LEASE) -> object:
+    def update(self, date: str, lease: Lease = LEASE) -> object:
         truth = f"oracle:{self.bucket}/sky/truth.parquet"
         given = {"scenes": [f"{self.bucket}/sky/scenes"], "reasoner": truth, "segmenter": truth}
         return run_nightly(self.sky.config(f"{self.bucket}/out", self.kinds, **given), date=date, lease=lease)
@@ -329,23 +329,23 @@ class Twins:
 
 @pytest.fixture
 def twins(three: Path, tmp_path: Path, s3_server: Server, bucket: str) -> Twins:
-    """After their first night."""
+    """After their first update."""
     both = Twins(three, tmp_path, s3_server, bucket)
     both.upload()
-    both.local_night(DAY_1)
-    both.night(DAY_1)
+    both.local_update(DAY_1)
+    both.update(DAY_1)
     return both
 
 
-def test_nights_in_a_bucket_end_as_nights_on_disk_killed_on_the_way_or_not(twins: Twins) -> None:
+def test_updates_in_a_bucket_equal_updates_on_disk_killed_or_not(twins: Twins) -> None:
     twins.change()
     twins.upload()
-    twins.local_night(DAY_2)
+    twins.local_update(DAY_2)
     for moment in ("write answers", "write night/orders.json", "remove ['collection.json']", "write changes"):
         with pytest.raises(KilledError), scripted(upon=moment):
-            twins.night(DAY_2)
-        assert Store(f"{twins.bucket}/out").exists(lock.NAME)
-    report = twins.night(DAY_2)
+            twins.update(DAY_2)
+        assert Store(f"{twins.bucket}/out").exists(lock.LOCK_FILE)
+    report = twins.update(DAY_2)
     local, remote = twins.results()
     assert local == remote
     assert f"changes/date={DAY_2}/changes.parquet" in remote
@@ -356,19 +356,19 @@ def test_nights_in_a_bucket_end_as_nights_on_disk_killed_on_the_way_or_not(twins
 
 
 @pytest.mark.slow
-def test_forty_scenes_in_a_bucket_have_the_nights_they_have_on_disk(
+def test_an_update_of_forty_scenes_in_a_bucket_equals_one_on_disk(
     tmp_path: Path, s3_server: Server, bucket: str
 ) -> None:
     archive = draw_archive(tmp_path / "archive", scenes=42, zones=4, size=160, density=4.0)
     both = Twins(archive, tmp_path, s3_server, bucket, first=40)
     both.upload()
-    both.local_night(DAY_1)
-    both.night(DAY_1)
+    both.local_update(DAY_1)
+    both.update(DAY_1)
     both.change()
     both.upload()
-    both.local_night(DAY_2)
+    both.local_update(DAY_2)
     with counted_calls() as asked:
-        both.night(DAY_2)
+        both.update(DAY_2)
     tiles = {question: asked.count(question) for question in set(asked)}
     assert set(tiles.values()) == {3 * TILES}, "two new scenes and a replaced one, each tile once a question"
     local, remote = both.results()
@@ -381,6 +381,6 @@ def test_forty_scenes_in_a_bucket_have_the_nights_they_have_on_disk(
         "appeared", "changed", "disappeared",
     }  # fmt: skip
     with counted_calls() as asked:
-        both.night(DAY_3)
+        both.update(DAY_3)
     assert asked == []
     assert check_result(Store(f"{bucket}/out")).problems == ()

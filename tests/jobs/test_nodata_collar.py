@@ -13,7 +13,7 @@ from pipelines.plan.plan_files import read_plan
 from pipelines.plan.planning import make_plan
 from tests.worlds.practice import World, objects_of
 from tests.worlds.score import score
-from tests.worlds.sheets import GROUND, PAIR, UTM, made, on_ground, true_things
+from tests.worlds.sheets import GROUND, PAIR, UTM, made, on_ground, true_objects
 from tiling.overlap.valid_area import find_valid_area
 from tiling.raster.header import DEFAULT_OPTIONS
 from tiling.storage.store import Store
@@ -41,7 +41,7 @@ def planned(world: World) -> Plan:
 def test_the_next_scene_answers_where_the_first_is_empty(world: World, tmp_path: Path) -> None:
     report = run_job(world.config(tmp_path / "out", tile=128, overlap=32, chunk=400))
     assert report.nodata > 0
-    result = score(objects_of(tmp_path / "out"), true_things(world))
+    result = score(objects_of(tmp_path / "out"), true_objects(world))
     assert result.is_exact, result
     again = run_job(world.config(tmp_path / "out", tile=128, overlap=32, chunk=400))
     assert again.chunks_done == 0
@@ -63,12 +63,12 @@ def test_the_ground_is_data_for_certain_and_frozen_in_the_plan(world: World, tmp
     ["collar", *(pytest.param(name, marks=pytest.mark.thorough) for name in ("collar and gap",))],
     indirect=True,
 )
-def test_without_the_look_the_collar_swallows_ground(
+def test_without_reading_the_valid_area_the_collar_hides_objects(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pipelines.plan.tile_selection.find_valid_area", lambda *_: None)
     run_job(world.config(tmp_path / "out", tile=128, overlap=32, chunk=400))
-    result = score(objects_of(tmp_path / "out"), true_things(world))
+    result = score(objects_of(tmp_path / "out"), true_objects(world))
     assert result.right < result.true - 5
 
 

@@ -122,7 +122,7 @@ def test_a_store_that_stays_away_stops_a_run(
 
 @pytest.fixture
 def proxy(places: str, s3_server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
-    """A sound wire that refuses when told to."""
+    """A transparent proxy that refuses requests on demand."""
     with proxied(s3_server.endpoint) as running:
         monkeypatch.setenv("AWS_ENDPOINT_URL", running.endpoint)
         yield running

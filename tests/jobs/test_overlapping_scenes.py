@@ -1,4 +1,4 @@
-"""Claim: where scenes overlap each thing is one object, and shared ground is read once but for a band."""
+"""Claim: where scenes overlap each object is found once, and shared ground is read once but for a band."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -27,7 +27,7 @@ from tests.worlds.sheets import (
     made,
     moved,
     on_ground,
-    true_things,
+    true_objects,
     write_sheets,
 )
 from tiling.geo.crs import footprint
@@ -46,7 +46,7 @@ def run(world: World, out: Path, **fields: object) -> tuple[Plan, gpd.GeoDataFra
 
 
 def result(world: World, found: gpd.GeoDataFrame) -> Score:
-    return score(found, true_things(world))
+    return score(found, true_objects(world))
 
 
 @pytest.fixture(scope="module", params=CASES)
@@ -60,7 +60,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> World:
     return made(tmp_path_factory.mktemp("two"), *CASES["pair"])
 
 
-def test_each_true_thing_is_one_object(case: Case, tmp_path: Path) -> None:
+def test_each_true_object_is_found_once(case: Case, tmp_path: Path) -> None:
     world, _ = case
     _, found = run(world, tmp_path / "out")
     assert result(world, found).is_exact, result(world, found)
@@ -72,11 +72,11 @@ def test_each_true_thing_is_one_object(case: Case, tmp_path: Path) -> None:
     ["pair", *(pytest.param(name, marks=pytest.mark.thorough) for name in ("triple", "odd"))],
     indirect=True,
 )
-def test_keeping_all_gives_duplicates(case: Case, tmp_path: Path) -> None:
+def test_scene_overlap_keep_all_gives_duplicates(case: Case, tmp_path: Path) -> None:
     world, _ = case
     plan, found = run(world, tmp_path / "out", scene_overlap="keep-all")
     assert plan.n_tiles == sum(item.grid.n_tiles for item in plan.scenes)
-    assert len(found) > 1.2 * len(true_things(world))
+    assert len(found) > 1.2 * len(true_objects(world))
     assert result(world, found).duplicates > 0
 
 
@@ -85,7 +85,7 @@ def best_first(sheets: Sequence[Sheet]) -> list[Sheet]:
     return [*dated, *(sheet for sheet in sheets if not sheet.time)]
 
 
-def test_a_tile_is_planned_if_and_only_if_its_core_meets_ground_of_its_own(case: Case) -> None:
+def test_a_tile_is_planned_exactly_if_its_core_meets_ground_its_scene_owns(case: Case) -> None:
     world, sheets = case
     plan = make_plan(world.config(Path("none"), tile=TILE, overlap=OVERLAP, chunk=400))
     left_out, order = 0, best_first(sheets)
@@ -145,7 +145,7 @@ def test_ray_gives_the_bytes_of_the_loop_where_scenes_overlap(
     assert tree(tmp_path / "ray" / "objects") == tree(tmp_path / "loop" / "objects")
 
 
-def test_a_thing_over_the_border_names_both_scenes_and_no_inner_edge_is_an_edge(
+def test_an_object_over_the_border_names_both_scenes_and_touches_no_scene_edge(
     pair: World, tmp_path: Path
 ) -> None:
     _, found = run(pair, tmp_path / "out")

@@ -58,7 +58,7 @@ CASES = {
 
 def world_of(folder: Path, ground: Ground, scene: Path, **options: object) -> World:
     """A world of one scene, whose truth are the drawn boxes, placed by rasterio."""
-    write_truth(folder, [("box", scene.stem, thing) for thing in truths(ground)])
+    write_truth(folder, [("box", scene.stem, box) for box in truths(ground)])
     return World(folder, (str(scene),), options)
 
 
@@ -89,7 +89,7 @@ def assert_tiles_in_place(ground: Ground, out: Path) -> None:
 def assert_in_place(ground: Ground, found: gpd.GeoDataFrame, *, near: float = NEAR_PX) -> None:
     """Every box is found once and lies, cut at the scene's edge, within `near` pixels of its place."""
     scene = shapely.box(0, 0, ground.width, ground.height)
-    true = shapely.bounds([thing.intersection(scene) for thing in draw(ground)])
+    true = shapely.bounds([box.intersection(scene) for box in draw(ground)])
     regions = pixel_bounds(ground, list(found["region"]))
     assert regions.shape == true.shape
     assert np.abs(regions - true[np.argsort(true[:, 1])]).max() < near
@@ -104,8 +104,8 @@ def assert_in_place(ground: Ground, found: gpd.GeoDataFrame, *, near: float = NE
 def assert_outlines(ground: Ground, found: gpd.GeoDataFrame) -> None:
     """Outlines cover what was drawn; the bend at a box's corners may cost a pixel of area."""
     scene = shapely.box(0, 0, ground.width, ground.height)
-    for thing in draw(ground):
-        true = thing.intersection(scene)
+    for box in draw(ground):
+        true = box.intersection(scene)
         best = max(
             shapely.transform(shape, ground.pixels).buffer(0).intersection(true).area
             for shape in found.geometry
@@ -163,9 +163,7 @@ def test_scenes_in_two_zones_are_one_job(tmp_path: Path) -> None:
     grounds = [ground_of(path) for path in paths]
     assert grounds[0].crs != grounds[1].crs
     rows = [
-        ("box", path.stem, thing)
-        for path, ground in zip(paths, grounds, strict=True)
-        for thing in truths(ground)
+        ("box", path.stem, box) for path, ground in zip(paths, grounds, strict=True) for box in truths(ground)
     ]
     write_truth(tmp_path, rows)
     world, out = World(tmp_path, tuple(map(str, paths))), tmp_path / "out"
@@ -220,7 +218,7 @@ def test_resampling_moves_nothing(tmp_path: Path) -> None:
     run_job(world.config(out, tile=128, gsd=9.0, bands=[1, 2, 3]))
     assert_whole(out)
     scene = shapely.box(0, 0, ground.width, ground.height)
-    middles = [shapely.get_coordinates(thing.intersection(scene).centroid)[0] for thing in draw(ground)]
+    middles = [shapely.get_coordinates(box.intersection(scene).centroid)[0] for box in draw(ground)]
     found = [shapely.transform(shape, ground.pixels).centroid for shape in objects_of(out).geometry]
     assert len(found) == len(middles)
     for x, y in middles:
@@ -238,8 +236,8 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize(("path", "said"), REFUSED.values(), ids=REFUSED.keys())
-def test_what_cannot_be_placed_is_refused_with_the_reason(path: str, said: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("path", "message"), REFUSED.values(), ids=REFUSED.keys())
+def test_what_cannot_be_placed_is_refused_with_the_reason(path: str, message: str, tmp_path: Path) -> None:
     file = str(data_folder(*path.split("/")))
     config = load_config(
         None,
@@ -251,7 +249,7 @@ def test_what_cannot_be_placed_is_refused_with_the_reason(path: str, said: str, 
             "segmenter": "null",
         },
     )
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=message):
         run_job(config)
     assert not (tmp_path / "out").exists()
 
@@ -285,4 +283,6 @@ def test_every_odd_raster_ends_whole_or_is_refused_in_words(tmp_path: Path) -> N
         if not report.failed:
             assert_whole(out)
     assert len(done) > 8 * len(refused) > 0
-    assert all(str(path) in said and len(said) > len(str(path)) + 20 for path, said in refused.items())
+    assert all(
+        str(path) in message and len(message) > len(str(path)) + 20 for path, message in refused.items()
+    )

@@ -1,4 +1,4 @@
-"""The ready-made schedules call a command that exists, with flags it takes, once a night."""
+"""The ready-made schedules call a command that exists, with flags it takes, once a day."""
 
 import ast
 import configparser
@@ -57,13 +57,13 @@ def test_each_schedule_gives_a_command_that_parses(words: object, monkeypatch: p
     assert "no-such-job.yaml cannot be read" in str(reached.exception)
 
 
-def test_the_flags_of_a_schedule_are_looked_at() -> None:
+def test_the_flags_of_a_schedule_are_checked() -> None:
     refused = CliRunner().invoke(typer.main.get_command(app), ["nightly", "job.yaml", "--day", "2026-11-25"])
     assert refused.exit_code == 2
     assert "No such option" in refused.output
 
 
-def test_the_dag_runs_one_night_at_a_time_and_catches_up_on_none() -> None:
+def test_the_dag_runs_one_update_at_a_time_without_catching_up() -> None:
     (call,) = [
         node
         for node in ast.walk(ast.parse(DAG.read_text("utf-8")))

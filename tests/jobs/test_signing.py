@@ -41,8 +41,8 @@ def collection_of(root: Path, url: str) -> str:
 
 def words_of(out: Path) -> str:
     """Everything a result says, Parquet unpacked."""
-    said = [repr(pq.read_table(path).to_pylist()) for path in out.rglob("*.parquet")]
-    return "\n".join(said + [path.read_text("utf-8") for path in out.rglob("*.json")])
+    texts = [repr(pq.read_table(path).to_pylist()) for path in out.rglob("*.parquet")]
+    return "\n".join(texts + [path.read_text("utf-8") for path in out.rglob("*.json")])
 
 
 def test_signed_scenes_give_the_bytes_of_local_ones_and_no_signature_is_kept(
@@ -77,9 +77,9 @@ def test_a_refused_signature_costs_one_sentence_without_it(served: Path, tmp_pat
             *NULL,
         ]
         found = {"PYTHONPATH": str(Path(__file__).parents[2])}  # where the signer is imported from
-        said = outer_command("run", *asked, "--allow-driver", "HTTP", "--out", f"{tmp_path}/out", env=found)
-    assert_refused(said, [url, "403" if signer == "sign_badly" else signer, "sign"])
-    assert SECRET not in said.err
+        result = outer_command("run", *asked, "--allow-driver", "HTTP", "--out", f"{tmp_path}/out", env=found)
+    assert_refused(result, [url, "403" if signer == "sign_badly" else signer, "sign"])
+    assert SECRET not in result.err
     assert not (tmp_path / "out").exists()
 
 
@@ -98,9 +98,9 @@ def test_leave_that_ends_during_the_run_gives_failed_tiles_without_the_signature
 
         report = run_job(config, listener=refuse)
     assert report.failed == report.tiles
-    said = words_of(tmp_path / "out")
-    assert "404" in said
-    assert SECRET not in said
+    text = words_of(tmp_path / "out")
+    assert "404" in text
+    assert SECRET not in text
 
 
 def test_only_remote_addresses_are_signed() -> None:

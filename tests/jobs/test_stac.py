@@ -165,7 +165,7 @@ def test_a_search_gives_the_bytes_of_its_files_and_the_plan_keeps_what_it_found(
 
 
 class KilledError(Exception):
-    """Stands for a kill."""
+    """Represents a kill."""
 
 
 def stop_after(commits: int) -> Callable[[object], None]:

@@ -13,7 +13,7 @@ def series(*boxes: tuple[float, float, float, float]) -> geopandas.GeoSeries:
     return geopandas.GeoSeries([shapely.box(*box) for box in boxes], crs="EPSG:32631")
 
 
-def test_two_sightings_of_one_thing_are_one_right() -> None:
+def test_two_detections_of_one_object_count_as_one_right() -> None:
     true = series((500000, 0, 500010, 10))
     found = series((500000, 0, 500010, 10), (500001, 0, 500010, 10), (500100, 0, 500110, 10))
     assert score_objects(found, true) == Score(true=1, found=3, right=1)

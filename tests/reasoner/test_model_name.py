@@ -55,6 +55,6 @@ def test_the_parts_of_a_name_are_those_it_was_made_of() -> None:
     assert ModelName.parse("nano").truth is None
 
 
-def test_only_models_that_answer_nothing_from_a_table_or_on_a_server_have_no_weights_here() -> None:
+def test_only_null_oracle_and_served_models_have_no_local_weights() -> None:
     names = ("null", "oracle:t.parquet", "http://h/v1#m", "nano", "a/b", "s3://b/m", ".")
     assert [ModelName.parse(name).is_weightless for name in names] == [True] * 3 + [False] * 4

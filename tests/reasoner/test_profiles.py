@@ -65,8 +65,8 @@ def test_the_question_stands_last_and_every_task_shows_one_image(profile: Profil
 
 
 def test_nano_prompts_are_the_ones_it_was_trained_on() -> None:
-    said = {task: NANO.messages(Query("Where could a Ship moor?", task)) for task in Task}
-    texts = {task: messages[0]["content"][-1]["text"] for task, messages in said.items()}  # type: ignore[index]
+    prompts = {task: NANO.messages(Query("Where could a Ship moor?", task)) for task in Task}
+    texts = {task: messages[0]["content"][-1]["text"] for task, messages in prompts.items()}  # type: ignore[index]
     assert texts == {
         Task.LOCATE: "locate : where could a ship moor?",
         Task.CAPTION: "caption :",

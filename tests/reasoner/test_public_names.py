@@ -43,5 +43,5 @@ def test_importing_the_package_and_asking_for_a_question_loads_no_model_library(
         "import sys, reasoner; reasoner.Query('ships'); "
         "print(sorted({'torch', 'transformers', 'numpy', 'lazy_loader', 'tenacity'} & set(sys.modules)))"
     )
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert said.stdout.strip() == "[]"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"

@@ -213,8 +213,8 @@ def _control(wire: _Wire, request: web.Request) -> web.Response:
         wire.refused = ("", 0)
     elif what == "cut":
         wire.cuts[asked["path"]] = (int(asked["at"]), int(asked["skip"]))
-    said = {"counts": list(wire.counts.elements()), "requests": wire.requests}
-    return web.json_response(said.get(what, []))
+    reply = {"counts": list(wire.counts.elements()), "requests": wire.requests}
+    return web.json_response(reply.get(what, []))
 
 
 async def _serve(upstream: str, faults: Faults) -> None:

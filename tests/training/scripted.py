@@ -12,7 +12,7 @@ from reasoner.query import Query, Task
 from training.data.examples import ArrayImage, ArrayShapes, Example
 
 Script = Mapping[tuple[int, str], str]
-"""What is said about an image, known by its first red value, and a question."""
+"""The answer to a question about an image, which is known by its first red value."""
 
 
 @dataclass(slots=True)
@@ -27,12 +27,12 @@ class ScriptedReasoner:
 
     def generate(self, views: Sequence[TileView], queries: Sequence[Query]) -> list[list[Completion]]:
         self.calls.append((len(views), len(queries)))
-        return [[Completion(self._said(view, query), 5) for query in queries] for view in views]
+        return [[Completion(self._answer(view, query), 5) for query in queries] for view in views]
 
     def parse(self, completion: Completion, query: Query, *, width: int, height: int) -> Answer:
         return NullReasoner().parse(completion, query, width=width, height=height)
 
-    def _said(self, view: TileView, query: Query) -> str:
+    def _answer(self, view: TileView, query: Query) -> str:
         return self.script[int(view.pixels[0, 0, 0]), query.text]
 
 

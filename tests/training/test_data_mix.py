@@ -26,7 +26,7 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory):
 
 @pytest.fixture
 def cars(tmp_path: Path) -> LabelledDataRecipe:
-    """Six photographs of one red car each, of six places; of one it is said that its labels miss things."""
+    """Six photographs of one red car each, of six places; the labels of one are marked as incomplete."""
     for number in range(6):
         pixels = np.full((200, 300, 3), 90, np.uint8)
         pixels[80:120, 130:190] = (230, 20, 20)

@@ -52,9 +52,9 @@ def segmenter(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 def train(what: str, recipe: Path, out: Path, *options: str) -> dict[str, Any]:
     """What a training says on stdout, which is one JSON object and nothing else."""
-    said = command("train", what, str(recipe), "--out", str(out), *HERE, *options)
-    assert said.code == 0, said.err
-    result: dict[str, Any] = json.loads(said.out)
+    done = command("train", what, str(recipe), "--out", str(out), *HERE, *options)
+    assert done.code == 0, done.err
+    result: dict[str, Any] = json.loads(done.out)
     assert result.keys() == {"checkpoint", "steps", "metrics"}
     assert result["checkpoint"] == str(out / "checkpoint")
     assert {"log.csv", "curve.png"} <= {path.name for path in (out / "log").iterdir()}
@@ -82,8 +82,8 @@ def test_an_out_that_holds_another_model_is_refused_and_kept(tmp_path: Path) -> 
     train("sft", write_recipe(tmp_path / "sft.yaml", SFT), out, "--max-steps", "2")
     kept = tree(out / "checkpoint")
     wider = write_recipe(tmp_path / "wider.yaml", SFT, shape={**SFT["shape"], "width": 96})
-    said = command("train", "sft", str(wider), "--out", str(out), *HERE)
-    assert_refused(said, ["does not fit this recipe", "start in a new out"])
+    result = command("train", "sft", str(wider), "--out", str(out), *HERE)
+    assert_refused(result, ["does not fit this recipe", "start in a new out"])
     assert tree(out / "checkpoint") == kept
 
 
@@ -113,19 +113,19 @@ def test_grpo_leaves_a_reasoner_and_is_not_trained_twice(
 def test_a_dry_run_prints_steps_and_a_prompt_and_writes_nothing(tmp_path: Path, policy: Path) -> None:
     recipe = write_recipe(tmp_path / "grpo.yaml", GRPO, model=str(policy), max_steps=3)
     before = tree(tmp_path)
-    said = command("train", "grpo", str(recipe), "--dry-run")
-    assert said.code == 0, said.err
-    assert "steps" in said.out
+    result = command("train", "grpo", str(recipe), "--dry-run")
+    assert result.code == 0, result.err
+    assert "steps" in result.out
     report = json.loads(command("train", "grpo", str(recipe), "--dry-run", "--json", "--max-steps", "2").out)
     assert report["steps"] == 2
     assert report["prompt"]["text"]
-    assert report["prompt"]["text"] in said.out
+    assert report["prompt"]["text"] in result.out
     assert tree(tmp_path) == before
 
 
 def test_shipping_halves_the_weights_and_keeps_the_model(tmp_path: Path, segmenter: dict[str, Any]) -> None:
-    said = command("train", "ship", segmenter["checkpoint"], "--out", str(tmp_path / "small"))
-    assert said.code == 0, said.err
+    result = command("train", "ship", segmenter["checkpoint"], "--out", str(tmp_path / "small"))
+    assert result.code == 0, result.err
     whole = load_file(Path(segmenter["checkpoint"]) / "model.safetensors")
     half = load_file(tmp_path / "small" / "model.safetensors")
     assert {value.dtype for value in half.values()} == {torch.float16}
@@ -135,8 +135,8 @@ def test_shipping_halves_the_weights_and_keeps_the_model(tmp_path: Path, segment
 
 
 def test_shipping_nothing_is_refused(tmp_path: Path) -> None:
-    said = command("train", "ship", str(tmp_path / "none"), "--out", str(tmp_path / "small"))
-    assert_refused(said, ["none", "model.safetensors"])
+    result = command("train", "ship", str(tmp_path / "none"), "--out", str(tmp_path / "small"))
+    assert_refused(result, ["none", "model.safetensors"])
     assert tree(tmp_path) == {}
 
 
@@ -294,6 +294,6 @@ def test_what_is_no_recipe_costs_one_sentence(what: str, content: bytes | None, 
 @pytest.mark.parametrize("what", ["sft", "segmenter", "grpo"])
 def test_a_missing_out_is_reported(what: str, tmp_path: Path, policy: Path) -> None:
     fields = {"sft": SFT, "segmenter": SEGMENTER, "grpo": {**GRPO, "model": str(policy)}}[what]
-    said = command("train", what, str(write_recipe(tmp_path / "recipe.yaml", fields)))
-    assert said.code == 2
-    assert "--out" in said.err
+    result = command("train", what, str(write_recipe(tmp_path / "recipe.yaml", fields)))
+    assert result.code == 2
+    assert "--out" in result.err

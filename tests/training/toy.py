@@ -1,4 +1,4 @@
-"""A small true training: a line fitted by momentum descent, told to misbehave by its settings."""
+"""A small true training: a line fitted by momentum descent, which misbehaves as its settings state."""
 
 import os
 from collections.abc import Mapping

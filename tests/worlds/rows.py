@@ -49,11 +49,11 @@ class Row:
 
 
 def row_of(folder: Path, *, strips: bool) -> Row:
-    """Draw the row, with things that lie over all of its scenes, or with none over more than two."""
+    """Draw the row, with objects that lie over all of its scenes, or with none over more than two."""
     drawn = scattered(STEP * 5 + WIDTH, 200)
     kept = [shape for shape in drawn if strips or np.ptp(shape.bounds[::2]) < 100]
-    things = [on_ground(shape, CORNER) for shape in kept]
-    return Row(write_sheets(folder, [_sheet(number) for number in range(6)], things, UTM))
+    objects = [on_ground(shape, CORNER) for shape in kept]
+    return Row(write_sheets(folder, [_sheet(number) for number in range(6)], objects, UTM))
 
 
 def _sheet(number: int) -> Sheet:

@@ -101,7 +101,7 @@ def write_sheets(
     return World(folder)
 
 
-def true_things(world: World) -> gpd.GeoDataFrame:
+def true_objects(world: World) -> gpd.GeoDataFrame:
     """Every true object once."""
     return gpd.read_parquet(world.folder / "ground.parquet")
 

@@ -32,9 +32,9 @@ QUERY = Query("Where is anything at all?")
 A_CELL = 1.83
 """Fragments that a cell of the lattice gives, as counted."""
 WHOLE = 0.8
-"""A row that shows so much of its thing's area shows all of it; sightings are a little off."""
+"""A row that shows so much of its object's area shows all of it; fragments are a little off."""
 TWICE = 1.5
-"""A row so many times as large as its thing holds something else too."""
+"""A row so many times as large as its object holds another one too."""
 _DONE = "made"
 
 

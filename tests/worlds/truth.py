@@ -33,7 +33,7 @@ def apart(candidates: Iterable[shapely.Geometry], side: int, gap: float = 2.0) -
     return np.array(kept, dtype=object)
 
 
-def things(seed: int, side: int = 1500) -> NDArray[np.object_]:
+def drawn_objects(seed: int, side: int = 1500) -> NDArray[np.object_]:
     """Strips over many tiles, rings, discs, small turned rectangles and a block of them 2 px apart."""
     rng = np.random.default_rng(seed)
     s = side / 3000
@@ -130,18 +130,18 @@ class MergedRow:
     n_fragments: int
 
 
-def listed(things: MergedObjects) -> list[MergedRow]:
-    starts, shapes = things.tile_starts, things.outlines.shapes()
+def listed(merged: MergedObjects) -> list[MergedRow]:
+    starts, shapes = merged.tile_starts, merged.outlines.shapes()
     return [
         MergedRow(
             shapes[i],
-            shapely.Polygon(things.region[i]),
-            tuple(things.tile_ids[starts[i] : starts[i + 1]]),
-            things.thinking[i],
-            float(things.score[i]),
-            int(things.n_fragments[i]),
+            shapely.Polygon(merged.region[i]),
+            tuple(merged.tile_ids[starts[i] : starts[i + 1]]),
+            merged.thinking[i],
+            float(merged.score[i]),
+            int(merged.n_fragments[i]),
         )
-        for i in range(len(things))
+        for i in range(len(merged))
     ]
 
 

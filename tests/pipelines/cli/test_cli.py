@@ -17,9 +17,9 @@ def call(
     monkeypatch.setattr("sys.argv", ["remotereasoner", *args])
     with pytest.raises(SystemExit) as exit_info:
         app.main()
-    said = capsys.readouterr()
+    output = capsys.readouterr()
     code = exit_info.value.code
-    return (0 if code is None else int(code)), said.out, said.err
+    return (0 if code is None else int(code)), output.out, output.err
 
 
 @pytest.fixture
@@ -45,19 +45,19 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize(("flags", "said"), WRONG.values(), ids=WRONG.keys())
+@pytest.mark.parametrize(("flags", "message"), WRONG.values(), ids=WRONG.keys())
 def test_a_wrong_request_is_refused_before_anything_is_written(
     oracle: list[str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     flags: list[str],
-    said: str,
+    message: str,
 ) -> None:
     out = tmp_path / "out"
     code, stdout, stderr = call(["run", *oracle, *flags, "--out", str(out)], monkeypatch, capsys)
     assert code == 2
-    assert said in stderr
+    assert message in stderr
     assert "Traceback" not in stderr
     assert stdout == ""
     assert not out.exists()

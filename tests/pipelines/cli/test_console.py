@@ -20,10 +20,10 @@ def test_a_log_gets_lines_at_intervals(
         for number in range(3):
             listener(ChunkDone(str(number), "scene", 10, {"ok": 10}))
         listener(MergeMoved("writing cells", 1, 2))
-    said = capsys.readouterr().err
-    assert said.count("\n") == lines
-    assert ("30 of 30 tiles" in said) is (lines > 0)
-    assert ("writing cells: 1 of 2" in said) is (lines > 0)
+    stderr = capsys.readouterr().err
+    assert stderr.count("\n") == lines
+    assert ("30 of 30 tiles" in stderr) is (lines > 0)
+    assert ("writing cells: 1 of 2" in stderr) is (lines > 0)
 
 
 def test_a_run_tells_of_every_item_of_its_merge(make_config: MakeConfig) -> None:

@@ -29,10 +29,10 @@ def packed(make_config: MakeConfig, tmp_path: Path) -> Path:
 def test_the_folder_alone_runs_the_command(packed: Path) -> None:
     there = {**os.environ, "PYTHONPATH": str(packed)}
     code = "import pipelines as c, importlib.metadata as m; m.version('remotereasoner'); print(c.__file__)"
-    said = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", code], cwd=packed, env=there, capture_output=True, text=True, check=True
     )
-    assert said.stdout.startswith(str(packed))
+    assert result.stdout.startswith(str(packed))
     assert (packed / "reasoner" / "nano" / "reasoner" / "model.safetensors").is_file()
     names = {path.name for path in packed.rglob("*")}
     assert "__pycache__" not in names
@@ -91,7 +91,7 @@ def test_settings_go_along_and_secrets_do_not() -> None:
         ("http://head:8265", False),
     ],
 )
-def test_a_dashboard_of_this_machine_is_told_from_others(address: str, here: bool) -> None:
+def test_a_dashboard_of_this_machine_is_distinguished_from_others(address: str, here: bool) -> None:
     assert is_here(address) is here
 
 
@@ -100,18 +100,18 @@ def test_a_dashboard_of_this_machine_is_told_from_others(address: str, here: boo
               ["--cluster", "http://h:1", "--address", "auto"]],
 )  # fmt: skip
 def test_a_submission_that_cannot_be_is_refused_in_one_sentence(tmp_path: Path, extra: list[str]) -> None:
-    said = command("submit", "s3://b/*.tif", "--ask", "q", "--out", "s3://b/out", *extra)
-    assert said.code == 2
-    assert said.err.count("\n") == 1, said.err
+    result = command("submit", "s3://b/*.tif", "--ask", "q", "--out", "s3://b/out", *extra)
+    assert result.code == 2
+    assert result.err.count("\n") == 1, result.err
 
 
 def test_local_paths_on_another_machines_cluster_are_warned_of(tmp_path: Path) -> None:
-    said = command(
+    result = command(
         "submit", "a.tif", "--ask", "q", "--out", str(tmp_path / "o"), "--cluster", "http://head.invalid:1"
     )
-    assert "warning" in said.err
-    assert str(tmp_path / "o") in said.err
-    assert said.code == 2
+    assert "warning" in result.err
+    assert str(tmp_path / "o") in result.err
+    assert result.code == 2
 
 
 def test_a_log_in_pieces_gives_lines_a_report_and_the_last_error() -> None:

@@ -98,9 +98,9 @@ def test_what_a_job_needs_follows_from_device_and_weights(make_config: MakeConfi
 def assert_one_sentence(practice: Path, out: Path, *extra: str) -> None:
     """The command ends with code 2, says so on one line and writes nothing."""
     request = [f"{practice}/scenes/*.tif", "--ask", SHIPS, "--reasoner", "nano", "--segmenter", "nano"]
-    said = command("run", *request, "--out", str(out), *extra)
-    assert said.code == 2, said.err
-    assert said.err.count("\n") == 1
+    result = command("run", *request, "--out", str(out), *extra)
+    assert result.code == 2, result.err
+    assert result.err.count("\n") == 1
     assert not out.exists()
 
 

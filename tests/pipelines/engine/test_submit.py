@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from pipelines.engine.package import PACKAGES
-from tests.commands import Said, outer_command
+from tests.commands import CommandResult, outer_command
 from tests.worlds.fixtures import ATOLLS, SHIPS, file_bytes
 
 pytestmark = pytest.mark.ray
@@ -131,7 +131,7 @@ def flags(practice: Path, out: Path) -> list[str]:
     ]
 
 
-def submit(head: Head, *args: str, cwd: Path, **env: str) -> Said:
+def submit(head: Head, *args: str, cwd: Path, **env: str) -> CommandResult:
     surroundings = {
         "AWS_SECRET_ACCESS_KEY": SECRET,
         "AWS_DEFAULT_REGION": "eu-west-9",
@@ -146,38 +146,38 @@ def test_a_job_runs_from_an_empty_folder_and_gives_the_loops_objects(
     head: Head, practice: Path, whole: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "empty").mkdir()
-    said = submit(head, *flags(practice, tmp_path / "out"), cwd=tmp_path / "empty")
-    assert said.code == 0, said.err
-    report = json.loads(said.out)
+    result = submit(head, *flags(practice, tmp_path / "out"), cwd=tmp_path / "empty")
+    assert result.code == 0, result.err
+    report = json.loads(result.out)
     assert report["status"] == "succeeded"
     assert report["chunks_done"] == report["chunks_planned"] > 0
     assert file_bytes(tmp_path / "out" / "objects") == file_bytes(whole / "objects")
     assert list((tmp_path / "empty").iterdir()) == []
-    assert report["job"] in said.err
-    told = head.jobs()
-    assert "eu-west-9" in told
-    assert SECRET not in told
-    assert SHIPS not in told
+    assert report["job"] in result.err
+    jobs = head.jobs()
+    assert "eu-west-9" in jobs
+    assert SECRET not in jobs
+    assert SHIPS not in jobs
 
 
 @pytest.mark.thorough
 def test_a_failing_jobs_code_and_last_error_come_back(head: Head, practice: Path, tmp_path: Path) -> None:
     wrong = flags(practice, tmp_path / "out")
     wrong[wrong.index(SHIPS)] = "where is my hat?"
-    said = submit(head, *wrong, cwd=tmp_path)
-    assert said.code == 2
-    report = json.loads(said.out)
+    result = submit(head, *wrong, cwd=tmp_path)
+    assert result.code == 2
+    report = json.loads(result.out)
     assert report["exit_code"] == 2
     assert "my hat" in report["error"]
-    assert "my hat" in said.err.splitlines()[-1]
+    assert "my hat" in result.err.splitlines()[-1]
     assert not (tmp_path / "out").exists()
 
 
 def test_a_cluster_that_does_not_know_the_token_is_one_sentence(
     head: Head, practice: Path, tmp_path: Path
 ) -> None:
-    said = submit(head, *flags(practice, tmp_path / "out"), cwd=tmp_path, RAY_AUTH_TOKEN="f" * 64)
-    assert said.code == 2
-    assert said.err.count("\n") == 1, said.err
-    assert "RAY_AUTH_TOKEN" in said.err
-    assert TOKEN not in said.err
+    result = submit(head, *flags(practice, tmp_path / "out"), cwd=tmp_path, RAY_AUTH_TOKEN="f" * 64)
+    assert result.code == 2
+    assert result.err.count("\n") == 1, result.err
+    assert "RAY_AUTH_TOKEN" in result.err
+    assert TOKEN not in result.err

@@ -37,7 +37,7 @@ BOX = "<answer>[[4,4,12,12]]</answer>"
 
 
 class Scripted(NullReasoner):
-    """Says the same everywhere, and fails on the tiles it is told to; notes what it was shown."""
+    """Answers the same everywhere, and fails on the given tiles; records what it was shown."""
 
     def __init__(self, text: str, *, fails_on: TileKey | None = None) -> None:
         super().__init__()
@@ -126,7 +126,7 @@ def test_tiles_without_data_are_never_shown(read: Read) -> None:
     assert reasoner.seen == [LEFT]
 
 
-def test_unread_tiles_and_chunks_fail_with_the_reason(read: Read) -> None:
+def test_tiles_and_chunks_that_cannot_be_read_fail_with_the_reason(read: Read) -> None:
     models = ChunkModels(Scripted(BOX), NullSegmenter())
     bad = replace(read, pixels=replace(read.pixels, failed={"s/r0000-c0000": "bad block"}))
     rows = bad.answered(models).rows[WHERE.id]
@@ -135,7 +135,7 @@ def test_unread_tiles_and_chunks_fail_with_the_reason(read: Read) -> None:
     assert [(row.status, row.problem) for row in rows] == [(Status.FAILED, "gone")] * 2
 
 
-def test_all_questions_share_one_look_and_only_open_ones_are_returned(read: Read) -> None:
+def test_all_questions_share_one_read_and_only_open_ones_are_returned(read: Read) -> None:
     reasoner = Scripted(BOX)
     task = replace(read.task, open_ids=frozenset({WHAT.id}))
     answers = replace(read, task=task).answered(ChunkModels(reasoner, NullSegmenter()))

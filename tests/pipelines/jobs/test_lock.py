@@ -39,13 +39,13 @@ def lock_file(store: Store) -> dict[str, object]:
 
 
 def from_elsewhere(store: Store, **fields: object) -> None:
-    """Make the lock in place look like one that another machine holds."""
+    """Rewrite the lock in place as one that another machine holds."""
     store.write(
         lock.LOCK_FILE, json.dumps({**lock_file(store), "host": "node-7", "place": "", **fields}).encode()
     )
 
 
-def test_a_lock_is_there_while_it_is_held_and_gone_after_however_the_block_ends(tmp_path: Path) -> None:
+def test_the_lock_file_exists_while_held_and_is_removed_after_an_error_too(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     with suppress(KeyError), hold_lock(store, "run", Lease()):
         assert lock_file(store)["pid"] == os.getpid()
@@ -53,7 +53,7 @@ def test_a_lock_is_there_while_it_is_held_and_gone_after_however_the_block_ends(
     assert not store.exists(lock.LOCK_FILE)
 
 
-def test_the_second_is_told_who_holds_it_since_when_and_until_when_it_may_take_it(tmp_path: Path) -> None:
+def test_a_refusal_names_the_holder_since_when_and_when_the_lock_expires(tmp_path: Path) -> None:
     store, clock = Store(str(tmp_path)), Clock()
     with hold_lock(store, "nightly 2026-11-24", clock.lease):
         from_elsewhere(store, pid=4711)
@@ -62,9 +62,9 @@ def test_the_second_is_told_who_holds_it_since_when_and_until_when_it_may_take_i
         for attempt in (lambda: refuse_if_held(store, clock.lease), lambda: take(store, clock.lease)):
             with pytest.raises(LockedError) as caught:
                 attempt()
-            said = str(caught.value)
-            assert "node-7 (process 4711, nightly 2026-11-24) since 1970-01-12T13:46:40+00:00" in said
-            assert "expires in 260 s" in said
+            message = str(caught.value)
+            assert "node-7 (process 4711, nightly 2026-11-24) since 1970-01-12T13:46:40+00:00" in message
+            assert "expires in 260 s" in message
         assert store.read(lock.LOCK_FILE) == before
 
 

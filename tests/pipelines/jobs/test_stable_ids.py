@@ -1,4 +1,4 @@
-"""Things that stayed are paired by overlap, most first, whatever their order; ids stay unique."""
+"""Objects that stayed are paired by overlap, most first, whatever their order; ids stay unique."""
 
 import numpy as np
 import pytest
@@ -18,14 +18,14 @@ def outlines(**boxes: tuple[float, float, float, float]) -> TrackedOutlines:
 NONE = TrackedOutlines([], np.array([], dtype=object))
 
 
-def test_a_thing_that_moved_by_less_than_half_keeps_its_id_and_one_that_moved_farther_does_not() -> None:
+def test_an_object_keeps_its_id_only_if_it_moved_by_less_than_half() -> None:
     before = outlines(a=(0, 0, 3, 1), b=(10, 0, 13, 1))
     now = outlines(x=(0.9, 0, 3.9, 1), y=(11.1, 0, 14.1, 1))
     assert match_objects(before, now) == {0: 0}
     assert kept_ids(before, now, {0: 0}) == ["a", "y"]
 
 
-def test_of_two_that_claim_one_id_the_one_that_overlaps_most_has_it() -> None:
+def test_of_two_candidates_for_an_id_the_larger_overlap_gets_it() -> None:
     before = outlines(a=(0, 0, 10, 1))
     now = outlines(split=(0, 0, 6, 1), rest=(2, 0, 10, 1))
     pairs = match_objects(before, now)
@@ -33,18 +33,18 @@ def test_of_two_that_claim_one_id_the_one_that_overlaps_most_has_it() -> None:
     assert kept_ids(before, now, pairs) == ["split", "a"]
 
 
-def test_where_the_best_is_taken_the_next_best_counts() -> None:
+def test_where_the_best_match_is_taken_the_next_best_counts() -> None:
     before = outlines(a=(0, 0, 10, 1), b=(4, 0, 14, 1))
     now = outlines(x=(1, 0, 11, 1), y=(2, 0, 12, 1))
     assert match_objects(before, now) == {0: 0, 1: 1}
 
 
-def test_things_without_area_are_known_by_their_ids() -> None:
+def test_objects_without_area_are_matched_by_their_ids() -> None:
     before, now = outlines(a=(0, 0, 0, 1)), outlines(a=(0, 0, 0, 1))
     assert match_objects(before, now) == {0: 0}
 
 
-def test_a_thing_that_comes_to_a_place_whose_id_moved_on_gets_a_new_one() -> None:
+def test_an_object_at_a_place_whose_id_moved_elsewhere_gets_a_new_id() -> None:
     before = outlines(place=(0, 0, 10, 1))
     now = outlines(farther=(3, 0, 13, 1), place=(0, 5, 10, 6))
     pairs = match_objects(before, now)
@@ -76,7 +76,7 @@ PLACES = st.lists(
 )
 
 
-def things(places: list[tuple[int, int, int, int]], prefix: str) -> TrackedOutlines:
+def objects_at(places: list[tuple[int, int, int, int]], prefix: str) -> TrackedOutlines:
     return outlines(**{f"{prefix}{x}-{y}-{w}-{h}": (x, y, x + w, y + h) for x, y, w, h in places})
 
 
@@ -84,7 +84,7 @@ def things(places: list[tuple[int, int, int, int]], prefix: str) -> TrackedOutli
 def test_pairs_are_one_to_one_overlap_enough_and_do_not_depend_on_order(
     old: list[tuple[int, int, int, int]], new: list[tuple[int, int, int, int]], draw: object
 ) -> None:
-    before, now = things(old, "a"), things(new, "b")
+    before, now = objects_at(old, "a"), objects_at(new, "b")
     pairs = match_objects(before, now)
     assert len(set(pairs.values())) == len(pairs)
     for late, early in pairs.items():
@@ -95,12 +95,12 @@ def test_pairs_are_one_to_one_overlap_enough_and_do_not_depend_on_order(
     ids = kept_ids(before, now, pairs)
     assert len(set(ids)) == len(ids)
     draw.shuffle(old), draw.shuffle(new)  # type: ignore[attr-defined]
-    mixed = things(old, "a"), things(new, "b")
+    mixed = objects_at(old, "a"), objects_at(new, "b")
     again = {mixed[1].ids[late]: mixed[0].ids[early] for late, early in match_objects(*mixed).items()}
     assert again == {now.ids[late]: before.ids[early] for late, early in pairs.items()}
 
 
 @given(PLACES)
 def test_nothing_changes_where_nothing_moved(places: list[tuple[int, int, int, int]]) -> None:
-    before, now = things(places, "a"), things(places, "b")
+    before, now = objects_at(places, "a"), objects_at(places, "b")
     assert kept_ids(before, now, match_objects(before, now)) == before.ids

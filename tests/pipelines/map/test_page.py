@@ -159,11 +159,11 @@ def test_the_same_run_gives_the_same_page(whole_copy: Path, text: str) -> None:
 
 
 def refused(out: Path) -> str:
-    said = command("show", str(out))
-    assert said.code == 2
-    assert said.err.count("\n") == 1
+    result = command("show", str(out))
+    assert result.code == 2
+    assert result.err.count("\n") == 1
     assert not (out / "map.html").exists()
-    return said.err
+    return result.err
 
 
 def test_a_run_that_is_not_finished_has_no_map(whole_copy: Path) -> None:

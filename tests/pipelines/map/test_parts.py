@@ -23,8 +23,8 @@ from tiling.storage.store import Store
 Numbers = NDArray[np.float64]
 
 
-def columns(least: float, most: float) -> st.SearchStrategy[Numbers]:
-    return arrays.arrays(np.float64, st.integers(1, 40), elements=st.floats(least, most))
+def columns(lowest: float, most: float) -> st.SearchStrategy[Numbers]:
+    return arrays.arrays(np.float64, st.integers(1, 40), elements=st.floats(lowest, most))
 
 
 @given(columns(0.0, 1.0), columns(0.0, 1e9), st.data())
@@ -36,10 +36,10 @@ def test_every_setting_of_the_sliders_counts_what_passes_it(
     edges = filter_edges(score, area)
     table = counts(score, area, edges)
     assert sum(number for _, _, number in table) == n
-    least = data.draw(st.integers(0, len(edges.score) - 1))
+    lowest = data.draw(st.integers(0, len(edges.score) - 1))
     low, high = (data.draw(st.integers(0, len(edges.area) - 1)) for _ in range(2))
-    passed = (score >= edges.score[least]) & (area >= edges.area[low]) & (area < edges.area[high])
-    assert sum(number for s, a, number in table if s >= least and low <= a < high) == passed.sum()
+    passed = (score >= edges.score[lowest]) & (area >= edges.area[low]) & (area < edges.area[high])
+    assert sum(number for s, a, number in table if s >= lowest and low <= a < high) == passed.sum()
 
 
 @given(columns(0.0, 1.0), columns(0.0, 1e9))
@@ -77,7 +77,7 @@ def squares(number: int, side: float) -> Numbers:
     return np.column_stack([corner, corner + side])
 
 
-def test_no_tile_is_crowded_from_the_zoom_that_is_said() -> None:
+def test_no_tile_is_crowded_from_the_stated_zoom() -> None:
     bounds = squares(3000, 1e-4)
     zoom = crowd_zoom(bounds, 100)
     assert crowd_zoom(bounds, 3000) < zoom
@@ -86,10 +86,10 @@ def test_no_tile_is_crowded_from_the_zoom_that_is_said() -> None:
     assert outline_zooms(squares(100, 1e-5)).first > outline_zooms(squares(100, 1e-3)).first
 
 
-def test_larger_things_are_dots_at_lower_zooms_only() -> None:
+def test_larger_objects_are_dots_at_lower_zooms_only() -> None:
     small, large = dot_zooms(np.array([[2.0, 50.0, 2.0001, 50.0001], [2.0, 50.0, 2.01, 50.01]]))
     assert large < small
-    # A thing of 8 screen pixels at zoom 0, where the world has 512.
+    # An object of 8 screen pixels at zoom 0, where the world has 512.
     assert dot_zooms(np.array([[0.0, 0.0, 360 * 8 / 512, 0.001]])) == pytest.approx(0.0, abs=0.01)
 
 

@@ -22,7 +22,7 @@ from tests.commands import command
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the server said."""
+    """What the server answered."""
 
     status: int
     head: Message
@@ -106,14 +106,14 @@ def test_a_name_from_elsewhere_is_refused(address: str) -> None:
 
 def test_a_port_that_is_taken_is_a_wrong_request(address: str, whole_copy: Path) -> None:
     port = address.split(":")[2].strip("/")
-    said = command("show", str(whole_copy), "--serve", "--port", port)
-    assert said.code == 2
-    assert "give another --port, or 0 for a free one" in said.err
+    result = command("show", str(whole_copy), "--serve", "--port", port)
+    assert result.code == 2
+    assert "give another --port, or 0 for a free one" in result.err
 
 
 def test_an_interrupt_ends_it_without_a_word_of_failure(whole_copy: Path) -> None:
     with served(whole_copy) as (_, process):
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=20)
+        _, stderr = process.communicate(timeout=20)
         assert process.returncode == 0
-        assert said.strip() in ("", "Ctrl-C stops it")
+        assert stderr.strip() in ("", "Ctrl-C stops it")

@@ -23,7 +23,7 @@ from tests.worlds.synthetic_run import QUERY, SyntheticRun, planned, verdict
 from tiling.merge import objects as merge_objects
 
 SIDE = 5200
-"""Of the scene, pixels: some 5,000 sightings of 2,700 merge_objects, two reaches of the river among them."""
+"""Of the scene, pixels: some 5,000 fragments of 2,700 objects, two reaches of the river among them."""
 
 
 CORNER = (0.5, 0.0, 498_500.0, 0.0, -0.5, 5_400_000.0)
@@ -113,7 +113,7 @@ def test_the_order_of_chunks_and_of_blocks_changes_no_byte(
         assert objects(replace(run, plan=replace(run.plan, chunks=chunks))) == expected
 
 
-def test_a_long_thing_is_united_piece_by_piece_to_the_same_bytes_in_one_block_and_in_many(
+def test_a_long_object_has_the_same_bytes_united_in_one_block_or_in_many(
     run: SyntheticRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in (merge_objects, blocks):
@@ -141,21 +141,21 @@ def test_cells_change_where_objects_are_filed_and_nothing_else(
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_tiles_that_gave_no_answer_are_heard_across_blocks(
+def test_failed_tiles_count_across_blocks_as_within(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     run = written(tmp_path, 2300)
     before = objects(run)
     draw = np.random.default_rng(seed)
     for ref in run.plan.chunks:
-        silence(run, ref, draw)
+        fail_a_third(run, ref, draw)
     one = objects(run)
     assert one != before
     monkeypatch.setattr(blocks, "BLOCK_BYTES", 1)
     assert objects(run) == one
 
 
-def test_tiles_that_only_abut_are_joined_across_blocks_as_within(
+def test_objects_of_adjacent_tiles_are_merged_across_blocks_as_within(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = written(tmp_path, 2300, overlap_px=0)
@@ -166,7 +166,7 @@ def test_tiles_that_only_abut_are_joined_across_blocks_as_within(
     assert objects(run) == one
 
 
-def silence(run: SyntheticRun, ref: ChunkRef, draw: np.random.Generator) -> None:
+def fail_a_third(run: SyntheticRun, ref: ChunkRef, draw: np.random.Generator) -> None:
     """Let a third of a chunk's tiles have failed."""
     name = ledger_name(QUERY.id, ref.chunk_id)
     rows = read_table(run.store, name).to_pylist()

@@ -38,7 +38,7 @@ def country(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Row]:
-    """A row of scenes with things over all of them, and one with none over more than two."""
+    """A row of scenes with objects over all of them, and one with none over more than two."""
     return {
         strips: row_of(tmp_path_factory.mktemp("row") / "world", strips=strips) for strips in (True, False)
     }
@@ -51,9 +51,9 @@ ROWS = [
     for strips in (True, False)
     for at, each in enumerate(COMES_AND_GOES)
 ]
-"""Whether things lie over more than two scenes, and the scenes before and after."""
+"""Whether objects lie over more than two scenes, and the scenes before and after."""
 KINDS = ["aircraft", "building", "atoll"]
-"""Kinds of which the scenes hold 2, 1, 2, 2 and 0, 1, 2, 2 and 2, 0, 0, 0 things."""
+"""Kinds of which the scenes hold 2, 1, 2, 2 and 0, 1, 2, 2 and 2, 0, 0, 0 objects."""
 
 
 def job(country: Path, out: Path, numbers: Sequence[int]) -> JobConfig:
@@ -66,7 +66,7 @@ def scenes_of(country: Path, numbers: Sequence[int]) -> list[str]:
 
 
 def answered(store: Store, config: JobConfig) -> Plan:
-    """Plan over what the folder holds and answer what is open, as a night does; nothing is merged."""
+    """Plan over what the folder holds and answer what is open, as an update does; nothing is merged."""
     plan = make_plan(config)
     write_plan(store, plan)
     list(SerialExecutor().map(chunk_step(store, plan), open_chunks(plan, committed(store))))
@@ -103,7 +103,7 @@ def test_scenes_that_come_and_go_beside_others(
     assert len(got) > 2 or 0 not in then
 
 
-def test_a_question_that_joins_is_merged_whole_and_the_others_are_not_written(
+def test_a_new_question_is_merged_whole_and_the_others_are_not_written(
     make_config: MakeConfig, whole: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_job(make_config(ask=[SHIPS]))
@@ -124,7 +124,7 @@ def test_a_question_that_joins_is_merged_whole_and_the_others_are_not_written(
     assert file_bytes(Path(config.out) / "objects") == file_bytes(whole / "objects")
 
 
-def test_what_was_and_what_will_be_can_be_compared_before_anything_is_written(
+def test_old_and_new_objects_can_be_compared_before_anything_is_written(
     country: Path, tmp_path: Path
 ) -> None:
     first = job(country, tmp_path / "out", [0, 1])

@@ -20,7 +20,7 @@ from pipelines.results.check import check_result
 from tests.commands import command
 from tests.worlds.practice import LONLAT, World, objects_of
 from tests.worlds.score import score
-from tests.worlds.sheets import GROUND, UTM, made, on_ground, sheet_at, true_things
+from tests.worlds.sheets import GROUND, UTM, made, on_ground, sheet_at, true_objects
 from tiling.geo.crs import footprint
 from tiling.storage.store import Store
 
@@ -31,7 +31,7 @@ TRIANGLE = on_ground(shapely.Polygon([(90, 130), (430, 210), (180, 460)]), GROUN
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    """Two scenes apart from one another, with things that lie across the sides of a triangle in the first."""
+    """Two scenes apart from each other, with objects that lie across the sides of a triangle in the first."""
     return made(tmp_path_factory.mktemp("aoi"), SHEETS, (1400, 500))
 
 
@@ -65,7 +65,7 @@ def test_only_tiles_that_meet_the_area_are_planned_and_read(world: World, tmp_pa
 def test_objects_are_those_that_meet_the_area_and_cut_ones_say_so(world: World, tmp_path: Path) -> None:
     area = area_file(tmp_path / "area.geojson", [*gpd.GeoSeries([TRIANGLE], crs=UTM).to_crs(LONLAT)], LONLAT)
     run_job(world.config(tmp_path / "out", aoi=area, **SIZES))
-    found, true = objects_of(tmp_path / "out").to_crs(UTM), true_things(world).to_crs(UTM)
+    found, true = objects_of(tmp_path / "out").to_crs(UTM), true_objects(world).to_crs(UTM)
     assert found.intersects(TRIANGLE).all()
     wanted = true[true.intersects(TRIANGLE)]
     covered = shapely.union_all(planned_windows(read_plan(Store(str(tmp_path / "out")))))
@@ -153,11 +153,11 @@ def test_a_bad_area_is_one_sentence_and_nothing_is_written(
 ) -> None:
     path, word = bad(tmp_path)
     scenes = [f"{world.folder}/scenes/*.tif", "--ask", "x", "--reasoner", "null", "--segmenter", "null"]
-    said = command("run", *scenes, "--engine", "loop", "--aoi", path, "--out", str(tmp_path / "out"))
-    assert said.code == 2
-    assert said.err.count("\n") == 1
-    assert "aoi" in said.err
-    assert word in said.err
+    result = command("run", *scenes, "--engine", "loop", "--aoi", path, "--out", str(tmp_path / "out"))
+    assert result.code == 2
+    assert result.err.count("\n") == 1
+    assert "aoi" in result.err
+    assert word in result.err
     assert not (tmp_path / "out").exists()
 
 

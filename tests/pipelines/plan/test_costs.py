@@ -24,9 +24,9 @@ def request_flags(practice: Path) -> list[str]:
 @pytest.fixture(scope="module")
 def calibration(request_flags: Sequence[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("bench") / "calibration.json"
-    said = command("bench", *request_flags, "--answers", "6", "--out", str(path), "--json")
-    assert said.code == 0, said.err
-    assert json.loads(said.out)["answers"] >= 6
+    result = command("bench", *request_flags, "--answers", "6", "--out", str(path), "--json")
+    assert result.code == 0, result.err
+    assert json.loads(result.out)["answers"] >= 6
     return path
 
 
@@ -49,8 +49,8 @@ def test_an_estimate_multiplies_the_plan_with_the_calibration(practice: Path, ca
 
 
 def test_plan_prints_hours_and_money(request_flags: Sequence[str], calibration: Path) -> None:
-    said = command("plan", *request_flags, "--calibration", str(calibration), "--price", "2.5", "--json")
-    facts = json.loads(said.out)
+    result = command("plan", *request_flags, "--calibration", str(calibration), "--price", "2.5", "--json")
+    facts = json.loads(result.out)
     assert facts["cost"] == pytest.approx(facts["model_hours"] * 2.5)
     assert facts["model_hours"] > 0
 
@@ -68,10 +68,10 @@ def test_what_is_no_calibration_is_refused_in_one_sentence(
     path = tmp_path / "calibration.json"
     if content is not None:
         path.write_text(content)
-    said = command("plan", *request_flags, "--calibration", str(path))
-    assert said.code == 2
-    assert said.err.count("\n") == 1
-    assert "remotereasoner bench" in said.err
+    result = command("plan", *request_flags, "--calibration", str(path))
+    assert result.code == 2
+    assert result.err.count("\n") == 1
+    assert "remotereasoner bench" in result.err
 
 
 def test_a_field_of_the_wrong_type_is_refused(calibration: Path, tmp_path: Path) -> None:
@@ -83,9 +83,9 @@ def test_a_field_of_the_wrong_type_is_refused(calibration: Path, tmp_path: Path)
 
 
 def test_a_price_without_a_calibration_is_refused(request_flags: Sequence[str]) -> None:
-    said = command("plan", *request_flags, "--price", "2.5")
-    assert said.code == 2
-    assert "--calibration" in said.err
+    result = command("plan", *request_flags, "--price", "2.5")
+    assert result.code == 2
+    assert "--calibration" in result.err
 
 
 def test_a_calibration_survives_its_file(calibration: Path, tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def test_another_value_of_a_compared_field_is_another_job(make_config: MakeConfi
         check_same_job(store, replace(plan, config=other), job)
 
 
-def test_a_field_marked_as_changing_answers_enters_every_digest_unless_it_is_the_default(
+def test_a_field_that_changes_answers_enters_every_digest_unless_default(
     make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = make_plan(make_config(seed=0))

@@ -58,7 +58,7 @@ def test_a_damaged_file_is_named(store: Store, folder: str) -> None:
     assert any(problem.startswith(f"{name}: unreadable") for problem in report.problems)
 
 
-def test_a_missing_object_file_and_a_stranger_are_named(store: Store) -> None:
+def test_a_missing_object_file_and_an_orphan_are_named(store: Store) -> None:
     name = next(name for name in store.names("objects") if name.endswith(".parquet"))
     store.write("objects/query=x/cell=0/objects.parquet", store.read(name))
     store.remove([name])

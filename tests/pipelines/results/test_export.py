@@ -142,7 +142,7 @@ def test_batches_do_not_change_the_file(whole: Path, tmp_path: Path, monkeypatch
 
 
 @pytest.mark.parametrize(
-    ("file", "flags", "said"),
+    ("file", "flags", "message"),
     [
         ("x.shp", (), "choose gpkg (GeoPackage), fgb (FlatGeobuf)"),
         ("x", (), "not a format"),
@@ -156,13 +156,18 @@ def test_batches_do_not_change_the_file(whole: Path, tmp_path: Path, monkeypatch
     ],
 )
 def test_a_wrong_request_leaves_no_file_and_harms_none(
-    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, flags: tuple[str, ...], said: str
+    whole: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    file: str,
+    flags: tuple[str, ...],
+    message: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "x.gpkg").write_bytes(b"an earlier export")
     done = command("export", str(whole), file, *flags)
     assert done.code == 2
-    assert said in done.err
+    assert message in done.err
     assert done.err.count("\n") == 1
     assert file_bytes(tmp_path) == {"x.gpkg": b"an earlier export"}
 

@@ -151,7 +151,7 @@ def test_the_same_rows_come_out_in_every_form(whole: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("sql", "said"),
+    ("sql", "message"),
     [
         ("selec 1", "syntax error"),
         ("", "only one SELECT"),
@@ -163,9 +163,9 @@ def test_the_same_rows_come_out_in_every_form(whole: Path, tmp_path: Path) -> No
         ("SELECT * FROM store", "store does not exist"),
     ],
 )
-def test_wrong_sql_is_refused_in_one_sentence(whole: Path, sql: str, said: str) -> None:
+def test_wrong_sql_is_refused_in_one_sentence(whole: Path, sql: str, message: str) -> None:
     for flag in ((), ("--json",), ("--csv",)):
-        assert said in refused(whole, sql, *flag)
+        assert message in refused(whole, sql, *flag)
 
 
 @pytest.mark.parametrize(

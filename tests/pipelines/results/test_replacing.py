@@ -22,7 +22,7 @@ from tests.pipelines.results.replacer import CELLS, ROWS, part
 from tiling.storage.store import Store
 
 LONGEST_S = 20.0
-LOOKS = 12
+MIN_READS = 12
 """Looks at all cells at least, while they are replaced."""
 
 
@@ -76,10 +76,10 @@ def versions(store: Store) -> dict[str, int]:
 
 def test_every_cell_is_read_old_or_new_while_all_are_replaced(store: Store) -> None:
     seen: Counter[tuple[str, int]] = Counter()
-    mixed = looks = 0
+    mixed = reads = 0
 
     def enough() -> bool:
-        return looks >= LOOKS and mixed > 0 and len({version for _, version in seen}) == len(ROWS)
+        return reads >= MIN_READS and mixed > 0 and len({version for _, version in seen}) == len(ROWS)
 
     with replacing(store):
         end = time.monotonic() + LONGEST_S
@@ -88,7 +88,7 @@ def test_every_cell_is_read_old_or_new_while_all_are_replaced(store: Store) -> N
             assert sorted(found) == CELLS
             seen.update(found.items())
             mixed += len(set(found.values())) > 1
-            looks += 1
+            reads += 1
     assert len({version for _, version in seen}) == len(ROWS), (
         "the cells were not replaced while they were read"
     )
@@ -150,7 +150,7 @@ def test_plain_reading_by_path_is_what_would_fail(store: Store) -> None:
     assert failures
 
 
-def test_the_versions_can_be_told_apart(store: Store) -> None:
+def test_the_versions_can_be_distinguished(store: Store) -> None:
     assert versions(store) == dict.fromkeys(CELLS, 0)
     write_cell(store, "q", CELLS[1], part(CELLS[1], version=2))
     assert versions(store) == {CELLS[0]: 0, CELLS[1]: 2, CELLS[2]: 0}

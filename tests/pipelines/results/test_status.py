@@ -127,8 +127,8 @@ def test_many_files_are_listed_in_seconds_and_some_are_read(store: Store) -> Non
 
 
 def test_the_command_prints_one_object_or_tables(store: Store) -> None:
-    said = command("status", store.root, "--json")
-    report = json.loads(said.out)
+    result = command("status", store.root, "--json")
+    report = json.loads(result.out)
     assert report["published"] is True
     assert report["questions"]
     people = command("status", store.root, "--watch", "1")

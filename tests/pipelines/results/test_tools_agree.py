@@ -1,6 +1,6 @@
 """Outside tools agree with the files of a result, on disk and on S3.
 
-A GeoParquet validator passes them; DuckDB, SedonaDB, geopandas and pyarrow find the same things in them.
+A GeoParquet validator passes them; DuckDB, SedonaDB, geopandas and pyarrow find the same objects in them.
 """
 
 import json
@@ -81,7 +81,7 @@ def address(request: pytest.FixtureRequest, whole: Path) -> str:
 
 
 def middle_box(frame: geopandas.GeoDataFrame) -> shapely.Polygon:
-    """A box that cuts the things of the first scene: to the middle of the median thing, both ways."""
+    """A box that cuts the objects of the first scene: to the middle of the median object, both ways."""
     centres = shapely.get_coordinates(shapely.centroid(frame.geometry.to_numpy()))
     order = centres[centres[:, 0].argsort()]
     east, north = order[len(order) // 2]
@@ -157,9 +157,9 @@ def test_every_example_finds_what_is_there(example: Path, address: str, whole: P
         runpy.run_path(str(example), run_name="__main__")
     touched = frame.envelope.intersects(box) if example.stem in BOX_TOUCHES else frame.intersects(box)
     groups = frame[touched].groupby("query")["area_m2"]
-    said = [line.split("\t") for line in printed.getvalue().splitlines()]
-    assert [(query, int(count)) for query, count, _ in said] == list(groups.count().items())
-    assert [float(area) for *_, area in said] == pytest.approx(list(groups.sum()), rel=1e-6)
+    lines = [line.split("\t") for line in printed.getvalue().splitlines()]
+    assert [(query, int(count)) for query, count, _ in lines] == list(groups.count().items())
+    assert [float(area) for *_, area in lines] == pytest.approx(list(groups.sum()), rel=1e-6)
     assert 0 < touched.sum() < len(frame)
 
 

@@ -1,4 +1,4 @@
-"""The change table reads back as it was written, is valid GeoParquet, and nights of one date add up."""
+"""The change table reads back as it was written, is valid GeoParquet, and updates of one date add up."""
 
 import subprocess
 import sys
@@ -89,7 +89,7 @@ def test_an_outline_or_a_label_is_a_change_and_a_score_is_none() -> None:
 
 
 WORLD = st.dictionaries(st.sampled_from("abcd"), st.sampled_from([0.0, 0.25, 0.5]))
-"""Where things of these ids stand."""
+"""Where objects of these ids are."""
 
 
 def between(old: dict[str, float], new: dict[str, float]) -> list[Change]:
@@ -98,7 +98,7 @@ def between(old: dict[str, float], new: dict[str, float]) -> list[Change]:
 
 
 @given(WORLD, WORLD, WORLD)
-def test_two_nights_of_one_date_say_what_one_night_would(
+def test_two_updates_of_one_date_list_what_one_would(
     first: dict[str, float], then: dict[str, float], last: dict[str, float]
 ) -> None:
     added = combine_changes(between(first, then), between(then, last))

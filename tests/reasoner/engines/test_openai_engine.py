@@ -1,4 +1,4 @@
-"""A served model is asked with picture and question, patiently, and its words are read by the profile."""
+"""A served model is asked with picture and question, with retries, and its words are read by the profile."""
 
 import base64
 import dataclasses
@@ -40,11 +40,11 @@ class Handler(BaseHTTPRequestHandler):
         question = body["messages"][-1]["content"][-1]["text"].rpartition(": ")[2]
         text = f"<answer>[[0,0,{len(question)},9]]</answer>"
         choice = {"message": {"content": text}, "finish_reason": self.server.finish}
-        said = json.dumps({"choices": [choice], "usage": {"completion_tokens": 11}}).encode()
+        reply = json.dumps({"choices": [choice], "usage": {"completion_tokens": 11}}).encode()
         self.send_response(status)
-        self.send_header("Content-Length", str(len(said)))
+        self.send_header("Content-Length", str(len(reply)))
         self.end_headers()
-        self.wfile.write(said)
+        self.wfile.write(reply)
 
     def log_message(self, *_: object) -> None:
         pass
@@ -75,12 +75,12 @@ def view(width: int = 60, height: int = 40) -> TileView:
 
 def test_every_view_and_query_is_asked_and_read_in_order(server: Server) -> None:
     reasoner = reasoner_at(server)
-    said = reasoner.generate([view(), view()], QUERIES)
-    assert [[one.text for one in row] for row in said] == [
+    completions = reasoner.generate([view(), view()], QUERIES)
+    assert [[one.text for one in row] for row in completions] == [
         ["<answer>[[0,0,5,9]]</answer>", "<answer>[[0,0,4,9]]</answer>"]
     ] * 2
-    assert (said[0][0].n_tokens, said[0][0].truncated) == (11, False)
-    answer = reasoner.parse(said[0][0], QUERIES[0], width=60, height=40)
+    assert (completions[0][0].n_tokens, completions[0][0].truncated) == (11, False)
+    answer = reasoner.parse(completions[0][0], QUERIES[0], width=60, height=40)
     assert np.allclose(answer.boxes, [[0, 0, 5 * 60 / 84, 9 * 40 / 56]])
 
 

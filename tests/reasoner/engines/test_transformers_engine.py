@@ -61,8 +61,8 @@ def test_vision_tokens_never_appear_even_where_the_model_wants_nothing_else(fold
     # Two opposite directions, so for any hidden state one of the two tokens has by far the highest logit.
     model.lm_head.weight.data[first] = 1e3
     model.lm_head.weight.data[second] = -1e3
-    said = [completion for row in reasoner.generate(views(2), QUERIES) for completion in row]
-    assert all("vision" not in one.text and "_pad|" not in one.text for one in said)
+    completions = [completion for row in reasoner.generate(views(2), QUERIES) for completion in row]
+    assert all("vision" not in one.text and "_pad|" not in one.text for one in completions)
     model.generation_config.suppress_tokens, model.generation_config.max_new_tokens = None, 1
     wanted = reasoner.generate(views(1), QUERIES[:1])[0][0].text
     assert "vision" in wanted or "_pad|" in wanted

@@ -95,7 +95,7 @@ def scene(transform: tuple[float, ...], crs: str, width: int = 1003, height: int
     return Scene("u", "s", "i", width, height, (a, b, c, d, e, f), crs, "uint8", (), None, None)
 
 
-def test_the_work_grid_keeps_native_pixels_within_one_percent() -> None:
+def test_the_working_grid_keeps_native_pixels_within_one_percent() -> None:
     native = scene((0.5, 0, 5e5, 0, -0.5, 5e6), "EPSG:32633")
     for gsd in (None, 0.5, 0.504):
         work = working_grid(native, gsd_m=gsd)
@@ -104,7 +104,7 @@ def test_the_work_grid_keeps_native_pixels_within_one_percent() -> None:
 
 
 @given(st.floats(0.2, 9))
-def test_the_work_grid_covers_exactly_the_native_ground(gsd: float) -> None:
+def test_the_working_grid_covers_exactly_the_native_ground(gsd: float) -> None:
     native = scene((0.6, 0.1, 5e5, 0.1, -0.6, 5e6), "EPSG:32633")
     work = working_grid(native, gsd_m=gsd)
     whole = footprint(Window(0, 0, native.width, native.height), native.transform)

@@ -46,7 +46,7 @@ def test_a_piece_lies_where_its_pixels_are() -> None:
     assert found.tile_id == "s/r0001-c0001"
 
 
-def test_edges_of_the_tile_and_of_the_scene_are_told_apart() -> None:
+def test_tile_edges_and_scene_edges_are_distinguished() -> None:
     at_left, at_right = see(0, 0, (0, 20, 12, 30), (55, 20, 64, 30))
     assert (at_left.truncated, at_left.touches_scene_edge) == (False, True)
     assert (at_right.truncated, at_right.touches_scene_edge) == (True, False)
@@ -93,7 +93,7 @@ def test_a_box_outside_the_scene_is_replaced_by_the_pieces_extent() -> None:
     assert shapely.equals_exact(asked, shapely.box(*outline.bounds), 1e-6)
 
 
-def test_spill_beside_a_thing_is_left_out_and_what_the_tile_cuts_is_kept() -> None:
+def test_specks_beside_an_object_are_dropped_and_truncated_pieces_kept() -> None:
     (kept,) = see(1, 1, (10, 10, 30, 30), (34, 12, 38, 20))
     (outline,) = to_pixels([kept.geometry], PLACE)
     assert outline.area == pytest.approx(400, rel=0.01)

@@ -23,8 +23,8 @@ def scattered(seed: int, overlap: int) -> tuple[NDArray[np.object_], NDArray[np.
     for _ in range(25):
         angles = np.sort(rng.uniform(0, 2 * np.pi, 7))
         ring = np.column_stack((np.cos(angles), np.sin(angles))) * rng.uniform(4, 26, (7, 1))
-        thing = shapely.make_valid(shapely.Polygon(ring + rng.uniform(0, 100 + step, 2)))
-        shapes += [thing, shapely.affinity.translate(thing, xoff=np.ptp(thing.bounds[::2]))]
+        polygon = shapely.make_valid(shapely.Polygon(ring + rng.uniform(0, 100 + step, 2)))
+        shapes += [polygon, shapely.affinity.translate(polygon, xoff=np.ptp(polygon.bounds[::2]))]
     seen = []
     for number, tile in enumerate(tiles):
         moved = [shapely.affinity.translate(shape, *rng.normal(0, 1.5, 2)) for shape in shapes]
@@ -44,8 +44,8 @@ def brute(shapes: NDArray[np.object_], tiles: NDArray[np.int64]) -> set[tuple[in
             strip = shapely.intersection(shapely.box(*tiles[a]), shapely.box(*tiles[b]))
             size = shapely.area if strip.area > 0 else shapely.length
             shared = size(shapes[a].intersection(shapes[b]))
-            least = min(size(shapes[each].intersection(strip)) for each in (a, b))
-            if shared > 0 and shared >= TAU * least:
+            smallest = min(size(shapes[each].intersection(strip)) for each in (a, b))
+            if shared > 0 and shared >= TAU * smallest:
                 found.add((a, b))
     return found
 
@@ -77,7 +77,7 @@ def test_pairs_between_parts_are_those_within_both_that_cross() -> None:
     assert found
 
 
-def test_what_lies_inside_the_others_tile_is_told() -> None:
+def test_matches_state_which_outline_lies_inside_the_others_tile() -> None:
     tiles = np.array([(0, 0, 100, 100), (60, 0, 160, 100)])
     shapes = np.array([shapely.box(55, 10, 100, 40), shapely.box(65, 10, 120, 40)], dtype=object)
     found = matches_within(outlines_of(polygons_from_shapes(shapes), tiles), tau=TAU)

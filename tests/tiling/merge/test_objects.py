@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import shapely
 
-from tests.worlds.truth import fragment, listed, merged_list, merged_objects, seen, things
+from tests.worlds.truth import drawn_objects, fragment, listed, merged_list, merged_objects, seen
 from tiling.geo.crs import to_pixels
 from tiling.geo.groups import Ragged
 from tiling.grid import Grid
@@ -18,7 +18,7 @@ GRID = Grid("s", 500, 500, 128, 32, 4096)
 
 
 def test_objects_name_their_fragments() -> None:
-    found = merged_objects(seen(things(0, 500), GRID, PLACE), GRID, PLACE)
+    found = merged_objects(seen(drawn_objects(0, 500), GRID, PLACE), GRID, PLACE)
     rows = listed(found)
     assert all(row.n_fragments >= 1 and row.tile_ids == tuple(sorted(set(row.tile_ids))) for row in rows)
     assert max(row.n_fragments for row in rows) > 4
@@ -37,7 +37,7 @@ def test_the_valid_fraction_is_the_minimum_of_the_fragments() -> None:
 
 
 def test_taking_all_in_parts_gives_all() -> None:
-    found = merged_objects(seen(things(0, 500), GRID, PLACE), GRID, PLACE)
+    found = merged_objects(seen(drawn_objects(0, 500), GRID, PLACE), GRID, PLACE)
     halves = concat_objects([found.take(np.arange(9)), found.take(np.arange(9, len(found)))])
     assert listed(halves) == listed(found)
 

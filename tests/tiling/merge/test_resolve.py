@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from shapely import box
 
-from tests.worlds.truth import PLACE, MergedRow, fragment, merged_list, seen, things
+from tests.worlds.truth import PLACE, MergedRow, drawn_objects, fragment, merged_list, seen
 from tiling.geo.crs import to_pixels
 from tiling.grid import Grid
 from tiling.merge.fragments import Fragment
@@ -28,7 +28,7 @@ def bytes_of(merged: list[MergedRow]) -> list[tuple[bytes, bytes, tuple[str, ...
 
 
 def recovered(merged: list[MergedRow], truth: NDArray[np.object_], iou: float) -> tuple[int, int]:
-    """How many true objects were found at that overlap, and how many objects were said to be there."""
+    """How many true objects were found at that overlap, and how many objects there are."""
     found = to_pixels([m.geometry for m in merged], PLACE)
     a, b = shapely.STRtree(truth).query(found)
     shared = shapely.area(shapely.intersection(found[a], truth[b]))
@@ -39,7 +39,7 @@ def recovered(merged: list[MergedRow], truth: NDArray[np.object_], iou: float) -
 @pytest.mark.parametrize(("tile", "overlap"), [(224, 56), (224, 16), (448, 64), (128, 32), (200, 0)])
 @pytest.mark.parametrize("seed", [0, 1])
 def test_every_exact_object_comes_back_once_and_whole(tile: int, overlap: int, seed: int) -> None:
-    truth = things(seed)
+    truth = drawn_objects(seed)
     tiles = grid(tile, overlap)
     merged = merged_list(seen(truth, tiles), tiles)
     assert recovered(merged, truth, 0.99) == (len(truth), len(truth))
@@ -47,7 +47,7 @@ def test_every_exact_object_comes_back_once_and_whole(tile: int, overlap: int, s
 
 
 def test_holes_of_rings_survive_and_those_of_unions_do_not() -> None:
-    truth = things(0)
+    truth = drawn_objects(0)
     merged = merged_list(seen(truth, grid(128, 32)), grid(128, 32))
     holes = sum(len(t.interiors) for t in truth)
     assert holes > 2
@@ -55,18 +55,18 @@ def test_holes_of_rings_survive_and_those_of_unions_do_not() -> None:
 
 
 def test_sloppy_outlines_add_few_objects_and_lose_none() -> None:
-    truth = np.array([t for t in things(2) if t.area > 300])
+    truth = np.array([t for t in drawn_objects(2) if t.area > 300])
     merged = merged_list(seen(truth, grid(224, 56), sloppy=1.0), grid(224, 56))
-    found, said = recovered(merged, truth, 0.5)
+    found, count = recovered(merged, truth, 0.5)
     assert found >= 0.99 * len(truth)
-    assert said <= 1.03 * len(truth)
+    assert count <= 1.03 * len(truth)
 
 
 @settings(deadline=None, max_examples=6)
 @given(st.randoms(use_true_random=False))
 def test_order_and_repetition_change_no_byte(random: object) -> None:
     tiles = grid(128, 32, 500)
-    fragments = seen(things(3, 500), tiles)
+    fragments = seen(drawn_objects(3, 500), tiles)
     expected = bytes_of(merged_list(fragments, tiles))
     shuffled = [*fragments, *fragments[::3]]
     random.shuffle(shuffled)  # type: ignore[attr-defined]
@@ -134,7 +134,7 @@ def test_a_sloppy_truncated_fragment_does_not_glue_neighbours() -> None:
     assert [m.geometry for m in merged] == [one.geometry, two.geometry]
 
 
-def test_a_truncated_fragment_that_reaches_out_of_the_complete_ones_tile_is_united_with_it() -> None:
+def test_a_truncated_fragment_reaching_out_of_a_complete_ones_tile_is_united_with_it() -> None:
     tiles = grid(100, 40, 220)
     whole, cut = at(tiles, 0, 1, 66, 20, 110, 40), at(tiles, 0, 0, 50, 20, 100, 40)
     (merged,) = merged_list([cut, whole], tiles)

@@ -8,7 +8,7 @@ import shapely
 from numpy.typing import NDArray
 from pyproj import Geod
 
-from tests.worlds.truth import fragment, merged_objects, seen, things
+from tests.worlds.truth import drawn_objects, fragment, merged_objects, seen
 from tiling.grid import Grid
 from tiling.merge.objects import SceneObjects, scene_objects
 from tiling.scene import Scene
@@ -19,9 +19,9 @@ GRID = Grid("s", 500, 500, 128, 32, 4096)
 
 
 def drawn(seed: int) -> NDArray[np.object_]:
-    """Many things, one of them hollow."""
+    """Many objects, one of them hollow."""
     hollow = shapely.Point(470, 470).buffer(25).difference(shapely.Point(470, 470).buffer(15))
-    return np.array([*(each for each in things(seed, 500) if not each.intersects(hollow)), hollow])
+    return np.array([*(each for each in drawn_objects(seed, 500) if not each.intersects(hollow)), hollow])
 
 
 def objects(query_id: str = "q-1", scene: Scene = SCENE, seed: int = 0) -> SceneObjects:

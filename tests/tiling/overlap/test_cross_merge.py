@@ -107,13 +107,13 @@ def unseen(found: Split) -> Split:
     return alone, ZoneObjects(nothing, np.empty(0, dtype=bool), np.empty(0, dtype=float))
 
 
-def on_ground(found: Sequence[Split], joined: Sequence[Item]) -> NDArray[np.object_]:
+def on_ground(found: Sequence[Split], merged: Sequence[Item]) -> NDArray[np.object_]:
     """All objects in pixels of the ground."""
     final = [shape for alone, _ in found for shape in alone.outlines.shapes()]
-    return to_pixels([*final, *(item.geometry for item in joined)], GROUND.transform)
+    return to_pixels([*final, *(item.geometry for item in merged)], GROUND.transform)
 
 
-def things(seed: int) -> NDArray[np.object_]:
+def drawn_objects(seed: int) -> NDArray[np.object_]:
     rng = np.random.default_rng(seed)
     strips = [affinity.rotate(box(10, 190, 690, 204), 20), box(30, 300, 680, 312)]
     twins = [
@@ -147,11 +147,11 @@ def test_each_object_on_the_ground_of_the_scenes_comes_once(
 ) -> None:
     frames = [frame(*corner) for corner in corners]
     ground = shapely.union_all([moved_between([each.area], each, GROUND)[0] for each in frames])
-    drawn = things(seed)
+    drawn = drawn_objects(seed)
     truth = drawn[shapely.covers(shapely.buffer(ground, -1.5), drawn)]
     found = split_objects(frames, truth)
-    joined = everyone(parts_of_scenes(frames, found))
-    shapes = on_ground(found, joined)
+    merged = everyone(parts_of_scenes(frames, found))
+    shapes = on_ground(found, merged)
     assert len(shapes) == len(truth) == recovered(shapes, truth)
 
 
@@ -159,7 +159,7 @@ def test_each_object_on_the_ground_of_the_scenes_comes_once(
 @given(st.permutations(range(3)), st.integers(0, 20))
 def test_the_order_and_the_numbers_of_scenes_do_not_matter(order: list[int], seed: int) -> None:
     frames = [frame(0, 0), frame(230, 40), frame(120, 220, 0.3)]
-    found = split_objects(frames, things(seed), sloppy=1.0)
+    found = split_objects(frames, drawn_objects(seed), sloppy=1.0)
     parts = parts_of_scenes(frames, found)
     renamed = {order[index] + 7: parts[index] for index in order}
     plain, other = everyone(parts), everyone(renamed)
@@ -202,7 +202,7 @@ def test_truncated_in_both_is_united() -> None:
     assert shapely.get_num_geometries(shape) == 1
 
 
-def test_what_only_the_second_saw_on_the_firsts_ground_stays_only_if_the_first_has_missing_tiles() -> None:
+def test_an_object_of_the_second_scene_on_the_firsts_ground_needs_missing_tiles() -> None:
     found = split_objects(PAIR, np.array([box(320, 100, 350, 130)], dtype=object))
     alone = parts_of_scenes(PAIR, [unseen(found[0]), found[1]])
     assert everyone(alone) == []
@@ -213,15 +213,15 @@ def test_what_only_the_second_saw_on_the_firsts_ground_stays_only_if_the_first_h
     assert everyone(alone) == []
 
 
-def test_what_only_the_first_saw_on_its_ground_stays() -> None:
+def test_an_object_only_the_first_scene_shows_on_its_own_ground_is_kept() -> None:
     (item,) = result([box(320, 100, 350, 130)], blind=1)
     assert item.scenes == (0,)
 
 
-def test_what_the_second_saw_mostly_on_its_own_ground_stays_without_the_first() -> None:
+def test_an_object_mostly_on_the_second_scenes_ground_is_kept_without_the_first() -> None:
     (item,) = result([box(390, 100, 440, 130)], blind=0)
     assert item.scenes == (1,)
 
 
-def test_nothing_joined_is_nothing() -> None:
+def test_no_scenes_give_no_merge() -> None:
     assert merge_across({}, lambda _: []) is None

@@ -214,7 +214,7 @@ def test_a_file_of_one_item_that_is_gone_fails_the_tiles_not_the_pixels(dates: l
 
 
 @pytest.mark.parametrize(
-    ("change", "options", "said"),
+    ("change", "options", "message"),
     [
         ({"dtype": "uint8"}, {}, "3 bands of uint8, a 3 of uint16"),
         ({"place": ZONE_33 @ Affine.scale(2)}, {}, r"10 m in a, 20 m in b.*--resolution"),
@@ -223,14 +223,14 @@ def test_a_file_of_one_item_that_is_gone_fails_the_tiles_not_the_pixels(dates: l
         ({}, {"cell_m": 2.0}, "not a whole number of 10 m pixels: take 10 m"),
     ],
 )
-def test_what_makes_no_mosaic_is_said(
-    tmp_path: Path, change: dict[str, object], options: dict[str, object], said: str
+def test_items_that_make_no_mosaic_are_refused_with_the_reason(
+    tmp_path: Path, change: dict[str, object], options: dict[str, object], message: str
 ) -> None:
     draw(tmp_path / "a.tif", ZONE_33)
     place = change.pop("place", ZONE_33)
     draw(tmp_path / "b.tif", place, **change)  # type: ignore[arg-type]
     items = [describe_scene(str(tmp_path / f"{name}.tif")) for name in "ab"]
-    with pytest.raises(GridError, match=said):
+    with pytest.raises(GridError, match=message):
         mosaic_cells(items, asked(**options))
 
 

@@ -61,7 +61,7 @@ def test_names_lead_to_files_and_bands(
 
 
 @pytest.mark.parametrize(
-    ("assets", "wanted", "said"),
+    ("assets", "wanted", "message"),
     [
         (SENTINEL_1_0, ("B04", "B99", "B02"), r"/stac/item.json: has no asset or band 'B99' .*B02, B03, B04"),
         (NAIP, ("image", "red", "green"), "no asset or band 'image'"),
@@ -72,9 +72,9 @@ def test_names_lead_to_files_and_bands(
     ],
 )
 def test_what_is_not_there_is_named_with_what_is(
-    assets: dict[str, object], wanted: tuple[str, ...] | None, said: str
+    assets: dict[str, object], wanted: tuple[str, ...] | None, message: str
 ) -> None:
-    with pytest.raises(SceneError, match=said) as caught:
+    with pytest.raises(SceneError, match=message) as caught:
         chosen(assets, wanted)
     assert len(str(caught.value)) < 400
 

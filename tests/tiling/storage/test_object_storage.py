@@ -49,7 +49,7 @@ def rasters(tmp_path: Path, bucket: str, s3_server: Server) -> Path:
 
 @pytest.fixture
 def proxy(bucket: str, s3_server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
-    """A sound wire that counts and breaks when told to."""
+    """A transparent proxy that counts requests and cuts connections on demand."""
     with proxied(s3_server.endpoint) as running:
         monkeypatch.setenv("AWS_ENDPOINT_URL", running.endpoint)
         yield running
@@ -99,7 +99,7 @@ def test_a_body_that_ends_too_early_is_asked_for_again_wherever_it_is_cut(
     uri = f"{bucket}/deep/a.tif"
     whole = describe_scene(uri)
     pixels = pixels_of(whole)
-    for skip in (0, 1):  # our own look at the header, then GDAL's
+    for skip in (0, 1):  # our own read of the header, then GDAL's
         proxy.cut("a.tif", at=at, skip=skip)
         assert describe_scene(uri) == whole
     for name, skip in (("a.tif", 1), ("a.tif", 2), ("a.tif.msk", 0)):
@@ -173,20 +173,20 @@ def test_listing_and_reading_find_the_same_credentials(
     assert credentials_to_forward()["AWS_SECRET_ACCESS_KEY"] == s3_server.secret
 
 
-def test_access_is_lent_only_to_those_who_have_none(
+def test_forwarded_credentials_serve_only_where_there_are_none(
     bucket: str, s3_server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lent = credentials_to_forward()
+    forwarded = credentials_to_forward()
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKOWN")
-    use_forwarded(lent)
+    use_forwarded(forwarded)
     assert access().credentials()[0] == "AKOWN"
     for name in s3_server.env():
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     with patch.dict(os.environ):
-        use_forwarded(lent)
+        use_forwarded(forwarded)
         assert access().credentials() == (s3_server.key, s3_server.secret, "")
         assert access().endpoint == s3_server.endpoint
-    step = WithCredentials(len, lent)
+    step = WithCredentials(len, forwarded)
     assert s3_server.secret not in repr(step)
     assert pickle.loads(pickle.dumps(step)) == step

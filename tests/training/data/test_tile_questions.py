@@ -99,7 +99,7 @@ def test_a_form_that_cannot_be_asked_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "message"),
     [
         ({"shares": {"riddle": 1.0}}, "no form 'riddle'"),
         ({"shares": {}}, "at least one form"),
@@ -107,6 +107,6 @@ def test_a_form_that_cannot_be_asked_is_named() -> None:
         ({"filled": 2.0}, "filled 2.0"),
     ],
 )
-def test_a_wrong_mix_is_refused(given: dict[str, object], said: str) -> None:
-    with pytest.raises(RecipeError, match=said):
+def test_a_wrong_mix_is_refused(given: dict[str, object], message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
         QuestionMix(**given)  # type: ignore[arg-type]

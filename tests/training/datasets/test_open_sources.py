@@ -1,4 +1,4 @@
-"""Every layout opens by its name, and a folder that is not that layout is told which file was looked for."""
+"""Every layout opens by its name, and a folder of another layout is refused with the file it lacks."""
 
 import pickle
 

@@ -93,13 +93,13 @@ def test_results_keep_the_order_the_thinking_and_the_mask() -> None:
 
 def test_questions_share_calls_and_images_are_segmented_once() -> None:
     reasoner, segmenter = ScriptedReasoner(EXACT), CountingSegmenter()
-    told: list[tuple[int, int]] = []
-    evaluate(EXAMPLES, reasoner, segmenter, listener=lambda *done: told.append(done))
+    reported: list[tuple[int, int]] = []
+    evaluate(EXAMPLES, reasoner, segmenter, listener=lambda *done: reported.append(done))
     assert sum(views * queries for views, queries in reasoner.calls) == len(EXAMPLES)
     assert len(reasoner.calls) == 3
     assert sorted(segmenter.images) == [1, 2, 2]
-    assert told[-1] == (12, 12)
-    assert told == sorted(told)
+    assert reported[-1] == (12, 12)
+    assert reported == sorted(reported)
 
 
 @pytest.mark.parametrize("batch", [1, 2, 50])
@@ -165,7 +165,7 @@ def test_two_evaluations_are_compared_example_by_example() -> None:
 def test_oracle_boxes_score_the_segmenter_alone() -> None:
     shown = [replace(EXAMPLES[0], shapes=ArrayShapes(EXAMPLES[0].shapes.masks() & (np.arange(40) < 14)))]
     found = evaluate([*shown, *EXAMPLES[1:]], None, CountingSegmenter())
-    # Of four things one is half of its box.
+    # Of four objects one is half of its box.
     assert found.overall["instance_iou"].mean == pytest.approx(3.5 / 4)
     assert found.overall["acc@0.5"].mean == 1.0
     assert {str(result.example.query.task) for result in found.results} == {"locate"}

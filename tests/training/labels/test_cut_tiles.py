@@ -1,4 +1,4 @@
-"""A tile cut from a labelled image shows its things where its boxes say, at every turn and scale."""
+"""A tile cut from a labelled image shows its objects where its boxes lie, at every turn and scale."""
 
 import numpy as np
 import pytest
@@ -98,7 +98,7 @@ def test_an_object_stays_exactly_if_enough_of_it_is_seen(
         assert np.abs((box[2:] - box[:2]) - wanted).max() <= 1.001
 
 
-def test_small_objects_lie_on_top_of_large_ones_and_numbers_follow_the_reading_order() -> None:
+def test_small_objects_lie_on_top_of_large_ones_numbered_in_reading_order() -> None:
     image = image_of((20, 70, 60, 100), (10, 10, 120, 130), (100, 20, 110, 30))
     tile = cut_labelled(image, x0=0, y0=0, side=150, tile_px=150, turn=0, numbers=NUMBERS)
     keys = [reading_order(box) for box in tile.boxes.tolist()]
@@ -108,7 +108,7 @@ def test_small_objects_lie_on_top_of_large_ones_and_numbers_follow_the_reading_o
         assert middle == number or x1 - x0 > 100
 
 
-def test_a_tree_is_painted_as_the_ellipse_in_its_box_and_an_object_with_an_outline_as_that() -> None:
+def test_a_tree_is_painted_as_the_ellipse_in_its_box_and_an_outline_as_itself() -> None:
     corner = shapely.Polygon([(100, 20), (140, 20), (140, 30), (110, 30), (110, 60), (100, 60)])
     boxes = ((20.0, 20.0, 60.0, 80.0), (100.0, 20.0, 140.0, 60.0))
     image = image_of(*boxes, classes=("tree", "building"), outlines=(None, corner))
@@ -130,7 +130,7 @@ def test_the_box_of_a_cut_outline_holds_only_what_is_seen_of_it() -> None:
     assert below.boxes.tolist() == [[60, 0, 70, 29]]
 
 
-def test_where_the_window_leaves_the_image_the_tile_is_zero_and_the_rest_stays_in_place() -> None:
+def test_a_tile_is_zero_where_its_window_leaves_the_image() -> None:
     image = image_of((2, 3, 32, 43))
     tile = cut_labelled(image, x0=-10, y0=-20, side=80, tile_px=80, turn=0, numbers=NUMBERS)
     assert not tile.pixels[:19].any()
@@ -168,11 +168,11 @@ def test_a_random_tile_lies_within_the_image_and_is_the_same_for_the_same_seed()
         )
         assert (first.pixels == second.pixels).all()
         assert (first.boxes == second.boxes).all()
-        # The ground is 20 and the thing 220; the light varies by some tens. Outside it would be 0.
-        ground, thing = first.pixels[first.pieces == 0], first.pixels[first.pieces > 0]
+        # The ground is 20 and the object 220; the light varies by some tens. Outside it would be 0.
+        ground, target = first.pixels[first.pieces == 0], first.pixels[first.pieces > 0]
         assert np.median(ground) > 0
         if len(first.boxes):
-            assert np.median(thing) > np.median(ground) + 100
+            assert np.median(target) > np.median(ground) + 100
 
 
 def test_a_class_without_a_number_and_parts_that_do_not_belong_together_are_refused() -> None:
@@ -201,7 +201,7 @@ def test_a_grid_covers_every_pixel_with_the_fewest_windows(scale: float, overlap
         assert len(squares) == np.ceil(HEIGHT / side - 1e-9) * np.ceil(WIDTH / side - 1e-9)
 
 
-def test_there_is_an_example_for_every_tile_and_complete_class_whether_it_is_there_or_not() -> None:
+def test_every_tile_and_complete_class_gives_an_example_present_or_absent() -> None:
     outline = shapely.Polygon([(10, 10), (40, 10), (40, 50)])
     image = image_of((10.0, 10.0, 40.0, 50.0), outlines=(outline,), complete=("building", "tree"))
     questions = {"building": ("where are roofs?", "what has walls?"), "tree": ("where is shade?",)}

@@ -31,11 +31,11 @@ def picture(tmp_path: Path) -> Path:
     return path
 
 
-def voc(name: str, *things: tuple[str, object, object, object, object], width: int = WIDTH) -> str:
+def voc(name: str, *objects: tuple[str, object, object, object, object], width: int = WIDTH) -> str:
     objects = "".join(
         f"<object><name>{label}</name><bndbox><xmin>{a}</xmin><ymin>{b}</ymin>"
         f"<xmax>{c}</xmax><ymax>{d}</ymax></bndbox></object>"
-        for label, a, b, c, d in things
+        for label, a, b, c, d in objects
     )
     size = f"<size><width>{width}</width><height>{HEIGHT}</height></size>"
     return f"<annotation><filename>{name}</filename>{size}{objects}</annotation>"
@@ -104,7 +104,7 @@ def test_a_broken_voc_file_is_a_problem_and_no_image(
     assert list(reading.counts) == [what]
 
 
-def test_yolo_lines_become_pixels_and_classes_are_joined(tmp_path: Path, picture: Path) -> None:
+def test_yolo_lines_become_pixels_and_classes_are_merged(tmp_path: Path, picture: Path) -> None:
     (tmp_path / "names").write_text("car\nbus\ncyclist\n")
     picture.with_suffix(".txt").write_text(
         "0 0.5 0.5 0.1 0.2\n1 0.25 0.25 0.5 0.5\n\n2 0.5 0.5 0.1 0.1\n7 0 0 1 1\n1 a\n"

@@ -166,7 +166,7 @@ def test_storage_that_refuses_is_reported_before_anything_starts(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "message"),
     [
         ({"workers": 0}, "0 workers"),
         ({"out": ""}, "out is empty"),
@@ -177,8 +177,8 @@ def test_storage_that_refuses_is_reported_before_anything_starts(tmp_path: Path)
         ({"cpus_per_worker": 0}, "0 cores"),
     ],
 )
-def test_a_launch_that_makes_no_sense_is_refused(wrong: dict[str, object], said: str) -> None:
-    with pytest.raises(LaunchError, match=said):
+def test_a_launch_that_makes_no_sense_is_refused(wrong: dict[str, object], message: str) -> None:
+    with pytest.raises(LaunchError, match=message):
         Launch(**{"out": "here", **wrong})  # type: ignore[arg-type]
 
 

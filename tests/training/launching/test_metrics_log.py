@@ -15,8 +15,8 @@ from training.launching.metrics_log import CSV, CURVE, EVENTS, PARQUET, MetricsL
 
 
 def log_of(folder: Path, *, every: int = 50) -> tuple[MetricsLog, io.StringIO]:
-    said = io.StringIO()
-    return MetricsLog(folder, every=every, stream=said), said
+    stream = io.StringIO()
+    return MetricsLog(folder, every=every, stream=stream), stream
 
 
 def steps(folder: Path) -> list[int]:
@@ -86,10 +86,10 @@ def test_a_torn_last_line_is_left_out(tmp_path: Path) -> None:
 
 
 def test_lines_come_every_so_many_steps_with_the_speed_between_them(tmp_path: Path) -> None:
-    log, said = log_of(tmp_path, every=10)
+    log, stream = log_of(tmp_path, every=10)
     for step in range(1, 22):
         log.add(step, {"loss": 1.5, "seconds": 0.5, "images": 32.0, "tokens": 100.0})
-    lines = said.getvalue().splitlines()
+    lines = stream.getvalue().splitlines()
     assert [line.split("  ")[0] for line in lines] == ["step 1", "step 11", "step 21"]
     assert "loss 1.5" in lines[1]
     assert lines[1].endswith("64 images/s  200 tokens/s")

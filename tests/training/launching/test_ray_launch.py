@@ -79,9 +79,9 @@ def test_a_worker_that_dies_goes_on_from_the_checkpoint_bit_for_bit(
     config |= {"resumed": str(tmp_path / "resumed")}
     outcome = launch(LOOP, config, Launch(out=str(tmp_path), keep=9, max_failures=1))
     assert len((tmp_path / "tally").read_text()) == 1
-    said = capfd.readouterr().err
-    assert said.count("worker 0 failed: its process died") == 1
-    assert "step 1  loss" in said
+    stderr = capfd.readouterr().err
+    assert stderr.count("worker 0 failed: its process died") == 1
+    assert "step 1  loss" in stderr
     assert same_state(tmp_path / "resumed-0.pt", undisturbed / "train/checkpoint_000000004/state.pt")
     assert torch.equal(weights(outcome.checkpoint), weights(f"{undisturbed}/checkpoint"))
     assert losses(tmp_path) == losses(undisturbed)
@@ -127,7 +127,7 @@ def test_a_finished_training_is_not_repeated(undisturbed: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in undisturbed.rglob("*")} == before
 
 
-def test_the_failure_that_is_most_telling_is_reported() -> None:
+def test_the_most_informative_failure_is_reported() -> None:
     failures = {0: RuntimeError("connection closed by peer"), 1: ValueError("no such kind: tree\nmore")}
     assert worst(failures)[0] == 1
     assert sentence(failures[1]) == "ValueError: no such kind: tree"

@@ -9,20 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 EPSILON = 1e-4
-"""Added to the spread, so that a group of equal rewards has advantages of 0."""
+"""Added to the standard deviation, so that a group of equal rewards has advantages of 0."""
 
 Scale = Literal["group", "batch", "none"]
 """Whose standard deviation divides: each group's own, that of all completions, or nobody's."""
 
 
 def group_advantages(rewards: NDArray[np.float64], scale: Scale) -> NDArray[np.float64]:
-    """Return how much better each completion is than its group, in units of the spread.
+    """Return how much better each completion is than its group, in standard deviations.
 
     Source: DeepSeekMath, section 4.1 (group); Dr. GRPO leaves the division out (none).
 
     Args:
         rewards: (prompts, completions of each prompt); NaN where a completion could not be judged: it is
-            left out of mean and spread and has an advantage of 0.
+            left out of mean and deviation and has an advantage of 0.
         scale: whose standard deviation divides; it is the unbiased one.
 
     Returns:
@@ -36,18 +36,18 @@ def group_advantages(rewards: NDArray[np.float64], scale: Scale) -> NDArray[np.f
         raise ValueError(f"rewards of shape {values.shape} hold no groups of at least two completions")
     better = values - _mean(values)
     if scale != "none":
-        better = better / (_spread(values if scale == "group" else values.reshape(1, -1)) + EPSILON)
+        better = better / (_std(values if scale == "group" else values.reshape(1, -1)) + EPSILON)
     return np.nan_to_num(better, nan=0.0)
 
 
 def share_without_signal(rewards: NDArray[np.float64]) -> float:
-    """Return the share of groups whose completions all earned the same, from which nothing is learnt.
+    """Return the share of groups whose completions all have the same reward, which give no gradient.
 
     Args:
         rewards: (prompts, completions of each prompt).
     """
-    spread = _spread(np.asarray(rewards, dtype=np.float64))
-    return float(np.mean(np.isclose(spread, 0.0) | np.isnan(spread)))
+    std = _std(np.asarray(rewards, dtype=np.float64))
+    return float(np.mean(np.isclose(std, 0.0) | np.isnan(std)))
 
 
 def _mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -57,7 +57,7 @@ def _mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(count > 0, np.nansum(values, axis=1, keepdims=True) / np.maximum(count, 1), np.nan)
 
 
-def _spread(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def _std(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """(rows, 1) unbiased standard deviation of what is not NaN; NaN for a row of fewer than two."""
     squares = np.nansum((values - _mean(values)) ** 2, axis=1, keepdims=True)
     free = (~np.isnan(values)).sum(axis=1, keepdims=True) - 1

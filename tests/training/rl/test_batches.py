@@ -72,8 +72,8 @@ def test_every_remedy_works(group: int, size: int, workers: int, accum: int):
     try:
         Batches(group, size, workers, accum)
     except RecipeError as error:
-        said = str(error).split("use ")[1]
-        groups, _, sizes = said.rpartition("a per_device_batch of ")
+        remedy = str(error).split("use ")[1]
+        groups, _, sizes = remedy.rpartition("a per_device_batch of ")
         for other in sizes.split(" or "):
             Batches(group, int(other), workers, accum)
         for other in groups.removeprefix("a group of ").removesuffix(" or ").split(" or "):

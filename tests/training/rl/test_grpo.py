@@ -248,14 +248,14 @@ def test_the_reward_reads_what_inference_would_read() -> None:
         weights=RewardWeights(),
         masks=masks,  # type: ignore[arg-type]
     )
-    said: dict[str, float] = {}
+    logged: dict[str, float] = {}
     right, cut_off, wrong = rewarder(
-        completion_ids=[[1, 2, 9, 3], [1, 2, 2], [3, 9]], number=[0, 0, 0], log_metric=said.__setitem__
+        completion_ids=[[1, 2, 9, 3], [1, 2, 2], [3, 9]], number=[0, 0, 0], log_metric=logged.__setitem__
     )
     assert (right, cut_off) == (1.0, 0.0)
     assert wrong == 0.0
-    assert said["reward_mask"] == pytest.approx(1 / 3)
-    assert {"reward_format", "reward_location", "reward_quantity", "reward_composite"} <= set(said)
+    assert logged["reward_mask"] == pytest.approx(1 / 3)
+    assert {"reward_format", "reward_location", "reward_quantity", "reward_composite"} <= set(logged)
 
 
 def square(boxes: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.bool_]]:

@@ -40,7 +40,7 @@ def test_reward_parts_are_those_that_are_scored():
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "message"),
     [
         ({"group": 1}, "group 1: .*at least 2"),
         ({"group": 6, "grad_accum": 4}, "grad_accum 4 does not divide the 6 completions.*use 3 or 6"),
@@ -62,13 +62,13 @@ def test_reward_parts_are_those_that_are_scored():
         ({"max_pixels": 10}, "max_pixels 10"),
     ],
 )
-def test_what_is_wrong_is_refused_by_name(changed: dict[str, object], said: str):
-    with pytest.raises(RecipeError, match=said):
+def test_what_is_wrong_is_refused_by_name(changed: dict[str, object], message: str):
+    with pytest.raises(RecipeError, match=message):
         recipe(**changed)
 
 
 @pytest.mark.parametrize(
-    ("fields", "said"),
+    ("fields", "message"),
     [
         ({"r": 0}, "lora.r 0"),
         ({"alpha": 0.0}, "lora.alpha 0.0"),
@@ -77,8 +77,8 @@ def test_what_is_wrong_is_refused_by_name(changed: dict[str, object], said: str)
         ({"targets": ("q_proj|.*",)}, "name at least one linear layer"),
     ],
 )
-def test_wrong_low_rank_fields_are_refused(fields: dict[str, object], said: str):
-    with pytest.raises(RecipeError, match=said):
+def test_wrong_low_rank_fields_are_refused(fields: dict[str, object], message: str):
+    with pytest.raises(RecipeError, match=message):
         LoraRecipe(**fields)  # type: ignore[arg-type]
 
 

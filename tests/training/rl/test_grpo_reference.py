@@ -62,7 +62,7 @@ def reward(prompts, completions, boxes, **_) -> list[float]:
 
 
 class Dictated(GRPOTrainer):
-    """Is told its completions, and keeps what it made of them."""
+    """Is given its completions, and keeps what it made of them."""
 
     def _generate_single_turn(self, prompt_ids, *args, **more):
         given, seen = [], {}

@@ -18,8 +18,8 @@ SCALES = st.sampled_from(["group", "batch", "none"])
 def test_a_group_sums_to_nothing_and_keeps_its_order(rewards, scale):
     advantages = group_advantages(rewards, scale)
     assert np.abs(advantages.sum(axis=1)).max() < 1e-6
-    for earned, gained in zip(rewards, advantages, strict=True):
-        assert (np.diff(gained[np.argsort(earned)]) >= -1e-9).all()
+    for reward, gained in zip(rewards, advantages, strict=True):
+        assert (np.diff(gained[np.argsort(reward)]) >= -1e-9).all()
 
 
 @given(REWARDS, SCALES, st.floats(-5, 5))
@@ -32,9 +32,9 @@ def test_a_constant_added_to_all_rewards_changes_nothing(rewards, scale, constan
 def test_a_group_worked_out_by_hand():
     rewards = np.array([[0.0, 1.0], [0.2, 0.4]])
     np.testing.assert_allclose(group_advantages(rewards, "none"), [[-0.5, 0.5], [-0.1, 0.1]])
-    spread = np.array([[np.sqrt(0.5)], [np.sqrt(0.02)]])
+    std = np.array([[np.sqrt(0.5)], [np.sqrt(0.02)]])
     np.testing.assert_allclose(
-        group_advantages(rewards, "group"), [[-0.5, 0.5], [-0.1, 0.1]] / (spread + EPSILON)
+        group_advantages(rewards, "group"), [[-0.5, 0.5], [-0.1, 0.1]] / (std + EPSILON)
     )
     np.testing.assert_allclose(
         group_advantages(rewards, "batch"),

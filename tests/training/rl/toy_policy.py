@@ -53,7 +53,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Settings:
-    """What the loop by hand is told."""
+    """Settings of the loop by hand."""
 
     loss: str
     lr: float

@@ -69,7 +69,7 @@ def test_a_window_sees_the_same_coverage_as_the_whole(cut_x: int, cut_y: int) ->
     np.testing.assert_allclose(part, whole[cut_y + 32 : cut_y + 43, cut_x + 32 : cut_x + 49], atol=1e-6)
 
 
-def test_long_objects_painted_in_blocks_show_no_seams() -> None:
+def test_long_objects_painted_in_blocks_show_no_block_edges() -> None:
     canvas = np.zeros((600, 600, 3), dtype=np.float32)
     strip = Sketch("runway", shapely.box(-280, -20, 280, 20), (200.0, 200.0, 200.0))
     laid = placed_sketch(strip, 0.7, 300.0, 300.0)
@@ -153,7 +153,7 @@ def test_ships_and_atolls_float_and_the_rest_stands_dry() -> None:
 
 
 def _blueness_around(scene: PracticeScene, number: int) -> float:
-    """Measure how much bluer than red the pixels 7 px outside a thing are, near neighbours excepted."""
+    """Measure how much bluer than red the pixels 7 px outside an object are, near neighbours excepted."""
     height, width = scene.valid.shape
     line = shapely.segmentize(scene.objects[number].polygon.buffer(7).exterior, 2.0)
     x, y = shapely.get_coordinates(line).T.astype(int)

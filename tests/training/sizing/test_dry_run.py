@@ -90,13 +90,13 @@ def test_the_report_is_json_with_every_term(earthreason: Path):
     report = dry_run(
         nano(reading=read_examples("earthreason", earthreason, split="train"), batches=Batches(2, 2))
     )
-    told = json.loads(json.dumps(report.as_dict()))
-    assert told["memory_gb"]["total"] == pytest.approx(report.footprint.total / 1e9)
-    assert told["trainable"] == told["parameters"] == report.trainable
-    assert told["trainable_share"] == 1
-    assert told["problems"] == dict(report.problems)
-    assert told["prompt"]["boxes"] == [[20.0, 10.0, 100.0, 50.0]]
-    assert QUESTION.lower() in told["prompt"]["text"]
+    stated = json.loads(json.dumps(report.as_dict()))
+    assert stated["memory_gb"]["total"] == pytest.approx(report.footprint.total / 1e9)
+    assert stated["trainable"] == stated["parameters"] == report.trainable
+    assert stated["trainable_share"] == 1
+    assert stated["problems"] == dict(report.problems)
+    assert stated["prompt"]["boxes"] == [[20.0, 10.0, 100.0, 50.0]]
+    assert QUESTION.lower() in stated["prompt"]["text"]
 
 
 def test_a_square_of_896_pixels_is_1024_tokens_and_the_largest_image_counts():
@@ -128,7 +128,7 @@ def test_a_group_that_does_not_divide_the_batch_is_refused_with_what_would():
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "message"),
     [
         ({"architecture": "qwen9"}, "no architecture 'qwen9'"),
         ({"lora": LoraRecipe(targets=("query",))}, "lora.targets query"),
@@ -138,8 +138,8 @@ def test_a_group_that_does_not_divide_the_batch_is_refused_with_what_would():
         ({"reading": Reading((), (Problem("a", "b", "no mask"),) * 3)}, r"left out: no mask \(3\)"),
     ],
 )
-def test_what_does_not_fit_together_is_refused(changed: dict[str, object], said: str):
-    with pytest.raises(RecipeError, match=said):
+def test_what_does_not_fit_together_is_refused(changed: dict[str, object], message: str):
+    with pytest.raises(RecipeError, match=message):
         dry_run(nano(**changed))
 
 

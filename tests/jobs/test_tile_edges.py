@@ -1,4 +1,4 @@
-"""With exact engines every thing is found once, whole and in its place, whatever the tiles and chunks."""
+"""With exact engines every object is found once, whole and in its place, whatever the tiles and chunks."""
 
 import json
 import subprocess
@@ -67,8 +67,8 @@ def assert_exact(world: World, found: gpd.GeoDataFrame, kinds: Sequence[str]) ->
 
 
 @pytest.fixture(scope="module")
-def long_things(tmp_path_factory: pytest.TempPathFactory) -> World:
-    """A scene of 1,400 pixels that holds long things and things with holes."""
+def long_objects(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """A scene of 1,400 pixels that holds long objects and objects with holes."""
     folder = tmp_path_factory.mktemp("long")
     write_practice(str(folder), scenes=1, size_px=1400, seed=6)
     world = World(folder)
@@ -77,18 +77,18 @@ def long_things(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 
 @pytest.mark.parametrize("grid", GRIDS, ids=lambda grid: "-".join(map(str, grid)))
-def test_long_and_holed_things_are_found_once_and_whole(
-    long_things: World, tmp_path: Path, grid: tuple[int, int, int]
+def test_long_objects_and_objects_with_holes_are_found_once_and_whole(
+    long_objects: World, tmp_path: Path, grid: tuple[int, int, int]
 ) -> None:
-    report, found = found_in(long_things, tmp_path / "out", grid, LONG_KINDS)
+    report, found = found_in(long_objects, tmp_path / "out", grid, LONG_KINDS)
     assert report.failed == report.malformed == 0
     assert report.objects == len(found)
-    assert_exact(long_things, found, LONG_KINDS)
+    assert_exact(long_objects, found, LONG_KINDS)
 
 
-def test_holes_are_holes_and_areas_are_geodesic(long_things: World, tmp_path: Path) -> None:
-    _, found = found_in(long_things, tmp_path / "out", (224, 56, 600), ["ring_road"])
-    true = long_things.truth(["ring_road"])
+def test_holes_are_holes_and_areas_are_geodesic(long_objects: World, tmp_path: Path) -> None:
+    _, found = found_in(long_objects, tmp_path / "out", (224, 56, 600), ["ring_road"])
+    true = long_objects.truth(["ring_road"])
     assert sum(shapely.get_num_interior_rings(found.geometry)) == sum(
         shapely.get_num_interior_rings(true.geometry)
     )
@@ -96,10 +96,10 @@ def test_holes_are_holes_and_areas_are_geodesic(long_things: World, tmp_path: Pa
     assert found["area_m2"].sum() == pytest.approx(utm / 0.9996**2, rel=0.002)
 
 
-def test_the_objects_do_not_depend_on_the_chunks(long_things: World, tmp_path: Path) -> None:
+def test_the_objects_do_not_depend_on_the_chunks(long_objects: World, tmp_path: Path) -> None:
     kinds = ["road", "greenhouse"]
-    _, small = found_in(long_things, tmp_path / "small", (224, 56, 400), kinds)
-    _, large = found_in(long_things, tmp_path / "large", (224, 56, 4096), kinds)
+    _, small = found_in(long_objects, tmp_path / "small", (224, 56, 400), kinds)
+    _, large = found_in(long_objects, tmp_path / "large", (224, 56, 4096), kinds)
     first, second = (
         {
             row.id: (row.geometry.wkb, row.region.wkb, row.area_m2, list(row.tile_ids))
@@ -111,24 +111,24 @@ def test_the_objects_do_not_depend_on_the_chunks(long_things: World, tmp_path: P
 
 
 @pytest.mark.thorough
-def test_the_independent_scorer_and_the_products_own_agree(long_things: World, tmp_path: Path) -> None:
+def test_the_independent_scorer_and_the_products_own_agree(long_objects: World, tmp_path: Path) -> None:
     tool = SHARED / "tools" / "score.py"
     if not tool.is_file():
         pytest.skip(f"{tool} is not here: it lies beside the project where the project was made")
-    _, found = found_in(long_things, tmp_path / "out", (448, 64, 700), LONG_KINDS)
-    truth = long_things.folder / "truth.parquet"
+    _, found = found_in(long_objects, tmp_path / "out", (448, 64, 700), LONG_KINDS)
+    truth = long_objects.folder / "truth.parquet"
     only = f"kind in {json.dumps(LONG_KINDS)}"
     args = [str(tmp_path / "out" / "objects"), str(truth), "--iou", "0.9", "--truth-where", only]
-    said = subprocess.run([sys.executable, str(tool), *args], capture_output=True, text=True, check=True)
-    far = json.loads(said.stdout)
+    result = subprocess.run([sys.executable, str(tool), *args], capture_output=True, text=True, check=True)
+    far = json.loads(result.stdout)
     assert (far["precision"], far["recall"], far["duplicates"]) == (1.0, 1.0, 0)
     assert abs(far["area_bias"]) < 0.01
-    own = score_objects(found.geometry, long_things.truth(LONG_KINDS).geometry, iou=0.9)
+    own = score_objects(found.geometry, long_objects.truth(LONG_KINDS).geometry, iou=0.9)
     assert (own.right, own.found, own.true) == (far["tp"], far["n_found"], far["n_true"])
 
 
-def hard_things() -> dict[str, Sequence[BaseGeometry]]:
-    """Things in pixels, placed against the grid of 224-pixel tiles that overlap by 56."""
+def hard_objects() -> dict[str, Sequence[BaseGeometry]]:
+    """Objects in pixels, placed against the grid of 224-pixel tiles that overlap by 56."""
     corners = [
         shapely.box(x - 20, y - 14, x + 20, y + 14) for x in (STEP, 3 * STEP) for y in (STEP, 2 * STEP + 56)
     ]
@@ -153,8 +153,8 @@ def hard_world_at(folder: Path, place: Transform) -> World:
     (folder / "scenes").mkdir()
     pixels = np.full((3, SIDE, SIDE), 90, np.uint8)
     write_cog(str(folder / "scenes" / "hard.tif"), pixels, transform=place, crs=CRS, nodata=None)
-    things = [(kind, each) for kind, group in hard_things().items() for each in group]
-    write_truth(folder, [(kind, "hard", to_lonlat(each, place, CRS)) for kind, each in things])
+    objects = [(kind, each) for kind, group in hard_objects().items() for each in group]
+    write_truth(folder, [(kind, "hard", to_lonlat(each, place, CRS)) for kind, each in objects])
     return World(folder)
 
 
@@ -163,18 +163,18 @@ def hard_world(tmp_path_factory: pytest.TempPathFactory) -> World:
     return hard_world_at(tmp_path_factory.mktemp("hard"), NORTH_UP)
 
 
-def test_the_hard_things_are_as_hard_as_they_claim() -> None:
-    things = hard_things()
-    twins = things["twin"]
+def test_hard_objects_meet_tile_corners_and_lie_two_pixels_apart() -> None:
+    objects = hard_objects()
+    twins = objects["twin"]
     assert {min(one.distance(other) for other in twins if other is not one) for one in twins} == {2.0}
-    (strip,) = things["strip"]
+    (strip,) = objects["strip"]
     assert strip.bounds[2] - strip.bounds[0] >= 3 * CHUNK
     starts = range(0, SIDE - TILE + 1, STEP)
     tiles = np.array([shapely.box(x, y, x + TILE, y + TILE) for x in starts for y in starts])
     corners = shapely.points(shapely.get_coordinates(tiles))
-    for thing in things["corner"]:
-        assert shapely.intersects(tiles, thing).sum() >= 4
-        assert shapely.intersects(corners, thing).any()
+    for each in objects["corner"]:
+        assert shapely.intersects(tiles, each).sum() >= 4
+        assert shapely.intersects(corners, each).any()
 
 
 @pytest.mark.parametrize("grid", HARD_GRIDS, ids=lambda grid: "-".join(map(str, grid)))
@@ -182,13 +182,13 @@ def test_corners_twins_strips_and_rings_are_found_once_and_whole(
     hard_world: World, tmp_path: Path, grid: tuple[int, int, int]
 ) -> None:
     _, found = found_in(hard_world, tmp_path / "out", grid)
-    assert_exact(hard_world, found, [kind for kind in hard_things() if kind != "speck"])
+    assert_exact(hard_world, found, [kind for kind in hard_objects() if kind != "speck"])
 
 
-def test_a_turned_scene_has_no_seams_either(tmp_path: Path) -> None:
+def test_a_rotated_scene_is_exact_at_tile_edges(tmp_path: Path) -> None:
     world = hard_world_at(tmp_path, TURNED)
     _, found = found_in(world, tmp_path / "out", (TILE, OVERLAP, CHUNK))
-    assert_exact(world, found, [kind for kind in hard_things() if kind != "speck"])
+    assert_exact(world, found, [kind for kind in hard_objects() if kind != "speck"])
 
 
 def test_the_same_job_without_the_merge_is_far_from_exact(
@@ -229,7 +229,7 @@ def on_the_ground(shapes: Sequence[BaseGeometry]) -> gpd.GeoDataFrame:
 
 
 def test_specks_are_found_once_in_their_place(hard_world: World, tmp_path: Path) -> None:
-    """Things of 20 square pixels: their corners round, so overlap is asked for at 0.8."""
+    """Objects of 20 square pixels: their corners round, so overlap is asked for at 0.8."""
     _, found = found_in(hard_world, tmp_path / "out", (TILE, OVERLAP, CHUNK), ["speck"])
     result = score(found, hard_world.truth(["speck"]), iou=0.8)
     assert result.found == result.true == result.right
@@ -238,9 +238,9 @@ def test_specks_are_found_once_in_their_place(hard_world: World, tmp_path: Path)
     assert max(true.distance(point).min() for point in seen) < 0.1 * NORTH_UP[0]
 
 
-def test_edge_flags_and_tile_ids_say_where_a_thing_was_seen(hard_world: World, tmp_path: Path) -> None:
+def test_edge_flags_and_tile_ids_state_where_an_object_was_found(hard_world: World, tmp_path: Path) -> None:
     _, found = found_in(hard_world, tmp_path / "out", (TILE, OVERLAP, CHUNK))
-    kinds = dict(zip(hard_world.questions(), hard_things(), strict=True))
+    kinds = dict(zip(hard_world.questions(), hard_objects(), strict=True))
     touching = found.groupby(found["query"].map(kinds))["touches_scene_edge"].agg(["all", "any"])
     assert touching.loc[["edge", "strip"], "all"].all()
     assert not touching.loc[["corner", "twin", "ring"], "any"].any()

@@ -57,7 +57,7 @@ class Sky:
         self.truth[name] = edit(self.truth[name])
         self._write()
 
-    def things(self, kinds: Sequence[str]) -> gpd.GeoDataFrame:
+    def true_objects(self, kinds: Sequence[str]) -> gpd.GeoDataFrame:
         """The true objects of these classes."""
         table = gpd.read_parquet(self.folder / "truth.parquet")
         return table[table["kind"].isin(list(kinds))]
