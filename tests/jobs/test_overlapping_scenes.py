@@ -145,7 +145,7 @@ def test_ray_gives_the_bytes_of_the_loop_where_scenes_overlap(
     assert tree(tmp_path / "ray" / "objects") == tree(tmp_path / "loop" / "objects")
 
 
-def test_an_object_over_the_border_names_both_scenes_and_touches_no_scene_edge(
+def test_objects_over_the_border_name_both_scenes_and_only_outer_edges_count(
     pair: World, tmp_path: Path
 ) -> None:
     _, found = run(pair, tmp_path / "out")

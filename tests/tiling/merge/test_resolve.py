@@ -134,7 +134,7 @@ def test_a_sloppy_truncated_fragment_does_not_glue_neighbours() -> None:
     assert [m.geometry for m in merged] == [one.geometry, two.geometry]
 
 
-def test_a_truncated_fragment_reaching_out_of_a_complete_ones_tile_is_united_with_it() -> None:
+def test_a_truncated_fragment_leaving_a_complete_ones_tile_is_united_with_it() -> None:
     tiles = grid(100, 40, 220)
     whole, cut = at(tiles, 0, 1, 66, 20, 110, 40), at(tiles, 0, 0, 50, 20, 100, 40)
     (merged,) = merged_list([cut, whole], tiles)
