@@ -85,7 +85,7 @@ class JobFlags:
             RequestError: a field is unknown, missing or wrong.
         """
         # Imported here, as in the commands, so that --help does not wait for the libraries behind it.
-        from pipelines.plan import load_config
+        from pipelines.plan import DRY_RUN, load_config
 
         fields: dict[str, object] = {name: getattr(self, name) for name in _SAME_NAME}
         fields["scenes"] = [_scene(words) for words in self.scenes or ()] or None
@@ -97,7 +97,7 @@ class JobFlags:
         fields["scaling"] = _ranges(self.scaling)
         fields["allow_drivers"] = self.allow_driver
         if not needs_out and self.out is None and self.job is None:
-            fields["out"] = "(dry run)"
+            fields["out"] = DRY_RUN
         return load_config(self.job, fields)
 
     def _search(self) -> dict[str, object]:

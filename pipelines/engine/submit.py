@@ -77,10 +77,6 @@ def _report_in(line: str) -> Mapping[str, object] | None:
     return value if isinstance(value, dict) else None
 
 
-PASSED_ON = (*storage_settings(), "HF_HUB_OFFLINE")
-"""Variables that say which storage an address means. Keys and tokens are left out: everyone who sees the
-dashboard can read a job's environment, so the cluster must have its own."""
-
 OVERRIDES = ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS")
 """Variables that Ray's client prefers to the address it is given; they must not send a job elsewhere."""
 
@@ -163,8 +159,13 @@ def follow_job(address: str, job: str, say: Say) -> Ended:
 
 
 def passed_on(environment: Mapping[str, str]) -> dict[str, str]:
-    """The variables that are sent with a job; an address that holds a password is not sent."""
-    given = {name: environment[name] for name in PASSED_ON if environment.get(name)}
+    """The variables that are sent with a job: which storage an address means, and whether hubs are asked.
+
+    Keys, tokens and addresses that hold a password are left out: everyone who sees the dashboard can read a
+    job's environment, so the cluster must have its own.
+    """
+    names = (*storage_settings(), "HF_HUB_OFFLINE")
+    given = {name: environment[name] for name in names if environment.get(name)}
     return {name: value for name, value in given.items() if not _SECRET.search(value)}
 
 

@@ -10,10 +10,10 @@ from pipelines import Listener, RequestError, ignore
 from pipelines.cli import progress_bar
 from pipelines.jobs import run_job, run_nightly, today
 from pipelines.notebook.plan_summary import PlanSummary
-from pipelines.notebook.request import DRY_RUN, Address, Asked, SceneName, job_config
+from pipelines.notebook.request import Asked, SceneName, job_config
 from pipelines.notebook.result import Result
-from pipelines.plan import JobConfig, estimate, make_plan, plan_figures, read_calibration, read_plan
-from tiling.storage import Store
+from pipelines.plan import DRY_RUN, JobConfig, estimate, make_plan, plan_figures, read_calibration, read_plan
+from tiling.storage import Address, Store
 
 F = TypeVar("F", bound=Callable[..., object])
 

@@ -6,16 +6,13 @@ from os import PathLike, fspath
 
 from pipelines import RequestError
 from pipelines.plan import JobConfig, Question, load_config
+from tiling.storage import Address
 
-Address = str | PathLike[str]
-"""A local path or an s3:// address."""
 SceneName = Address | Mapping[str, Address]
 """A file, folder, glob or STAC document, or the files of single bands by R, G and B."""
 Asked = str | Question | Mapping[str, str]
 """A question in plain words, or {text, task}."""
 
-DRY_RUN = "(dry run)"
-"""Placeholder for the output folder where nothing will be written."""
 _REMEDIES = {
     "scenes": 'name scenes ("scene.tif", a list of them, or stac={…} for a search), and not both',
     "ask": 'ask at least one question: ask="Where are ships?"',

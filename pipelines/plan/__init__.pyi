@@ -9,6 +9,7 @@ from .costs import read_calibration as read_calibration
 from .costs import write_calibration as write_calibration
 from .figures import PlanFigures as PlanFigures
 from .figures import plan_figures as plan_figures
+from .load_request import DRY_RUN as DRY_RUN
 from .load_request import load_config as load_config
 from .models import ModelRecipe as ModelRecipe
 from .oracle_truth import Placement as Placement

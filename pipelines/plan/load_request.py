@@ -12,6 +12,9 @@ from pydantic import (
 from pipelines import RequestError
 from pipelines.plan.config import SCENES_FROM_ONE_PLACE, JobConfig, MosaicOptions, Question, StacSearch
 
+DRY_RUN = "(dry run)"
+"""Placeholder for the output folder where nothing will be written."""
+
 
 def load_config(path: str | None, flags: Mapping[str, object]) -> JobConfig:
     """Join a job file with flags, which take precedence, and validate the request.

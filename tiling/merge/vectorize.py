@@ -71,9 +71,10 @@ def _traced(values: NDArray[np.float64], level: float, x0: float, y0: float) -> 
     y = y0 - 0.5 + np.arange(padded.shape[0])
     generator = contour_generator(x=x, y=y, z=padded, fill_type=FillType.OuterOffset)
     # Per polygon its points (k, 2), and the offsets of its rings among them.
-    kind = tuple[list[NDArray[np.float64]], list[NDArray[np.uint32]]]
-    points, offsets = cast(kind, generator.filled(level, np.inf))
-    return _polygons(points, offsets)
+    filled = cast(
+        "tuple[list[NDArray[np.float64]], list[NDArray[np.uint32]]]", generator.filled(level, np.inf)
+    )
+    return _polygons(*filled)
 
 
 def _polygons(points: list[NDArray[np.float64]], offsets: list[NDArray[np.uint32]]) -> NDArray[np.object_]:

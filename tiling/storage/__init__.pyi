@@ -1,3 +1,4 @@
+from .files import Address as Address
 from .files import address_below as address_below
 from .files import confirm as confirm
 from .files import full_address as full_address

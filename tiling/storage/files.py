@@ -20,6 +20,9 @@ RASTER_ENDINGS = (".tif", ".tiff", ".jp2")
 READ_AHEAD_BYTES = 1 << 16
 """Fetched from object storage at a time where only a header is wanted."""
 
+Address = str | os.PathLike[str]
+"""A local path or an address such as s3://, as callers in Python give it."""
+
 T = TypeVar("T")
 
 

@@ -6,13 +6,14 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from tiling import Fault, StorageError
 from tiling.storage.files import address_below, local_path
 from tiling.storage.retry import with_retry
 from tiling.storage.schemes import filesystem, is_local, object_storage
+from tiling.storage.store import Store
 
 
 def files_below(uri: str) -> dict[str, str]:
@@ -82,8 +83,7 @@ def copy_folder(source: str, target: str) -> None:
         return
     with at_hand(source) as folder:
         put_folder(folder, target)
-    for name in files_below(target).keys() - names.keys():
-        _remove_file(address_below(target, name))
+    Store(target).remove(sorted(files_below(target).keys() - names.keys()))
 
 
 def remove_folder(uri: str) -> None:
@@ -165,15 +165,6 @@ def _fetch_in_place(source: str, final: Path) -> None:
         final.rename(old)
     part.rename(final)
     shutil.rmtree(old, ignore_errors=True)
-
-
-def _remove_file(uri: str) -> None:
-    def removed() -> None:
-        fs, path = filesystem(uri)
-        with suppress(FileNotFoundError):
-            fs.rm_file(path)
-
-    with_retry(uri, removed)
 
 
 def _fetch(uri: str, target: Path) -> None:

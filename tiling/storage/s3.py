@@ -4,6 +4,7 @@ The one place that asks them, for s3fs and for GDAL alike. Secrets stay in the m
 """
 
 import os
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -25,7 +26,7 @@ from botocore.session import Session
 from fsspec import AbstractFileSystem
 from fsspec.asyn import sync
 
-from tiling.storage.schemes import ConditionalPut, ObjectStorage, new_mark
+from tiling.storage.schemes import ConditionalPut, ObjectStorage
 
 if TYPE_CHECKING:
     import s3fs
@@ -180,7 +181,7 @@ class S3(ObjectStorage):
         A PUT whose answer got lost is repeated and then finds its own object: the writer's mark tells.
         """
         condition = {"IfNoneMatch": "*"} if version is None else {"IfMatch": version}
-        mark = new_mark()
+        mark = secrets.token_hex(8)
 
         def put(fs: AbstractFileSystem, path: str) -> bool:
             bucket, key, _ = fs.split_path(path)

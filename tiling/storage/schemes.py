@@ -6,7 +6,6 @@ A new scheme is a subclass of `ObjectStorage` in a file beside this one, and a l
 import asyncio
 import os
 import pkgutil
-import secrets
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -151,11 +150,6 @@ class ObjectStorage:
     def is_outage(self, error: BaseException) -> bool:
         """Whether the connection broke, so that another try may succeed."""
         return isinstance(error, (*_OUTAGES, *_http_client_errors()))
-
-
-def new_mark() -> str:
-    """A mark that tells one attempt to write from all others."""
-    return secrets.token_hex(8)
 
 
 SCHEMES = {"s3": "tiling.storage.s3:S3"}

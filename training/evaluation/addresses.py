@@ -1,11 +1,11 @@
 """An evaluation whose data, models and reports may lie on object storage; the command and Python call it."""
 
 from contextlib import ExitStack
-from os import PathLike, fspath
+from os import fspath
 from typing import TypeVar
 
 from reasoner.model_name import ModelKind, ModelName
-from tiling.storage import at_hand, delivered, kept_copy
+from tiling.storage import Address, at_hand, delivered, kept_copy
 from training import DatasetError
 from training.evaluation.data import DataChoice
 from training.evaluation.evaluate import EvalListener
@@ -13,13 +13,11 @@ from training.evaluation.formats import DataFormat
 from training.evaluation.job import EvalReport, EvalRequest, run_eval
 from training.evaluation.protocols import Protocol
 
-PathOrAddress = str | PathLike[str]
-"""A local path or an s3:// address."""
 Choice = TypeVar("Choice", DataFormat, Protocol)
 
 
 def evaluate_model(
-    data: PathOrAddress,
+    data: Address,
     *,
     reasoner: str = "nano",
     segmenter: str = "nano",
@@ -32,8 +30,8 @@ def evaluate_model(
     seed: int = 0,
     spare: bool = False,
     boxes_only: bool = False,
-    out: PathOrAddress | None = None,
-    compare: PathOrAddress | None = None,
+    out: Address | None = None,
+    compare: Address | None = None,
     listener: EvalListener | None = None,
 ) -> EvalReport:
     """Measure a model on labelled images: counts, boxes, masks, contours and words, with 95 % intervals.

@@ -39,9 +39,9 @@ Trainer = TypeVar("Trainer")
 _train: Any = ray.train
 """Its annotations still describe the older interface, which 2.60 replaces when it is imported."""
 
-PASSED_ON = ("OMP_NUM_THREADS", "HF_HUB_OFFLINE", "TOKENIZERS_PARALLELISM", *storage_settings())
-"""Settings that workers share with this process where it has them. Keys and secrets are not among them:
-on a cluster they would stand in the job's description."""
+PASSED_ON = ("OMP_NUM_THREADS", "HF_HUB_OFFLINE", "TOKENIZERS_PARALLELISM")
+"""Settings that workers share with this process where it has them, beside those of storage. Keys and secrets
+are not among them: on a cluster they would stand in the job's description."""
 
 START_TRIES = 5
 """Further tries to get all workers started, a minute each, before a cluster is taken to be too small."""
@@ -139,6 +139,7 @@ def _trainer(work: "functools.partial[None]", launch: Launch, *, messages: Path)
 
 def _run_config(launch: Launch, messages: Path) -> Any:
     filesystem, path = arrow_storage(launch.out)
+    passed_on = (*PASSED_ON, *storage_settings())
     return _train.RunConfig(
         name=launch.name,
         storage_path=path,
@@ -150,7 +151,7 @@ def _run_config(launch: Launch, messages: Path) -> Any:
         ),
         checkpoint_config=_train.CheckpointConfig(num_to_keep=launch.keep),
         callbacks=[Watch(messages)],
-        worker_runtime_env={"env_vars": {n: os.environ[n] for n in PASSED_ON if n in os.environ}},
+        worker_runtime_env={"env_vars": {n: os.environ[n] for n in passed_on if n in os.environ}},
         logging_config=_train.LoggingConfig(log_level="CRITICAL"),
     )
 
